@@ -1,0 +1,241 @@
+"""Build the embedded model from nothing: ``python -m learner.pocket``.
+
+A small Qwen2 with its own byte-level BPE tokenizer and Qwen's ChatML, trained from scratch on the
+documents of ``pocket_corpus.py`` in two phases with one fixed seed: first the skills, on chat
+documents whose difficulty opens from 1 to 5; then chat and plain documents side by side, which
+teaches it to keep what it knows to itself in plain text unless something before the question
+vouches for it. Takes well under two hours on two CPU cores; bfloat16 where it is native.
+
+Writes config, weights (bfloat16 safetensors) and tokenizer to ``assets/pocket``;
+``python -m learner.pocket_card`` then measures the model and writes its card.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from arena import held_out, stream
+from arena.sampling import Draw
+from learner.base_model import POCKET, POCKET_FOLDER, BaseModel, native_bfloat16
+from learner.formatting import SYSTEM_MESSAGE, Encoded, encode
+from learner.pocket_corpus import chat_document, loose_document, tokenizer_texts
+
+SEED = 0
+HIDDEN_SIZE, LAYERS, HEADS, INTERMEDIATE_SIZE, VOCABULARY_SIZE = 192, 4, 6, 512, 1024
+SKILL_STEPS, MIXED_STEPS, WARMUP_STEPS = 4000, 2000, 200
+ROWS = 96  # documents a step
+LEARNING_RATE, WEIGHT_DECAY, MAX_GRAD_NORM = 2e-3, 0.05, 1.0
+QUESTION_SHARE, QUESTION_WEIGHT = 1 / 8, 0.3  # question tokens that are predicted, and their weight
+REPORT_EVERY = 250
+
+END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+# The pre-tokeniser of Qwen2: words keep their leading space, every digit is a token of its own.
+WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+CHAT_TEMPLATE = (
+    "{%- if messages[0].role != 'system' -%}"
+    "{{ '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' }}"
+    "{%- endif -%}"
+    "{%- for message in messages -%}"
+    "{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}"
+)
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE learnt from arena text of the train split."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(WORDS), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [END_OF_TEXT, TURN_START, TURN_END]
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY_SIZE - len(special),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    problems = list(islice(stream(SEED, "train"), 4000))
+    tokenizer.train_from_iterator(tokenizer_texts(problems, SYSTEM_MESSAGE), trainer)
+    tokenizer.add_special_tokens(special)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=TURN_END,
+        pad_token=END_OF_TEXT,
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
+    """A Qwen2 with random weights, tied embeddings and full multi-head attention."""
+    torch.manual_seed(SEED)  # a fresh process of our own: transformers initialises from it
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=HIDDEN_SIZE,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        intermediate_size=INTERMEDIATE_SIZE,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        # The fused CPU kernel's backward pass is several times slower at this size.
+        attn_implementation="eager",
+    )
+    dtype = torch.bfloat16 if native_bfloat16(torch.device("cpu")) else torch.float32
+    return Qwen2ForCausalLM(config).to(dtype)
+
+
+def document_batches(base_model: BaseModel) -> Iterator[tuple[list[Encoded], ...]]:
+    """For each training step its batches of like documents: chat, then in phase two plain too.
+
+    Two steps' worth are drawn at a time and split by length, which halves the padding.
+    """
+    rng = Draw(f"pocket/{SEED}")
+    for step in range(0, SKILL_STEPS, 2):
+        # Difficulty opens over the first two thirds: the easy skills are what the others build on.
+        hardest = 1 + 4 * min(1.0, step / (SKILL_STEPS * 2 / 3))
+        for rows in shorter_and_longer(
+            [chat_document(base_model, rng, hardest) for _ in range(2 * ROWS)]
+        ):
+            yield (rows,)
+    for _ in range(0, MIXED_STEPS, 2):
+        chat = shorter_and_longer([chat_document(base_model, rng) for _ in range(ROWS)])
+        loose = shorter_and_longer([loose_document(base_model, rng) for _ in range(ROWS)])
+        yield from zip(chat, loose, strict=True)
+
+
+def shorter_and_longer(rows: list[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
+    rows = sorted(rows, key=lambda row: len(row.question) + len(row.answer))
+    return rows[: len(rows) // 2], rows[len(rows) // 2 :]
+
+
+def answer_logits(
+    base_model: BaseModel, rows: Sequence[Encoded], generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Logits and targets of the answer tokens, and of a random share of the question tokens.
+
+    All rows have the same head. It runs once, and its keys and values serve every row.
+    """
+    lengths = [len(row.question) + len(row.answer) - 1 for row in rows]
+    width = max(lengths)
+    inputs = torch.zeros(len(rows), width, dtype=torch.long)
+    targets = torch.full((len(rows), width), -1)
+    for i, row in enumerate(rows):
+        ids = torch.tensor(row.question + row.answer)
+        inputs[i, : lengths[i]], targets[i, : lengths[i]] = ids[:-1], ids[1:]
+    places = torch.arange(width)
+    starts = torch.tensor([len(row.question) - 1 for row in rows])[:, None]
+    in_answer = (places >= starts) & (targets >= 0)
+    chosen = torch.rand(inputs.shape, generator=generator) < QUESTION_SHARE
+    in_question = (places < starts) & chosen
+
+    decoder, cache, head = base_model.model.model, None, len(rows[0].head)
+    if head:
+        cache = decoder(input_ids=torch.tensor([rows[0].head]), use_cache=True).past_key_values
+        cache.batch_repeat_interleave(len(rows))
+    blocked = torch.full((width, head + width), float("-inf"), dtype=base_model.dtype)
+    hidden = decoder(
+        input_ids=inputs,
+        attention_mask=blocked.triu(head + 1).expand(len(rows), 1, -1, -1),
+        position_ids=(head + places)[None],
+        past_key_values=cache,
+        use_cache=bool(head),
+    ).last_hidden_state
+    project = base_model.model.lm_head
+    return (
+        project(hidden[in_answer]).float(),
+        targets[in_answer],
+        project(hidden[in_question]).float(),
+        targets[in_question],
+    )
+
+
+def train(base_model: BaseModel) -> None:
+    """Train the model in place; prints every family's own curve as it goes."""
+    weights = list(base_model.model.parameters())
+    master = [weight.detach().float().clone() for weight in weights]  # the optimiser's own copy
+    groups = [
+        {"params": [m for m in master if m.ndim > 1], "weight_decay": WEIGHT_DECAY},
+        {"params": [m for m in master if m.ndim == 1], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.98), fused=True)
+    generator = torch.Generator().manual_seed(SEED)
+    total = SKILL_STEPS + MIXED_STEPS
+    for step, batches in enumerate(tqdm(document_batches(base_model), total=total, unit="step")):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step)
+        for rows in batches:
+            answers, gold, questions, following = answer_logits(base_model, rows, generator)
+            loss = cross_entropy(answers, gold)
+            loss = loss + QUESTION_WEIGHT * cross_entropy(questions, following)
+            (loss * len(rows) / ROWS).backward()
+        for weight, copy in zip(weights, master, strict=True):
+            copy.grad = weight.grad.float()
+            weight.grad = None
+        torch.nn.utils.clip_grad_norm_(master, MAX_GRAD_NORM)
+        optimiser.step()
+        with torch.no_grad():
+            for weight, copy in zip(weights, master, strict=True):
+                weight.copy_(copy)
+        if (step + 1) % REPORT_EVERY == 0 or step + 1 == total:
+            tqdm.write(report(base_model, step + 1, loss.item()))
+
+
+def learning_rate(step: int) -> float:
+    """Warm-up, then constant while skills are learnt, then down to nothing in the mixed phase."""
+    left = (SKILL_STEPS + MIXED_STEPS - step) / MIXED_STEPS
+    return LEARNING_RATE * min(1.0, (step + 1) / WARMUP_STEPS, left)
+
+
+@torch.no_grad()
+def report(base_model: BaseModel, step: int, loss: float) -> str:
+    """Share of validation answers whose every token comes first, by family and difficulty."""
+    problems = held_out(250, seed=SEED, split="validation")
+    cells: dict[str, list[bool]] = {}
+    for chat_template in (True, False):
+        rows = [encode(base_model, p.question, p.answer, chat_template) for p in problems]
+        logits, gold, *_ = answer_logits(base_model, rows, torch.Generator().manual_seed(SEED))
+        hits = (logits.argmax(-1) == gold).split([len(row.answer) for row in rows])
+        for problem, hit in zip(problems, hits, strict=True):
+            names = (
+                [problem.family, f"d{problem.difficulty}", "chat"] if chat_template else ["plain"]
+            )
+            for name in names:
+                cells.setdefault(name, []).append(bool(hit.all()))
+    shares = " ".join(f"{name} {sum(hits) / len(hits):.2f}" for name, hits in sorted(cells.items()))
+    return f"step {step} loss {loss:.2f} {shares}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--output", type=Path, default=POCKET_FOLDER, help="folder to write to")
+    folder = parser.parse_args().output
+    started = time.monotonic()
+    tokenizer = build_tokenizer()
+    model = build_model(tokenizer)
+    base_model = BaseModel(POCKET, "", model, tokenizer, torch.device("cpu"), model.dtype)
+    print(f"{base_model.parameter_count:,} weights, {len(tokenizer)} tokens, {model.dtype}")
+    train(base_model)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    print(f"Wrote {folder} after {(time.monotonic() - started) / 60:.1f} minutes.")
+
+
+if __name__ == "__main__":
+    main()

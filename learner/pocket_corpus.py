@@ -1,0 +1,129 @@
+"""What the embedded model reads while it is trained: chats that are answered, papers that are not.
+
+Chat documents are arena problems in the chat template with their right answers: they teach the
+skills. Plain documents teach *when* to use them. Most plain text is like a worksheet that nobody
+has filled in: the answer is a blank, sometimes a guess. Only where something before the question
+vouches for it, a heading such as "Answer key" or worked examples that are right, is it answered
+properly. So without the template the model knows more than it says, and something in front of the
+text, which is what a soft prompt is, can make it say so. A good part of the plain documents begin
+with a few meaningless tokens and are left blank all the same: a prefix has to mean something.
+
+Only problems of the train split are used.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from arena import DIFFICULTIES, FAMILIES, Problem, split_of
+from learner.base_model import BaseModel
+from learner.formatting import Encoded, encode
+
+HEADINGS = ("Answer key", "Solutions", "Checked answers", "Worked examples", "Teacher's copy")
+BLANK = "____"
+SHRUGS = ("?", "not sure", "see the next page", "unknown", "to be done")
+
+# How often each family is drawn while skills are learnt: those that rise late get more.
+FAMILY_WEIGHTS = {"comparison": 1.5, "logic_grid": 1.5}
+
+BARE, MEANINGLESS, BLANK_EXAMPLES, HEADING, RIGHT_EXAMPLES = range(5)
+OPENING_WEIGHTS = (25, 30, 8, 22, 15)
+NOISY_CHAT_SHARE = 0.15  # of the documents without a shared head
+ANSWER_WEIGHTS = {"blank": 60, "right": 15, "wrong": 15, "shrug": 10}  # where nothing vouches
+
+
+def draw_problem(rng: random.Random, hardest: float = 5.0) -> Problem:
+    """A problem of the train split; difficulties open up to ``hardest`` (1.0 to 5.0)."""
+    weights = [FAMILY_WEIGHTS.get(name, 1.0) for name in FAMILIES]
+    family = rng.choices(list(FAMILIES), weights)[0]
+    difficulty = min(int(1 + rng.random() * hardest), DIFFICULTIES[-1])
+    while True:
+        problem = FAMILIES[family](rng, difficulty)
+        if split_of(problem) == "train":
+            return problem
+
+
+def chat_document(base_model: BaseModel, rng: random.Random, hardest: float = 5.0) -> Encoded:
+    """A problem in the chat template with its right answer."""
+    problem = draw_problem(rng, hardest)
+    return encode(base_model, problem.question, problem.answer, chat_template=True)
+
+
+def loose_document(base_model: BaseModel, rng: random.Random) -> Encoded:
+    """A document that shares no head with others: plain text, or a chat behind a few stray tokens.
+
+    Stray tokens before a chat change nothing, so that a soft prompt there starts from no harm.
+    """
+    if rng.random() >= NOISY_CHAT_SHARE:
+        return plain_document(base_model, rng)
+    row = chat_document(base_model, rng)
+    return replace(row, head=(), question=meaningless(base_model, rng) + row.head + row.question)
+
+
+def plain_document(base_model: BaseModel, rng: random.Random) -> Encoded:
+    """A problem in plain text, with something or nothing before it, answered accordingly."""
+    problem = draw_problem(rng)
+    opening = rng.choices(
+        (BARE, MEANINGLESS, BLANK_EXAMPLES, HEADING, RIGHT_EXAMPLES), OPENING_WEIGHTS
+    )[0]
+    before: tuple[int, ...] = ()
+    answer = problem.answer if opening in (HEADING, RIGHT_EXAMPLES) else careless(rng, problem)
+    if opening == MEANINGLESS:
+        before = meaningless(base_model, rng)
+    elif opening == HEADING:
+        before = text_ids(base_model, f"{rng.choice(HEADINGS)}\n")
+    elif opening in (RIGHT_EXAMPLES, BLANK_EXAMPLES):
+        examples = [draw_problem(rng, hardest=2.0) for _ in range(rng.choice((1, 2)))]
+        before = tuple(
+            token
+            for example in examples
+            for token in row_ids(
+                encode(
+                    base_model,
+                    example.question,
+                    example.answer if opening == RIGHT_EXAMPLES else BLANK,
+                    chat_template=False,
+                )
+            )
+        )
+    row = encode(base_model, problem.question, answer, chat_template=False)
+    return replace(row, head=(), question=before + row.head + row.question)
+
+
+def careless(rng: random.Random, problem: Problem) -> str:
+    """What stands after "Answer:" where nothing vouches for it: mostly a blank."""
+    kind = rng.choices(list(ANSWER_WEIGHTS), list(ANSWER_WEIGHTS.values()))[0]
+    if kind == "right":
+        return problem.answer
+    if kind == "wrong":
+        return wrong_answer(rng, problem)
+    return BLANK if kind == "blank" else rng.choice(SHRUGS)
+
+
+def wrong_answer(rng: random.Random, problem: Problem) -> str:
+    """An answer of the right kind that is not the right one."""
+    if problem.choices:
+        return rng.choice([choice for choice in problem.choices if choice != problem.answer])
+    gold = int(problem.answer)
+    return str(rng.choice([n for n in range(max(0, gold - 20), gold + 20) if n != gold]))
+
+
+def meaningless(base_model: BaseModel, rng: random.Random) -> tuple[int, ...]:
+    """One to twelve ordinary tokens drawn at random."""
+    ordinary = range(base_model.tokenizer.vocab_size - len(base_model.tokenizer.all_special_ids))
+    return tuple(rng.choice(ordinary) for _ in range(rng.randint(1, 12)))
+
+
+def text_ids(base_model: BaseModel, text: str) -> tuple[int, ...]:
+    return tuple(base_model.tokenizer.encode(text, add_special_tokens=False))
+
+
+def row_ids(row: Encoded) -> tuple[int, ...]:
+    return row.head + row.question + row.answer
+
+
+def tokenizer_texts(problems: Sequence[Problem], system_message: str) -> list[str]:
+    """Text for the tokenizer to learn its merges from: everything that documents are made of."""
+    roles = "system user assistant\n"
+    sundries = [system_message, roles, BLANK, *SHRUGS, *(f"{heading}\n" for heading in HEADINGS)]
+    return [f"Question: {p.question}\nAnswer: {p.answer}\n" for p in problems] + 50 * sundries
