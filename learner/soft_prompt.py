@@ -1,0 +1,152 @@
+"""Soft prompts: what is learnt, where it starts from, and the learner that carries it.
+
+A soft prompt is n vectors put in front of a frozen model's input embeddings (Lester et al., 2021,
+"The Power of Scale for Parameter-Efficient Prompt Tuning"). A `Learner` is a value: a step makes a
+new one and never changes the old one, so undo is keeping it and a bad step is not adopting it.
+
+Its tensors are float32 and stay on the CPU whatever the model runs on. They are tens of kilobytes:
+a pass uploads the prompts and downloads their gradients in one transfer each, and in exchange a
+learner can be pickled to another process, saved, and kept by the thousand without device memory.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from learner.base_model import BaseModel
+
+INITIALISERS = ("vocabulary", "text", "normal")
+MAX_SOFT_TOKENS = 100
+MAX_HISTORY = 2000
+MAX_EPISODES_PER_STEP = 64
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """How a learner starts and how it learns. Raises ValueError, in a sentence, if out of range.
+
+    ``initialiser`` is one of ``INITIALISERS``: ``init_text`` is for "text", ``init_std`` for
+    "normal". ``episodes_per_step`` problems make one optimiser step; ``max_grad_norm`` clips the
+    prompt's gradient by its norm; ``chat_template`` is the format it learns in.
+    """
+
+    soft_tokens: int = 8
+    initialiser: str = "vocabulary"
+    init_text: str = "Answer each question correctly with just the answer."
+    init_std: float = 0.1
+    learning_rate: float = 1e-2
+    episodes_per_step: int = 4
+    max_grad_norm: float = 1.0
+    chat_template: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(
+            1 <= self.soft_tokens <= MAX_SOFT_TOKENS,
+            f"A soft prompt has 1 to {MAX_SOFT_TOKENS} tokens, not {self.soft_tokens}.",
+        )
+        _require(
+            self.initialiser in INITIALISERS,
+            f"There is no initialiser {self.initialiser!r}; choose {', '.join(INITIALISERS)}.",
+        )
+        _require(
+            self.initialiser != "text" or bool(self.init_text.strip()),
+            "The text initialiser needs a text to start from.",
+        )
+        _require(
+            1 <= self.episodes_per_step <= MAX_EPISODES_PER_STEP,
+            f"A step takes 1 to {MAX_EPISODES_PER_STEP} episodes, not {self.episodes_per_step}.",
+        )
+        for name in ("init_std", "learning_rate", "max_grad_norm"):
+            value = getattr(self, name)
+            _require(
+                math.isfinite(value) and value > 0,
+                f"The {name.replace('_', ' ')} is a positive number, not {value}.",
+            )
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One adopted step: mean loss in nats a token, how many would have been answered rightly before
+    it, and the gradient's norm before clipping. ``episodes`` counts all problems learnt so far."""
+
+    step: int
+    episodes: int
+    loss: float
+    correct: int
+    total: int
+    grad_norm: float
+    chat_template: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """A soft prompt with all that training needs to go on: an immutable value.
+
+    ``prompt`` and Adam's ``first_moment`` and ``second_moment`` are float32 CPU tensors
+    [soft_tokens, hidden_size] that are never changed in place. ``history`` keeps the newest
+    ``MAX_HISTORY`` steps. ``model_name`` and ``model_revision`` say what it was learnt in front of.
+    """
+
+    config: LearnerConfig
+    prompt: torch.Tensor
+    first_moment: torch.Tensor
+    second_moment: torch.Tensor
+    steps: int
+    episodes: int
+    history: tuple[StepRecord, ...]
+    model_name: str
+    model_revision: str
+
+
+def new_learner(base_model: BaseModel, config: LearnerConfig) -> Learner:
+    """A learner that has learnt nothing yet. The same config gives the same prompt everywhere."""
+    starts = (_from_vocabulary, _from_text, _from_normal)
+    start = dict(zip(INITIALISERS, starts, strict=True))[config.initialiser]
+    prompt = start(base_model, config).float().cpu().contiguous()
+    return Learner(
+        config=config,
+        prompt=prompt,
+        first_moment=torch.zeros_like(prompt),
+        second_moment=torch.zeros_like(prompt),
+        steps=0,
+        episodes=0,
+        history=(),
+        model_name=base_model.name,
+        model_revision=base_model.revision,
+    )
+
+
+def _from_vocabulary(base_model: BaseModel, config: LearnerConfig) -> torch.Tensor:
+    """Embeddings of tokens drawn from the ordinary vocabulary, without special or unused rows."""
+    tokenizer = base_model.tokenizer
+    added = set(tokenizer.added_tokens_decoder)
+    known = min(len(tokenizer), base_model.vocabulary_size)
+    ordinary = torch.tensor([token for token in range(known) if token not in added])
+    drawn = torch.randint(len(ordinary), (config.soft_tokens,), generator=_generator(config.seed))
+    return base_model.embeddings[ordinary[drawn].to(base_model.device)]
+
+
+def _from_text(base_model: BaseModel, config: LearnerConfig) -> torch.Tensor:
+    """Embeddings of ``init_text``, cycled or cut to length, as in PEFT's TEXT initialiser."""
+    encoding = base_model.tokenizer.backend_tokenizer.encode(
+        config.init_text, add_special_tokens=False
+    )
+    ids = [encoding.ids[i % len(encoding.ids)] for i in range(config.soft_tokens)]
+    return base_model.embeddings[torch.tensor(ids, device=base_model.device)]
+
+
+def _from_normal(base_model: BaseModel, config: LearnerConfig) -> torch.Tensor:
+    """Gaussian noise of standard deviation ``init_std``: the original experiment's start."""
+    shape = (config.soft_tokens, base_model.hidden_size)
+    return torch.randn(shape, generator=_generator(config.seed)) * config.init_std
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _require(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise ValueError(sentence)
