@@ -97,7 +97,7 @@ class Draw(random.Random):
     """``random.Random`` whose draws are the same on every Python version.
 
     The standard library promises that only of seeding and of ``random()``; so the draws that
-    families use are made from ``random()`` here.
+    families use are made from ``random()`` here, for the arguments that families pass.
     """
 
     def __init__(self, name: str) -> None:
@@ -110,15 +110,17 @@ class Draw(random.Random):
     def randint(self, a: int, b: int) -> int:
         return self.choice(range(a, b + 1))
 
-    def choice(self, seq: Sequence[T]) -> T:
+    def choice(self, seq: Sequence[T]) -> T:  # type: ignore[override]
         return seq[int(self.random() * len(seq))]
 
-    def shuffle(self, x: MutableSequence[Any]) -> None:
+    def shuffle(self, x: MutableSequence[Any]) -> None:  # type: ignore[override]
         for i in range(len(x) - 1, 0, -1):
             j = int(self.random() * (i + 1))
             x[i], x[j] = x[j], x[i]
 
-    def sample(self, population: Sequence[T], k: int, *, counts: None = None) -> list[T]:
+    def sample(  # type: ignore[override]
+        self, population: Sequence[T], k: int, *, counts: None = None
+    ) -> list[T]:
         pool = list(population)
         self.shuffle(pool)
         return pool[:k]

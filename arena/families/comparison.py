@@ -46,7 +46,8 @@ def generate(rng: random.Random, difficulty: int) -> Problem:
     order = tuple(rng.sample(PEOPLE, PEOPLE_COUNT[difficulty]))  # from most to least
     clues = [compare(rng, scale, more, less, difficulty) for more, less in pairwise(order)]
     if difficulty >= 5:
-        clues.append(compare(rng, other_scale, *rng.sample(order, 2), difficulty=1))
+        first, second = rng.sample(order, 2)
+        clues.append(compare(rng, other_scale, first, second, difficulty=1))
     if difficulty >= 2:
         rng.shuffle(clues)
 

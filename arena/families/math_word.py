@@ -22,7 +22,7 @@ class Step(NamedTuple):
 
     sentence: str
     sum: str
-    count: int
+    total: int
 
 
 CHANGES_COUNT = {1: (1,), 2: (1,), 3: (0, 1), 4: (2,), 5: (2,)}
@@ -38,20 +38,20 @@ def generate(rng: random.Random, difficulty: int) -> Problem:
 
     steps = [opening(rng, owner, thing, largest, in_boxes=difficulty in (3, 5))]
     if difficulty == 2 and rng.random() < 0.4:
-        steps.append(comparison(rng, owner, other, thing, steps[-1].count, largest))
+        steps.append(comparison(rng, owner, other, thing, steps[-1].total, largest))
         asked = f"How many {thing} does {other} have?"
     else:
         for _ in range(rng.choice(CHANGES_COUNT[difficulty])):
-            change = rng.choice((gain, loss)) if steps[-1].count >= 2 else gain
-            steps.append(change(rng, owner, other, thing, steps[-1].count, largest))
+            change = rng.choice((gain, loss)) if steps[-1].total >= 2 else gain
+            steps.append(change(rng, owner, other, thing, steps[-1].total, largest))
     sentences = [step.sentence for step in steps]
 
     if difficulty >= 4:
         ignored = f"{rng.choice((owner, other))} has {rng.randint(2, largest)} {unrelated}."
         sentences.insert(rng.randint(1, len(sentences)), ignored)
-    friends = [n for n in range(2, 10) if steps[-1].count and steps[-1].count % n == 0]
+    friends = [n for n in range(2, 10) if steps[-1].total and steps[-1].total % n == 0]
     if difficulty == 5 and friends and rng.random() < 0.5:
-        steps.append(share(owner, thing, steps[-1].count, rng.choice(friends)))
+        steps.append(share(owner, thing, steps[-1].total, rng.choice(friends)))
         sentences.append(steps[-1].sentence)
         asked = f"How many {thing} does each friend get?"
 
@@ -59,7 +59,7 @@ def generate(rng: random.Random, difficulty: int) -> Problem:
         family="math_word",
         difficulty=difficulty,
         question=" ".join([*sentences, asked]),
-        answer=str(steps[-1].count),
+        answer=str(steps[-1].total),
         answer_kind="number",
         explanation=", then ".join(step.sum for step in steps if step.sum) + ".",
     )

@@ -14,6 +14,7 @@ on both sides of a split.
 """
 
 import random
+from collections.abc import Sequence
 from itertools import islice, pairwise
 
 from arena.problem import Problem
@@ -94,7 +95,7 @@ RULES = (alternating_steps, growing_steps, sum_of_two, times_and_plus, interleav
 Row = tuple[list[int], str]
 
 
-def arithmetic(rng: random.Random, starts: range, steps: range) -> Row:
+def arithmetic(rng: random.Random, starts: Sequence[int], steps: Sequence[int]) -> Row:
     start, step = rng.choice(starts), rng.choice(steps)
     row = [start + step * i for i in range(6)]
     return row, f"{'Add' if step > 0 else 'Subtract'} {abs(step)} each time."
