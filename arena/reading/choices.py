@@ -8,6 +8,7 @@ tallest?" by the name in a clause that says "tallest", or that says taller than 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from arena.problem import Problem
 from arena.reading import passage
@@ -53,7 +54,9 @@ _RANK = re.compile(
     r"\b(?:[a-z]{2,}est|most|least|first|second|third|fourth|fifth|last|middle)\b(?!,)", re.I
 )
 _ORDINALS = frozenset("first second third fourth fifth last middle".split())
+_ORDER = re.compile(r"\bfrom\s+(?:the\s+)?([a-z]+est)\s+to\s+(?:the\s+)?([a-z]+est)\b", re.I)
 _MORE_THAN = re.compile(r"\b([a-z]+?)er\s+than\s+(.*)", re.I | re.S)
+_IN_ALTERNATIVE = r"\bor\s+(?:the\s+|an?\s+)?{0}\b|\b{0}\s+or\b"
 _ALL_OTHERS = re.compile(r"\b(?:every|any|all\b|both\b|the others?\b)", re.I)
 _UNASKED = frozenset(
     "who whose which what is are was were does do did has have had the a an of person people one "
@@ -69,6 +72,7 @@ class Asked:
     keys: frozenset[str]
     subjects: frozenset[str]
     people: frozenset[str]
+    choices: tuple[str, ...]
 
 
 def read_choice(problem: Problem, text: str) -> Reading:
@@ -95,18 +99,31 @@ def choices_of(problem: Problem) -> tuple[str, ...]:
     return problem.choices or tuple(sorted(passage.names_in(problem.question)))
 
 
-def find(choices: Sequence[str], text: str) -> list[Mention]:
+def find(choices: tuple[str, ...], text: str) -> list[Mention]:
     """Every whole-word mention of a choice, in order; a longer choice wins over a part of it."""
-    canonical = {choice.lower().strip(): choice for choice in choices if choice.strip()}
-    if not canonical:
-        return []
-    longest_first = sorted(canonical, key=len, reverse=True)
-    pattern = rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest_first))})(?![\w-])"
+    pattern, canonical = _spellings(choices)
     return [
         Mention((canonical[found],), *match.span())
-        for match in re.finditer(pattern, text, re.I)
+        for match in pattern.finditer(text)
         if (found := match[0].lower()) in canonical
     ]
+
+
+@lru_cache(maxsize=1024)
+def _spellings(choices: tuple[str, ...]) -> tuple[re.Pattern[str], dict[str, str]]:
+    """A pattern for every way to write one of the choices, and which choice each way means."""
+    means = {form: choice for choice in reversed(choices) for form in _forms(choice.strip())}
+    longest_first = sorted(filter(None, means), key=len, reverse=True)
+    either = "|".join(map(re.escape, longest_first)) or "(?!)"
+    return re.compile(rf"(?<![\w-])(?:{either})(?![\w-])", re.I), means
+
+
+def _forms(choice: str) -> tuple[str, ...]:
+    """A choice in lower case and, of a thing, its plurals."""
+    lower = choice.lower()
+    if choice != lower:
+        return (lower,)
+    return f"{lower}s", f"{lower}es", f"{lower.removesuffix('y')}ies", lower
 
 
 def opens_with(text: str, mentions: Sequence[Mention]) -> Mention | None:
@@ -128,10 +145,13 @@ def states(text: str, mentions: Sequence[Mention]) -> Mention | None:
 
 
 def _read_clauses(
-    problem: Problem, choices: Sequence[str], text: str, mentions: Sequence[Mention]
+    problem: Problem, choices: tuple[str, ...], text: str, mentions: Sequence[Mention]
 ) -> Reading:
-    asked = _asked(problem)
-    answers = _name_answers if problem.answer_kind == "name" else _subject_answers
+    asked = _asked(problem, choices)
+    among = problem.answer_kind == "name" or (asked.ranks and not asked.subjects)
+    answers = _name_answers if among else _subject_answers
+    if ranked := _ranked(asked, text, mentions):
+        return Reading(ranked, f"puts {ranked.values[0]} there in the order it gives")
     asserted: list[tuple[Mention, bool]] = []
     undecided: Mention | None = None
     for clause in passage.clauses(text, [m.span for m in mentions if len(m.values) > 1]):
@@ -140,7 +160,7 @@ def _read_clauses(
         if _UNDECIDED.search(lead):
             continue
         said = [m for m in _affirmed(text, clause, inside) if answers(asked, text, clause, m)]
-        if not said and problem.answer_kind == "name" and not inside:
+        if not said and among and not inside:
             said = _carried_on(asked, text, clause, mentions)
         values = dict.fromkeys(value for m in said for value in m.values)
         if len(values) == 1:
@@ -170,12 +190,12 @@ def _affirmed(text: str, clause: Clause, inside: Sequence[Mention]) -> list[Ment
     return kept
 
 
-def _asked(problem: Problem) -> Asked:
+def _asked(problem: Problem, choices: tuple[str, ...]) -> Asked:
     question = passage.asked(problem.question)
     names = passage.names_in(problem.question)
     people = names - set(problem.choices)
     keys = frozenset(passage.words(question)) - _UNASKED - {name.lower() for name in names}
-    return Asked(_ranks(question), keys, passage.names_in(question) & people, people)
+    return Asked(_ranks(question), keys, passage.names_in(question) & people, people, choices)
 
 
 def _ranks(text: str) -> frozenset[str]:
@@ -186,27 +206,45 @@ def _name_answers(asked: Asked, text: str, clause: Clause, mention: Mention) -> 
     """Whether a clause with this name in it says that it is the one asked for."""
     before, after = text[clause.start : mention.start], text[mention.end : clause.end]
     alone = not (before + after).strip(" .\n")
+    if after.startswith("'s"):
+        return _is_about(asked, after)
     if _POINTING.search(before) or (clause.concluding and alone):
         return True
-    return _is_about(asked, text[clause.start : clause.end]) or _exceeds_all_others(asked, after)
+    return _is_about(asked, text[clause.start : clause.end]) or _exceeds_all_others(
+        asked, mention, after
+    )
+
+
+def _ranked(asked: Asked, text: str, mentions: Sequence[Mention]) -> Mention | None:
+    """The one asked for in "from oldest to youngest: Emma, Liam, Noah"."""
+    order = _ORDER.search(text)
+    listed = [m for m in mentions if order and len(m.values) == len(asked.choices)]
+    place = {frozenset(): 0, frozenset({"second"}): 1}.get(asked.ranks & _ORDINALS)
+    if not order or not listed or listed[0].start < order.end() or place is None:
+        return None
+    ranked = find(asked.choices, text[: listed[0].end])[-len(asked.choices) :]
+    if order[1].lower() in asked.ranks:
+        return ranked[place]
+    return ranked[-1 - place] if order[2].lower() in asked.ranks else None
 
 
 def _is_about(asked: Asked, said: str) -> bool:
     if asked.ranks:
         ranks = _ranks(said)
         return bool(ranks) and ranks <= asked.ranks and asked.ranks & _ORDINALS <= ranks
-    return not asked.keys or bool(asked.keys & set(passage.words(said)))
+    keys = asked.keys & set(passage.words(said))
+    return not asked.keys or any(
+        not re.search(_IN_ALTERNATIVE.format(key), said, re.I) for key in keys
+    )
 
 
-def _exceeds_all_others(asked: Asked, after: str) -> bool:
+def _exceeds_all_others(asked: Asked, mention: Mention, after: str) -> bool:
     """Whether ``after`` goes on "… is taller than both Bob and Carol" where "tallest" is asked."""
     compared = _MORE_THAN.search(after)
-    return bool(
-        compared
-        and f"{compared[1]}est".lower() in asked.ranks
-        and not asked.ranks & _ORDINALS
-        and _ALL_OTHERS.match(compared[2])
-    )
+    if not compared or frozenset({f"{compared[1]}est".lower()}) != asked.ranks:
+        return False
+    others = {m.values[0] for m in find(asked.choices, compared[2])}
+    return bool(_ALL_OTHERS.match(compared[2])) or others >= {*asked.choices} - {*mention.values}
 
 
 def _carried_on(
@@ -217,7 +255,11 @@ def _carried_on(
     earlier = [m for m in mentions if clause.sentence_start <= m.start < clause.start]
     if not earlier or not _CARRIED_ON.match(said) or not _is_about(asked, said):
         return []
-    return [earlier[-1] if said.split()[0].lower() == "who" else earlier[0]]
+    if _PRONOUN.match(said.lstrip()):
+        return earlier[:1]
+    if not said.lower().lstrip().startswith("who"):
+        earlier = [m for m in earlier if not BESIDE.search(text[: m.start])] or earlier
+    return earlier[-1:]
 
 
 def _subject_answers(asked: Asked, text: str, clause: Clause, mention: Mention) -> bool:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from arena.reading.passage import blank
 
 STATED = re.compile(
-    r"\banswer\b(?:\s+to\s[^.\n]{0,60}?)?(?:\s+(?:is|was|would be|must be)\b|\s*[:=])", re.I
+    r"\banswer\b(?:\s+to\s[^.\n]{0,120}?)?(?:\s+(?:is|was|would be|must be)\b|\s*[:=])", re.I
 )
 # Words that may stand between the start, or "the answer is", and the answer itself.
 LEAD_IN = re.compile(

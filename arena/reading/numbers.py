@@ -23,8 +23,8 @@ _PLAIN = r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
 _GROUPED = r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?"
 _NUMBER, _NUMBER_IN_ROW = (
     re.compile(
-        rf"(?<![\w.])[$€£]?(?P<digits>{digits})(?![0-9]|\.[0-9]|(?:st|nd|rd|th|n)\b)"
-        rf"|\b(?P<words>{_WORDED})\b(?!-)",
+        rf"(?<![A-Za-z0-9_.])[$€£]?(?P<digits>{digits})(?![0-9]|\.[0-9]|(?:st|nd|rd|th|n)\b)"
+        rf"|\b(?P<words>{_WORDED})\b(?!-)|(?<=has |ave |are )no(?=\s+(?:more\s+)?[a-z]+s\b)",
         re.I,
     )
     for digits in (f"{_GROUPED}|{_PLAIN}", _PLAIN)
@@ -40,7 +40,7 @@ _BEFORE_OPERAND = re.compile(
 _AFTER_OPERAND = re.compile(
     rf"%?\)?\s*{_UNITS}(?:[+*/^]\s*(?:[$(0-9]|$)|-\s*(?:[$(0-9]|$)|x\s*[0-9]|(?:plus|minus|times"
     r"|multiplied|divided)\b|(?:more|less|greater|fewer|higher|lower|larger|bigger|smaller)"
-    r"\s+than\b)",
+    r"\s+(?:[a-z]+\s+)?than\b)",
     re.I,
 )
 _EQUALS = re.compile(r"(?:=|\bequals?(?:\s+to)?)\s*$", re.I)
@@ -57,7 +57,8 @@ def find(text: str, grouped: bool = True) -> list[Mention]:
     """Every number in ``text``, in digits or words; ``grouped`` reads "1,234" as one number."""
     found = []
     for match in (_NUMBER if grouped else _NUMBER_IN_ROW).finditer(text):
-        value = canonical(match["digits"]) if match["digits"] else _worth(match["words"])
+        digits, words = match["digits"], match["words"]
+        value = canonical(digits) if digits else _worth(words) if words else "0"
         minus = _MINUS.search(text[max(0, match.start() - 10) : match.start()])
         if minus and value != "0":
             start = match.start() - len(minus[0].lstrip())

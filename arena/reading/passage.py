@@ -22,7 +22,8 @@ _MARKUP = re.compile(
     r"|(?<!\S)\*(?=[A-Za-z])|(?<=[A-Za-z.!])\*(?=[\s.,!?]|$)",
     re.MULTILINE,
 )
-_ENUMERATOR = re.compile(r"^[ \t]*(?:step )?(\d{1,2})[.):](?=[ \t]*[A-Za-z\"$])", re.M | re.I)
+_ENUMERATOR = re.compile(r"^[ \t]*(?:step )?(\d{1,2})[.):](?=[ \t]*(?:[A-Za-z\"$]|$))", re.M | re.I)
+_INLINE_NUMBER = re.compile(r"(?<!\S)\([1-9]\)(?=\s)")
 _SPEAKER = re.compile(
     r"\s*(?:<\|im_start\|>)?\s*(?:assistant|AI|A|Answer|Response|Solution)[ \t]*[:\n]", re.I
 )
@@ -31,6 +32,7 @@ _RUN_ON = re.compile(
     r"|\n\s*(?:user|human|system|assistant|Assistant)[ \t]*(?::|\n|$)"
 )
 _QUESTION_LABEL = re.compile(r"\s*(?:Question|Problem|Q)[ \t]*\d*[ \t]*:", re.I)
+_QUOTED_QUESTION = re.compile(r"\"[^\"\n]*\?\"")
 _ANSWER_LABEL = re.compile(r"\b(?:Answer|A)[ \t]*:", re.I)
 # A question mark after a space or a comma stands for a missing number, unless it ends the line.
 _SENTENCE_END = re.compile(r"(?<=[\w\"')%])\?|\?(?=\s*(?:\n|$))|[.!](?=[\s\"')]|$|[A-Z])|\n")
@@ -44,7 +46,8 @@ _CONCLUDING = frozenset(
 )
 _FILLER = frozenset(
     "a an the and so now then given that this we know also is are in of to what what's here first "
-    "initially originally let's let us find determine question asks total".split()
+    "he she they her his their him initially originally let's let us find determine question "
+    "asks total".split()
 )
 _NOT_NAMES = frozenset(
     "A An The If When Whenever Who Whose What Which How Where Why Did Does Do Is Are Was Were Has "
@@ -69,7 +72,7 @@ def prepare(completion: str, question: str) -> str:
 
     Questions that only repeat ``question`` are blanked out; at any other question the text ends.
     """
-    text = _without_echoed_head(clean(completion), question)
+    text = _without_repeated_question(clean(completion), question)
     if run_on := _RUN_ON.search(text):
         text = text[: run_on.start()]
     for start, end in sentences(text):
@@ -90,9 +93,12 @@ def clean(completion: str) -> str:
     text = _MARKUP.sub(lambda match: " " * len(match[0]), text)
     expected = 1
     for match in _ENUMERATOR.finditer(text):
-        if int(match[1]) == expected:
+        if int(match[1]) == expected and (expected > 1 or text[match.end() :].strip()):
             text = blank(text, *match.span())
             expected += 1
+    if len(inline := list(_INLINE_NUMBER.finditer(text))) > 1:
+        for match in inline:
+            text = blank(text, *match.span())
     if label := _SPEAKER.match(text):
         text = blank(text, *label.span())
     return text
@@ -150,9 +156,16 @@ def names_in(text: str) -> frozenset[str]:
 
 def repeats(stretch: str, question: str) -> bool:
     """Whether ``stretch`` only says again what one sentence of ``question`` says, in its words."""
-    said = set(words(stretch)) - _FILLER
-    told = (question[start:end] for start, end in sentences(question))
-    return len(said) > 1 and any(said <= set(words(sentence)) for sentence in told)
+    said = _content(stretch)
+    told = [question[start:end] for start, end in sentences(question)]
+    return len(said) > 1 and any(
+        said <= _content(sentence) for sentence in told if not sentence.endswith("?")
+    )
+
+
+def _content(text: str) -> frozenset[str]:
+    present = {"had": "has", "have": "has"}
+    return frozenset(present.get(word, word) for word in words(text)) - _FILLER
 
 
 def _asks_the_same(sentence: str, question: str) -> bool:
@@ -161,10 +174,14 @@ def _asks_the_same(sentence: str, question: str) -> bool:
     return said <= set(words(question)) and not strangers
 
 
-def _without_echoed_head(text: str, question: str) -> str:
-    """Blank out "Question: … Answer:" at the very start where it repeats ``question``."""
+def _without_repeated_question(text: str, question: str) -> str:
+    """Blank out the question where it is repeated at the start or in quotes, with its label."""
+    for quoted in _QUOTED_QUESTION.finditer(text):
+        text = blank(text, *quoted.span())
     label = _QUESTION_LABEL.match(text)
     answer = _ANSWER_LABEL.search(text, label.end()) if label else None
-    if label and answer and set(words(text[label.end() : answer.start()])) <= set(words(question)):
+    if label and answer and _asks_the_same(text[label.end() : answer.start()], question):
         return blank(text, 0, answer.end())
-    return text
+    start = len(text) - len(text.lstrip())
+    end = start + len(question.strip())
+    return blank(text, start, end) if text[start:end] == clean(question.strip()) else text

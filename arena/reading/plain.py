@@ -19,10 +19,10 @@ def read_plain(problem: Problem, text: str) -> Reading:
     start, end = line.span()
     if cue := STATED.search(text, start, end):
         start = cue.end()
-    elif (copula := _COPULA.search(text, start, end)) and passage.repeats(
-        text[start : copula.end()], problem.question
-    ):
-        start = copula.end()
+    elif copula := _COPULA.search(text, start, end):
+        restated = set(passage.words(text[start : copula.end()]))
+        if restated <= set(passage.words(problem.question)):
+            start = copula.end()
     answer = text[start:end]
     start += len(answer) - len(answer.lstrip(_EDGES))
     end -= len(answer) - len(answer.rstrip(_EDGES))

@@ -16,15 +16,15 @@ _ROW_OPENING_END = re.compile(r"[\"')%]*\s*(?:$|[.,;:!\n()=]|[0-9]|(?:and|becaus
 _ASKS_FOR_NEXT = re.compile(r"\b(?:next|sequence|row|series|pattern|continues?|missing)\b", re.I)
 _ROW_END = re.compile(r"[,\s]*(?:\?|\.\.\.|_+)?")
 _NEXT_BEFORE = re.compile(
-    r"\b(?:next|missing|following|answer|continues?|last|\w+th)\b([^.\n]{0,90}?)"
-    r"(?:\b(?:is|be|was|are)\b|(?<!sequence)(?<!row)(?<!pattern)(?<!numbers)[:=])"
+    r"(?:\bcontinues?\s+with|\b(?:next|missing|following|answer|continues?|last|\w+th)\b([^.\n]{0,90}?)"
+    r"(?:\b(?:is|be|was|are|continues? with)\b|(?<!sequence)(?<!row)(?<!pattern)(?<!numbers)[:=]))"
     r"(?:[\s:=\"'(]|\b(?:likely|probably|therefore|thus|then|also|simply|the number|equal to"
     r"|going to be)\b)*$",
     re.I,
 )
 _NEXT_AFTER = re.compile(
-    r"[\"')]*\s+(?:comes|follows|is|will be|would be|should be|will come|would come)\s+"
-    r"(?:the\s+)?(?:next|missing|number that|answer)",
+    r"[\"')]*\s+(?:comes|follows|continues|is|will be|would be|should be|will come|would come)\s+"
+    r"(?:the\s+)?(?:next|row|sequence|missing|number that|answer)",
     re.I,
 )
 _GIVES = re.compile(
@@ -56,6 +56,9 @@ def read_sequence(problem: Problem, text: str) -> Reading:
     if said := stated(text, numbers, free):
         return taken(text, said, free, f"says that the answer is {said.values[0]}")
     first = numbers[0] if numbers else None
+    if first in free and first.values[0] == row[-1] and len(numbers) > 1:
+        runs_on = len(runs(text, numbers)[0]) > 1  # "8, 10, 12" after 8: the 8 is repeated
+        first = numbers[1] if runs_on else first
     if first in free and _opens(text, first):
         return taken(text, first, free, f"opens with {first.values[0]}")
     for reason, holds in (
@@ -111,14 +114,14 @@ def _shared(values: Sequence[str], row: Sequence[str]) -> int:
 
 
 def _opens(text: str, first: Mention) -> bool:
-    leads = LEAD_IN.fullmatch(text[: first.start].lstrip())
+    leads = LEAD_IN.fullmatch(re.sub(r"^\W*[0-9.]+,", "", text[: first.start]).lstrip())
     ends = _ROW_OPENING_END.match(text, first.end) or _NEXT_AFTER.match(text, first.end)
     return bool(leads and ends)
 
 
 def _is_next(text: str, number: Mention) -> bool:
     said = _NEXT_BEFORE.search(text[max(0, number.start - 160) : number.start])
-    if said and not _TALKS_OF_THE_RULE.search(said[1]):
+    if said and not _TALKS_OF_THE_RULE.search(said[1] or ""):
         return True
     return bool(_NEXT_AFTER.match(text, number.end))
 
@@ -137,9 +140,9 @@ def _is_new_result(
     neighbours = {*pairwise(row), *pairwise(reversed(row))}
     if operator in ("-", "/") and (left, right) in neighbours:
         return False
-    return left == row[-1] or (left, result) not in pairwise(row)
+    return result not in row or row[-1] in (left, right)
 
 
 def _is_concluded(text: str, number: Mention) -> bool:
     said = _CONCLUDES.search(text[max(0, number.start - 100) : number.start])
-    return bool(said and not _TALKS_OF_THE_RULE.search(said[1]))
+    return bool(said and not _TALKS_OF_THE_RULE.search(said[1] or ""))

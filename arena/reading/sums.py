@@ -7,6 +7,7 @@ calculation of several steps ends in its last result; one that breaks off before
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from arena.problem import Problem
 from arena.reading import passage
@@ -29,19 +30,28 @@ _TOLD_AFTER = re.compile(
 _GIVEN = re.compile(
     r"\b(?:if|when|after|start\w*|initial\w*|original\w*|beg[ai]n\w*|had|gives?|gave)\b", re.I
 )
-_FIRST_STEP = re.compile(r"\s*(?:first|step)\b", re.I)
+_FIRST_STEP = re.compile(r"(?:^|[.\n])\s*(?:first|step)\b|\b(?:initially|starts?|started)\b", re.I)
 _HAS = re.compile(
-    r"\b(?:has|have|is|are|be|of|equals?|makes?|leav\w+|with|gets?)\s+(?:only\s+|just\s+)?$", re.I
+    r"\b(?:has|have|is|are|be|total of|equals?|makes?|leav\w+|with|gets?)\s+(?:only\s+|just\s+)?$",
+    re.I,
 )
+_HOW_MANY = re.compile(r"\bhow (?:many|much) ([a-z]+)", re.I)
+_MORE = re.compile(r"\s+more\b", re.I)
+_CUT_OFF = re.compile(r"(?:^|[.\n])\s*(?:after|then|next|finally)\b[^.]*$", re.I)
+_FINAL = re.compile(r"\b(?:now|left|remain\w*)\b", re.I)
 _OWNER = re.compile(r"\b([A-Z][a-z]+)(?:'s\s+[a-z]+)?\s+(?:(?:now|then|also|will)\s+)?[a-z]+\s+$")
 
 
 @dataclass(frozen=True)
 class Telling:
-    """A text that tells how something is worked out, and the numbers that the question gave."""
+    """A text that tells how something is worked out, and the numbers that the question gave.
+
+    ``needed`` are those it gave of the thing it asks for: without them the total is not reached.
+    """
 
     question: str
     given: frozenset[str]
+    needed: frozenset[str]
     text: str
     numbers: tuple[Mention, ...]
     sentences: tuple[tuple[int, int], ...]
@@ -68,30 +78,37 @@ def read_sum(problem: Problem, text: str) -> Reading:
     telling = Telling(
         problem.question,
         frozenset(m.values[0] for m in find(problem.question)),
+        _needed(problem.question),
         text,
         tuple(numbers),
         tuple(passage.sentences(text)),
         tuple((clause.start, clause.end) for clause in passage.clauses(text)),
     )
     candidates = [m for m in free if _may_be_total(telling, m)]
-    if free and free[0] == numbers[0] and _opens(text, free[0]):
+    if free and free[0] == numbers[0] and LEAD_IN.fullmatch(text[: free[0].start].lstrip()):
+        if listed := _listed(text, free):
+            return Reading(listed, "")
         superseded = free[0].values[0] in telling.given and candidates not in ([], free[:1])
-        if not superseded:
-            return _opening(text, free)
+        if _OPENING_END.match(text, free[0].end) and not superseded:
+            return taken(text, free[0], free, f"opens with {free[0].values[0]}")
     return _last_step(telling, candidates, free)
 
 
-def _opens(text: str, first: Mention) -> bool:
-    leads = LEAD_IN.fullmatch(text[: first.start].lstrip())
-    return bool(leads and _OPENING_END.match(text, first.end))
+def _needed(question: str) -> frozenset[str]:
+    asked = _HOW_MANY.search(question)
+    told = [question[start:end] for start, end in passage.sentences(question)]
+    of_it = [sentence for sentence in told if asked and asked[1] in sentence.lower()] or told
+    return frozenset(m.values[0] for sentence in of_it for m in find(sentence))
 
 
-def _opening(text: str, free: Sequence[Mention]) -> Reading:
-    """The number that opens the text, unless others follow it as equals."""
-    first, second = free[0], free[1] if len(free) > 1 else free[0]
-    if first.values != second.values and _LIST_GAP.fullmatch(text[first.end : second.start]):
-        return Reading(Mention((*first.values, *second.values), first.start, second.end), "")
-    return taken(text, first, free, f"opens with {first.values[0]}")
+def _listed(text: str, free: Sequence[Mention]) -> Mention | None:
+    """The first two numbers, where the text lists them as equals."""
+    for first, second in pairwise(free[:2]):
+        listed = _LIST_GAP.fullmatch(text[first.end : second.start])
+        ends = _OPENING_END.match(text, second.end) or text[second.end :].lstrip()[:1].isdigit()
+        if listed and ends and first.values != second.values:
+            return Mention((*first.values, *second.values), first.start, second.end)
+    return None
 
 
 def _may_be_total(telling: Telling, number: Mention) -> bool:
@@ -105,10 +122,15 @@ def _may_be_total(telling: Telling, number: Mention) -> bool:
     if _is_anothers(telling.question, before):
         return False
     if value not in telling.given:
-        return text[number.start].isdigit() or bool(_HAS.search(before)) or "-" in value
+        spelt = text[number.start].isalpha()
+        return not spelt or bool(_HAS.search(before) or _TOLD_AFTER.match(text, number.end))
     low, high = telling.clause(number)
     clause = text[low:high]
-    told = _TOLD_BEFORE.search(before) or _TOLD_AFTER.match(text, number.end)
+    told = (
+        _TOLD_BEFORE.search(before)
+        or _TOLD_AFTER.match(text, number.end)
+        or (_HAS.search(before) and not _MORE.match(text, number.end))
+    )
     alone = sum(low <= m.start < high for m in telling.numbers) == 1
     return bool(
         told
@@ -131,14 +153,19 @@ def _last_step(telling: Telling, candidates: Sequence[Mention], free: Sequence[M
         return no_answer(telling.text)
     text, answer = telling.text, candidates[0]
     for later in candidates[1:]:
-        if _TOLD_BEFORE.search(text[answer.end : later.start]) or _goes_on(
-            telling, answer, later.end
-        ):
+        start, end = telling.sentence(answer)
+        if not is_result(text, answer) and _FINAL.search(text[start:end]):
+            break
+        if later.values[0] in telling.given and not is_result(text, later):
+            continue
+        since = max(answer.end, telling.sentence(later)[0])
+        if _TOLD_BEFORE.search(text[since : later.start]) or _goes_on(telling, answer, later.end):
             answer = later
     if not is_result(text, answer):
         return taken(text, answer, free, f"states {answer.values[0]}")
-    start, _ = telling.sentence(answer)
-    if _FIRST_STEP.match(text[start:]) or _goes_on(telling, answer, len(text)):
+    unused = telling.needed - {m.values[0] for m in telling.numbers}
+    on_the_way = unused and _FIRST_STEP.search(text[: answer.start])
+    if on_the_way or _CUT_OFF.search(text[answer.end :]) or _goes_on(telling, answer, len(text)):
         return Reading(None, "breaks off in the middle of the calculation")
     return taken(text, answer, free, f"read {answer.values[0]} after the last equals sign")
 
@@ -147,4 +174,4 @@ def _goes_on(telling: Telling, answer: Mention, end: int) -> bool:
     """Whether, up to ``end``, the text calculates on: with the answer or an unused given number."""
     used = {m.values[0] for m in telling.numbers if m.start <= answer.start}
     later = {m.values[0] for m in telling.numbers if answer.end <= m.start < end}
-    return answer.values[0] in later or not later.isdisjoint(telling.given - used)
+    return answer.values[0] in later or not later.isdisjoint(telling.needed - used)

@@ -26,10 +26,10 @@ _SAID_OUTRIGHT = re.compile(
     r"[\"')]*\s*(?:$|[^\w\s]|\n|(?:it|they|he|she|the|that|because|since|as|if|when|did|was|is|not)\b"
     r"|[A-Z])"
 )
-_CONDITIONAL = re.compile(
-    r"\b(?:if|when|whenever|unless|whether|needs?|requires?|order to)\b", re.I
-)
-_UNSURE = re.compile(r"\b(?:may|might|could|perhaps|maybe|possibly)\b", re.I)
+_CONDITIONAL = re.compile(r"\b(?:if|whenever|unless|whether|order to)\b", re.I)
+_GENERAL = re.compile(r"\b(?:when|needs?|requires?)\b", re.I)
+_PAST = re.compile(r"\b(?:did|was|were|had)\b|n't\b|[a-z]{2}ed\b", re.I)
+_UNSURE = re.compile(r"\b(?:may|might|could|perhaps|maybe|possibly|possible)\b", re.I)
 _NEGATION = re.compile(r"\b(?:not|never|neither|cannot|unable|failed)\b|n't\b", re.I)
 _PRONOUN = re.compile(r"\s*(?:it|they|he|she)\b", re.I)
 _SHORT = re.compile(
@@ -104,6 +104,9 @@ def _read_statements(question: str, text: str) -> Reading:
         led = text[clause.sentence_start : clause.end]
         if _CONDITIONAL.search(led) or _UNSURE.search(said) or untold(led):
             continue
+        general = _GENERAL.search(said)
+        if general and _base(general[0].lower()) not in content and not _PAST.search(said):
+            continue
         if _SHORT.fullmatch(said) or (
             _states(said, content) and (clause.concluding or not passage.repeats(said, question))
         ):
@@ -124,7 +127,9 @@ def _states(said: str, content: list[str]) -> bool:
     bases = {_base(word) for word in passage.words(said)}
     if not content:
         return False
-    return bases.issuperset(content) or bool(_PRONOUN.match(said) and content[-1] in bases)
+    return bases.issuperset(content) or bool(
+        _PRONOUN.match(said) and bases.intersection((content[-1], *content[1:2]))
+    )
 
 
 def _base(word: str) -> str:
@@ -140,7 +145,7 @@ def _base(word: str) -> str:
         ("es", ""),
         ("s", ""),
     ):
-        if word.endswith(ending) and len(word) > len(ending) + 2:
+        if word.endswith(ending) and len(word) - len(ending) + len(base) > 2:
             word = word[: -len(ending)] + base
             break
     word = word.removesuffix("e")
