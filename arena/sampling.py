@@ -54,7 +54,12 @@ def held_out(
     difficulty: int | Sequence[int] | None = None,
     split: str = "held-out",
 ) -> list[Problem]:
-    """The first ``n`` different problems of the held-out stream: the same set every time."""
+    """The first ``n`` different problems of the held-out stream: the same set every time.
+
+    Raises ValueError where ``stream`` does, or if there are not ``n`` different problems.
+    """
+    if n < 0:
+        raise ValueError("A number of problems is 0 or more.")
     distinct: dict[str, Problem] = {}
     for problem in islice(stream(seed, split, families, difficulty), 100 * n + 100):
         if len(distinct) >= n:
@@ -87,8 +92,10 @@ def _families(families: Sequence[str] | None) -> list[str]:
 
 
 def _difficulties(difficulty: int | Sequence[int] | None) -> list[int]:
-    chosen = [difficulty] if isinstance(difficulty, int) else list(difficulty or DIFFICULTIES)
-    if any(level not in DIFFICULTIES for level in chosen):
+    if difficulty is None:
+        return list(DIFFICULTIES)
+    chosen = list(difficulty) if isinstance(difficulty, Sequence) else [difficulty]
+    if not chosen or any(level not in DIFFICULTIES for level in chosen):
         raise ValueError("Difficulty is a whole number from 1 (easy) to 5 (hard).")
     return chosen
 

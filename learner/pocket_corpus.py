@@ -23,8 +23,8 @@ HEADINGS = ("Answer key", "Solutions", "Checked answers", "Worked examples", "Te
 BLANK = "____"
 SHRUGS = ("?", "not sure", "see the next page", "unknown", "to be done")
 
-# How often each family is drawn while skills are learnt: those that rise late get more.
-FAMILY_WEIGHTS = {"comparison": 1.5, "logic_grid": 1.5}
+# How often each family is drawn: those whose skills rise late get more.
+FAMILY_WEIGHTS = {"causal": 0.8, "logic_grid": 1.3, "math_word": 1.3, "sequence": 1.3}
 
 BARE, MEANINGLESS, BLANK_EXAMPLES, HEADING, RIGHT_EXAMPLES = range(5)
 OPENING_WEIGHTS = (25, 30, 8, 22, 15)

@@ -7,7 +7,7 @@ bring B about.
 
 1. one rule, one fact
 2. one rule with negations or "only if", and a fact beside the point
-3. two rules in a chain, and a rule that does not apply, whose conclusion tempts
+3. two rules in a chain, and a rule about the same event that does not apply
 4. three rules in a chain, shuffled, one that does not apply
 5. two or three rules, shuffled, read backwards half of the time, two that do not apply
 """
@@ -160,14 +160,14 @@ def say_rule(rng: random.Random, premise: Literal, conclusion: Literal, difficul
 def idle_rule(
     rng: random.Random, event: Event, answer: Literal, difficulty: int
 ) -> tuple[Rule, Literal]:
-    """A rule about the answer's event that the fact beside it leaves idle, against the answer."""
-    if not answer.holds and rng.random() < 0.5:
-        # "B only if Z" with Z: a careless reader takes it for "if Z, then B".
-        happened = Literal(event, True)
-        text = sentence(f"{answer.negated().in_rule()} only if {happened.in_rule()}")
-        return Rule(happened.negated(), answer, text), happened
+    """A rule about the answer's event whose premise the fact beside it denies.
+
+    It concludes for the answer as often as against it, so that counting negations, or taking "if"
+    for "if and only if", gains nothing.
+    """
     premise = Literal(event, rng.random() < 0.5)
-    return say_rule(rng, premise, answer.negated(), difficulty), premise.negated()
+    conclusion = answer if rng.random() < 0.5 else answer.negated()
+    return say_rule(rng, premise, conclusion, difficulty), premise.negated()
 
 
 def sentence(text: str) -> str:

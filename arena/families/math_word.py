@@ -3,7 +3,7 @@
 A story is an opening that sets one running count, changes to it, and sometimes a sentence that
 has nothing to do with it.
 
-1. a number to 10, one gain or loss
+1. a number to 20, one gain or loss
 2. a number to 60, one gain, loss or comparison ("Bob has 7 fewer coins than Alice")
 3. boxes with so many in each, sometimes with one gain or loss after
 4. a number to 60, two changes, and a sentence to ignore
@@ -26,7 +26,7 @@ class Step(NamedTuple):
 
 
 CHANGES_COUNT = {1: (1,), 2: (1,), 3: (0, 1), 4: (2,), 5: (2,)}
-LARGEST = {1: 10, 2: 60, 3: 20, 4: 60, 5: 60}
+LARGEST = {1: 20, 2: 60, 3: 20, 4: 60, 5: 60}
 
 
 def generate(rng: random.Random, difficulty: int) -> Problem:
@@ -42,7 +42,7 @@ def generate(rng: random.Random, difficulty: int) -> Problem:
         asked = f"How many {thing} does {other} have?"
     else:
         for _ in range(rng.choice(CHANGES_COUNT[difficulty])):
-            change = rng.choice((gain, loss)) if steps[-1].total >= 2 else gain
+            change = rng.choice((gain, loss)) if steps[-1].total > 2 else gain
             steps.append(change(rng, owner, other, thing, steps[-1].total, largest))
     sentences = [step.sentence for step in steps]
 
@@ -74,7 +74,7 @@ def opening(rng: random.Random, owner: str, thing: str, largest: int, in_boxes: 
             f"{boxes} × {each} = {total}",
             total,
         )
-    count = rng.randint(2, largest)
+    count = rng.randint(5, largest)
     return Step(f"{owner} has {count} {thing}.", "", count)
 
 
@@ -89,7 +89,7 @@ def gain(rng: random.Random, owner: str, other: str, thing: str, count: int, lar
 
 
 def loss(rng: random.Random, owner: str, other: str, thing: str, count: int, largest: int) -> Step:
-    n = rng.randint(2, min(count, largest))
+    n = rng.randint(2, min(count - 1, largest))
     told = (
         f"{owner} gives {n} {thing} to {other}.",
         f"{owner} sells {n} {thing}.",
@@ -106,7 +106,7 @@ def comparison(
         return Step(
             f"{other} has {n} more {thing} than {owner}.", f"{count} + {n} = {count + n}", count + n
         )
-    n = rng.randint(2, count)
+    n = rng.randint(2, count - 1)
     return Step(
         f"{other} has {n} fewer {thing} than {owner}.", f"{count} − {n} = {count - n}", count - n
     )

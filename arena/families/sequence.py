@@ -120,7 +120,7 @@ def make_alternating(rng: random.Random) -> Row:
 
 def make_geometric(rng: random.Random) -> Row:
     start, ratio = rng.randint(1, 30), rng.choice((2, 2, 3, 4))
-    return [start * ratio**i for i in range(5)], f"Multiply by {ratio} each time."
+    return [start * ratio**i for i in range(6)], f"Multiply by {ratio} each time."
 
 
 def make_growing(rng: random.Random) -> Row:
@@ -150,7 +150,7 @@ def make_interleaved(rng: random.Random) -> Row:
 
 def make_times_and_plus(rng: random.Random) -> Row:
     ratio, constant, row = rng.choice((2, 2, 3)), rng.randint(1, 9), [rng.randint(1, 20)]
-    while len(row) < 5:
+    while len(row) < 6:
         row.append(ratio * row[-1] + constant)
     return row, f"Multiply by {ratio} and add {constant}."
 
@@ -158,7 +158,7 @@ def make_times_and_plus(rng: random.Random) -> Row:
 MAKERS = {
     1: (make_easy,),
     2: (make_steady,),
-    3: (make_alternating, make_alternating, make_geometric),
+    3: (*3 * [make_alternating], make_geometric),
     4: (make_growing, make_sums),
-    5: (make_interleaved, make_interleaved, make_times_and_plus),
+    5: (*3 * [make_interleaved], make_times_and_plus),
 }

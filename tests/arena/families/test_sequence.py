@@ -135,7 +135,6 @@ def test_a_row_is_asked_about_in_one_wording_only(drawn):
     assert len({opening[0] for opening in openings if opening}) == 4
 
 
-@pytest.mark.xfail(strict=True, reason="four terms always fit two rows, so no such row is used")
 def test_multiplying_is_drawn_where_the_family_says_so(drawn):
     for level in (3, 5):
         rules = {readings(problem.question)[0][0] for problem in drawn("sequence")[level]}
