@@ -6,10 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.learner.tiny_models import build_base_model, build_model
 
 from learner.base_model import BaseModel
 from learner.batch import Batch, Row, row_length, split_passes
+from tests.learner.tiny_models import build_base_model, build_model
 
 HEADS = ((), (5,), (9, 8, 7, 6, 5))
 ids = st.integers(4, 300)

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.learner.tiny_models import build_base_model, build_model
 
 from arena.problem import Problem
 from learner import training
@@ -16,6 +15,7 @@ from learner.base_model import BaseModel
 from learner.formatting import encode
 from learner.soft_prompt import MAX_HISTORY, Learner, LearnerConfig, StepRecord, new_learner
 from learner.training import StepReport, adam, train_step, train_steps
+from tests.learner.tiny_models import build_base_model, build_model
 
 
 def problem(question: str, answer: str) -> Problem:
