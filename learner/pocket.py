@@ -32,7 +32,7 @@ from learner.pocket_corpus import chat_document, loose_document, tokenizer_texts
 
 SEED = 0
 HIDDEN_SIZE, LAYERS, HEADS, INTERMEDIATE_SIZE, VOCABULARY_SIZE = 192, 4, 6, 512, 1024
-SKILL_STEPS, MIXED_STEPS, WARMUP_STEPS = 3600, 1600, 100
+SKILL_STEPS, MIXED_STEPS, WARMUP_STEPS = 3600, 1400, 100
 ROWS = 96  # documents a step
 LEARNING_RATE, WEIGHT_DECAY, MAX_GRAD_NORM = 2e-3, 0.05, 1.0
 QUESTION_SHARE, QUESTION_WEIGHT = 1 / 8, 0.3  # question tokens that are predicted, and their weight
