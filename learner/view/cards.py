@@ -1,0 +1,290 @@
+"""The words of the page as HTML strings: the strip, the problem, the four answers, the progress.
+
+Pure functions. Whatever a model or a person wrote is escaped here, and nowhere else. State is
+always said with a word and a mark, never by colour alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from arena import Grade, Problem, split_of
+
+CELLS = 12
+"""Cells drawn per virtual token in the strip."""
+
+CORNERS = ((True, False), (False, False), (True, True), (False, True))
+"""The four answers in reading order: (with the chat template?, with the soft prompt?)."""
+
+_SNOWFLAKE = (
+    '<svg class="spa-snowflake" viewBox="0 0 24 24" aria-hidden="true"><path d="M12 2v20M3.3 7l17.4'
+    " 10M20.7 7 3.3 17M9 3.5l3 3 3-3M9 20.5l3-3 3 3M3 11l4-1-1-4M21 13l-4 1 1 4M3 13l4 1-1 4M21 11"
+    'l-4-1 1-4"/></svg>'
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one of the four cards shows.
+
+    ``text`` is the completion so far, ``finished`` whether it is all there; ``grade`` is None
+    while it is being written and where there is no answer to grade against. ``before`` is the
+    grade and text that the same card showed before the learning that just happened.
+    """
+
+    text: str = ""
+    finished: bool = False
+    tokens: int = 0
+    seconds: float = 0.0
+    grade: Grade | None = None
+    before: tuple[str, Grade | None] | None = None
+
+
+def header() -> str:
+    """The name of the app and the idea in one sentence."""
+    return (
+        '<header class="spa-header"><h1>Soft Prompt Arena</h1>'
+        "<p>Watch a frozen language model learn, from eight vectors and nothing else.</p></header>"
+    )
+
+
+def strip(
+    prompt: Sequence[Sequence[float]],
+    scale: float,
+    model: str,
+    parameters: int,
+    episodes: int,
+) -> str:
+    """The idea in one picture: the soft prompt's real numbers + the text → the frozen model.
+
+    ``prompt`` is [tokens][hidden size]; of each vector every ``hidden size / CELLS``-th number
+    is drawn, coloured by its sign and its size relative to ``scale``.
+    """
+    hidden = len(prompt[0])
+    picked = [round(i * hidden / CELLS) for i in range(min(CELLS, hidden))]
+    columns = "".join(
+        f'<span class="spa-token">{"".join(_cell(vector[i], scale) for i in picked)}</span>'
+        for vector in prompt
+    )
+    learnt = "not trained yet" if not episodes else f"learnt from {count(episodes, 'episode')}"
+    return (
+        '<section class="spa-strip" aria-label="How it works">'
+        f'<figure><div class="spa-tokens" role="img" aria-label="{len(prompt)} virtual tokens, '
+        f'{len(picked)} of {hidden} numbers drawn of each">{columns}</div>'
+        f"<figcaption><b>your soft prompt</b><span>{len(prompt)} × {hidden:,} numbers"
+        f"</span><span>{learnt}</span></figcaption></figure>"
+        '<span class="spa-operator" aria-hidden="true">+</span>'
+        '<figure class="spa-text"><div class="spa-pieces"><span class="spa-optional">system</span>'
+        '<span>question</span><span class="spa-optional">assistant ▸</span></div>'
+        "<figcaption><b>the problem</b><span>dashed pieces: only</span>"
+        "<span>with the chat template</span></figcaption></figure>"
+        '<span class="spa-operator" aria-hidden="true">→</span>'
+        f'<figure class="spa-frozen"><div>{_SNOWFLAKE}<b>frozen model</b></div><figcaption>'
+        f"<b>{escape(model)}</b><span>{_magnitude(parameters)} weights</span>"
+        "<span>none ever changes</span></figcaption></figure></section>"
+    )
+
+
+def problem_card(problem: Problem, learnt: bool) -> str:
+    """The question, large; where it is from; its answer and explanation folded away.
+
+    ``learnt`` says that this learner has been trained on this very problem.
+    """
+    own = problem.family == "own"
+    labels = (
+        ["your own question"]
+        if own
+        else [
+            problem.family.replace("_", " "),
+            f"difficulty {problem.difficulty}",
+            split_of(problem),
+        ]
+    )
+    chips = "".join(f'<span class="spa-chip">{escape(label)}</span>' for label in labels)
+    if learnt:
+        chips += '<span class="spa-chip spa-chip-learnt">✎ learnt from: not a fair test now</span>'
+    return (
+        f'<article class="spa-problem"><div class="spa-chips">{chips}</div>'
+        f'<p class="spa-question">{escape(problem.question)}</p>{_gold(problem)}</article>'
+    )
+
+
+def problem_placeholder() -> str:
+    """The room of a problem card, before there is a problem."""
+    return (
+        '<article class="spa-problem"><div class="spa-chips"><span class="spa-chip">…</span></div>'
+        '<p class="spa-question"></p><p class="spa-gold">&nbsp;</p></article>'
+    )
+
+
+def answer_grid(answers: Sequence[Answer], focus: bool | None = None) -> str:
+    """Four cards, rows and columns named; ``answers`` in the order of ``CORNERS``.
+
+    ``focus`` marks the column (with the chat template?) whose soft-prompt answer training is
+    about to change.
+    """
+    cells = [
+        '<span class="spa-corner"></span>',
+        '<span class="spa-column">With the chat template</span>',
+        '<span class="spa-column">Without it</span>',
+    ]
+    for (chat_template, soft_prompt), answer in zip(CORNERS, answers, strict=True):
+        if chat_template:
+            row = "With your soft prompt" if soft_prompt else "Model alone"
+            kind = "spa-side spa-side-soft" if soft_prompt else "spa-side"
+            cells.append(f'<span class="{kind}">{row}</span>')
+        cells.append(_answer_card(answer, chat_template, soft_prompt, focus is chat_template))
+    return f'<section class="spa-answers" aria-label="Four answers">{"".join(cells)}</section>'
+
+
+def hint(text: str, kind: str = "next") -> str:
+    """One line that says what to do now; ``kind`` is next, working or done.
+
+    ``**bold**`` marks the name of a control; everything is escaped.
+    """
+    pieces = text.split("**")
+    marked = "".join(
+        f"<b>{escape(piece)}</b>" if i % 2 else escape(piece) for i, piece in enumerate(pieces)
+    )
+    mark = {"next": "→", "working": "◌", "done": "✓"}[kind]
+    return (
+        f'<p class="spa-hint spa-hint-{kind}" role="status"><span aria-hidden="true">{mark}</span>'
+        f"<span>{marked}</span></p>"
+    )
+
+
+def progress(done: int, total: int, rate: float | None, left: float | None, note: str = "") -> str:
+    """How many, how fast, how long still: ``24 of 80 episodes · 31 a second · 2 s left``.
+
+    ``rate`` is in episodes a second and ``left`` in seconds; None where not known yet. With
+    ``total`` 0 nothing is running and ``note`` stands alone; the room it takes is the same.
+    """
+    if not total:
+        return (
+            '<div class="spa-progress spa-progress-idle"><div class="spa-bar"><i style="width:0%">'
+            f"</i></div><p>{escape(note) or '&nbsp;'}</p></div>"
+        )
+    parts = [f"<b>{done}</b> of {count(total, 'episode')}"]
+    if note:
+        parts.append(escape(note))
+    elif rate is not None and left is not None:
+        parts += [f"{rate:.0f} a second" if rate >= 1 else f"{rate:.1f} a second"]
+        parts += [f"{_seconds(left)} left"]
+    share = 100 * done / total
+    return (
+        f'<div class="spa-progress"><div class="spa-bar" role="progressbar" aria-valuemin="0" '
+        f'aria-valuemax="{total}" aria-valuenow="{done}" aria-label="Training">'
+        f'<i style="width:{share:.1f}%"></i></div><p>{" · ".join(parts)}</p></div>'
+    )
+
+
+def explanation(title: str, text: str) -> str:
+    """A heading and a paragraph, for a panel whose controls need a few words."""
+    return f'<div class="spa-explanation"><h3>{escape(title)}</h3><p>{escape(text)}</p></div>'
+
+
+def status(text: str) -> str:
+    """A line that says what just happened, read out by screen readers; empty, it keeps its room."""
+    return f'<p class="spa-status" role="status">{escape(text) or "&nbsp;"}</p>'
+
+
+def verdict(grade: Grade | None) -> tuple[str, str, str]:
+    """(kind, mark, word) of a grade; without one: nothing to grade against."""
+    if grade is None:
+        return "ungraded", "·", "not graded"
+    if grade.extracted is None:
+        return "none", "–", "no answer"
+    return ("right", "✓", "correct") if grade.correct else ("wrong", "✗", "wrong")
+
+
+def highlighted(text: str, span: tuple[int, int] | None) -> str:
+    """The text escaped, with ``text[span[0]:span[1]]`` marked."""
+    if span is None:
+        return escape(text)
+    start, end = span
+    return f"{escape(text[:start])}<mark>{escape(text[start:end])}</mark>{escape(text[end:])}"
+
+
+def count(number: int, noun: str) -> str:
+    """``80 episodes``, ``1 episode``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+# --- parts -------------------------------------------------------------------------------------
+
+
+def _answer_card(answer: Answer, chat_template: bool, soft_prompt: bool, focus: bool) -> str:
+    kind, mark, word = ("writing", "…", "writing")
+    if answer.finished:
+        kind, mark, word = verdict(answer.grade)
+    classes = ["spa-answer", f"spa-{kind}"]
+    if soft_prompt:
+        classes.append("spa-soft")
+        classes += ["spa-focus"] if focus else []
+    where = (
+        f"{'Soft prompt' if soft_prompt else 'Model alone'} · "
+        f"{'with' if chat_template else 'without'} template"
+    )
+    grade = answer.grade if answer.finished else None
+    text = highlighted(answer.text, grade.span if grade else None)
+    if answer.finished and not answer.text.strip():
+        text = '<span class="spa-empty">(it wrote nothing)</span>'
+    if not answer.finished:
+        text += '<span class="spa-caret"></span>'
+    reason = escape(grade.reason) if grade else "&nbsp;"
+    cost = f"{count(answer.tokens, 'token')} · {1000 * answer.seconds:.0f} ms"
+    watch = '<span class="spa-watch">☞ watch this one</span>' if soft_prompt and focus else ""
+    return (
+        f'<article class="{" ".join(classes)}" data-corner="{_corner(chat_template, soft_prompt)}">'
+        f'<div class="spa-answer-head"><span class="spa-where">{where}</span>{watch}'
+        f'<span class="spa-verdict"><i aria-hidden="true">{mark}</i> {word}</span></div>'
+        f'<p class="spa-completion">{text}</p>{_before(answer)}'
+        f'<p class="spa-reason"><span>{reason}</span><span>{cost if answer.tokens else "&nbsp;"}'
+        "</span></p></article>"
+    )
+
+
+def _before(answer: Answer) -> str:
+    if answer.before is None:
+        return ""
+    text, grade = answer.before
+    _, mark, word = verdict(grade)
+    short = " ".join(text.split())
+    short = short if len(short) <= 40 else f"{short[:39]}…"
+    return (
+        f'<p class="spa-before-text">before: <i aria-hidden="true">{mark}</i> {word}'
+        f"{f' · <s>{escape(short)}</s>' if short else ''}</p>"
+    )
+
+
+def _gold(problem: Problem) -> str:
+    if not problem.answer:
+        return '<p class="spa-gold">no answer given, so nothing is graded</p>'
+    explanation = f"<span>{escape(problem.explanation)}</span>" if problem.explanation else ""
+    return (
+        '<details class="spa-gold"><summary>Show the answer</summary>'
+        f"<p><b>{escape(problem.answer)}</b>{explanation}</p></details>"
+    )
+
+
+def _cell(value: float, scale: float) -> str:
+    strength = min(abs(value) / scale, 1.0)
+    return f'<i class="spa-{"plus" if value >= 0 else "minus"}" style="--v:{strength:.2f}"></i>'
+
+
+def _corner(chat_template: bool, soft_prompt: bool) -> str:
+    return f"{'soft' if soft_prompt else 'alone'}-{'chat' if chat_template else 'plain'}"
+
+
+def _magnitude(number: int) -> str:
+    """``3_100_000`` -> ``3.1 M``."""
+    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.1f} {letter}"
+    return str(number)
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 0):.0f} s"
+    return f"{seconds / 60:.0f} min"

@@ -1,0 +1,282 @@
+"""The pictures of learning, as HTML strings with inline SVG.
+
+Lines and bands are SVG stretched to the box; dots, ticks and words are HTML laid over it in per
+cent, so text keeps its size and dots stay round at any width. Colours come from CSS variables,
+so a picture follows the theme. Redrawing replaces attributes only, so nothing flickers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from math import isfinite
+
+from learner.evaluation import Tally
+
+NARROW_SPACE = "\u202f"
+FORMAT_WORDS = {True: "with the chat template", False: "without the chat template"}
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Held-out score after that many episodes."""
+
+    episodes: int
+    score: Tally
+
+
+def percent(share: float) -> str:
+    """``0.625`` -> ``62 %``, with a space that does not break (half rounds to even)."""
+    return f"{100 * share:.0f}{NARROW_SPACE}%"
+
+
+def score_words(score: Tally) -> str:
+    """A score with all that is needed to judge it: ``62 % of 200 (95 % interval 55–68 %)``."""
+    low, high = score.interval.low, score.interval.high
+    return (
+        f"{percent(score.accuracy)} of {score.n} "
+        f"(95{NARROW_SPACE}% interval {100 * low:.0f}–{percent(high)})"
+    )
+
+
+def accuracy_chart(
+    points: Sequence[CurvePoint],
+    baselines: Mapping[bool, Tally],
+    chat_template: bool,
+    until: int = 80,
+) -> str:
+    """Held-out accuracy over episodes, between two dashed lines for the model alone.
+
+    ``baselines`` maps *with the chat template?* to the bare model's score and may be empty while
+    it is being measured. ``chat_template`` is the format that ``points`` were measured in.
+    ``until`` is the episode count that the axis reaches at least.
+    """
+    top = _axis_end(max([until, *(point.episodes for point in points)]))
+    n = next((s.n for s in [*(p.score for p in points), *baselines.values()]), None)
+    field = [
+        _svg(_accuracy_shapes(points, top)),
+        *(_baseline(baselines[key], key) for key in (True, False) if key in baselines),
+        *(_dot(p, top, last=p is points[-1]) for p in points),
+    ]
+    if not points:
+        empty = "measuring the model alone …" if not baselines else "train to draw the curve"
+        field.append(f'<span class="spa-plot-empty">{empty}</span>')
+    subtitle = f"{n} problems never trained on" if n else "problems never trained on"
+    return _chart(
+        "Held-out accuracy",
+        f"{subtitle} · {FORMAT_WORDS[chat_template]}",
+        _plot("".join(field), _percent_ticks(), _episode_ticks(top)),
+        _accuracy_words(points, baselines, chat_template),
+        "spa-accuracy",
+    )
+
+
+def loss_chart(losses: Sequence[tuple[int, float]]) -> str:
+    """The training loss by episode: every step faintly, their running mean in full.
+
+    ``losses`` holds (episodes learnt so far, mean answer-token loss in nats) of each step.
+    """
+    steps = [(episodes, loss) for episodes, loss in losses if isfinite(loss)]
+    if not steps:
+        body, words = '<span class="spa-plot-empty">no steps taken yet</span>', "No steps yet."
+        ticks, last_tick = [(0.0, "0")], [(0.0, "0", "start")]
+    else:
+        first, last = steps[0][0], max(steps[-1][0], steps[0][0] + 1)
+        ceiling = max(loss for _, loss in steps) * 1.05 or 1.0
+        raw = [((e - first) / (last - first), loss / ceiling) for e, loss in steps]
+        mean = _running_mean([y for _, y in raw])
+        smooth = [(x, y) for (x, _), y in zip(raw, mean, strict=True)]
+        body = _svg(f"{_line(raw, 'spa-loss-raw')}{_line(smooth, 'spa-loss-mean')}")
+        ticks = [(0.0, "0"), (1.0, f"{ceiling:.1f}")]
+        last_tick = [(0.0, str(first), "start"), (1.0, str(last), "end")]
+        words = f"Loss {steps[0][1]:.2f} at first, {steps[-1][1]:.2f} now, {len(steps)} steps."
+    note = f"now {steps[-1][1]:.2f} nats" if steps else "on answer tokens only"
+    return _chart("Training loss", note, _plot(body, ticks, last_tick), words, "spa-loss")
+
+
+def family_chart(
+    before: Mapping[str, Tally], after: Mapping[str, Tally], chat_template: bool
+) -> str:
+    """Accuracy by family, model alone → with the soft prompt, with 95 % intervals.
+
+    Keys are family names; ``after`` may be empty when nothing has been learnt yet.
+    """
+    rows = "".join(_family_row(name, before[name], after.get(name)) for name in before)
+    if before:
+        total = _family_row("all", _sum(before), _sum(after) if after else None, "spa-row-all")
+        ticks = "".join(
+            f'<span style="left:{x}%">{x}{NARROW_SPACE}%</span>' for x in (0, 25, 50, 75, 100)
+        )
+        scale = f'<div class="spa-row"><span></span><div class="spa-xaxis">{ticks}</div></div>'
+        key = _family_key(_sum(before), _sum(after) if after else None)
+        body = f'<div class="spa-rows">{rows}{total}{scale}</div>{key}'
+    else:
+        body = '<div class="spa-rows spa-rows-empty">measuring the model alone …</div>'
+    sizes = sorted({score.n for score in before.values()})
+    counts = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else "".join(map(str, sizes))
+    note = f"{counts} held-out problems each · {FORMAT_WORDS[chat_template]}" if sizes else ""
+    words = "; ".join(
+        f"{_words(name)}: {score_words(score)}"
+        + (f" before, {score_words(after[name])} after" if name in after else "")
+        for name, score in before.items()
+    )
+    return _chart("By family, before → after", note, body, words or "Not measured.", "spa-family")
+
+
+# --- parts -------------------------------------------------------------------------------------
+
+
+def _chart(title: str, note: str, body: str, words: str, kind: str) -> str:
+    return (
+        f'<div class="spa-chart {kind}"><div class="spa-chart-head"><h3>{escape(title)}</h3>'
+        f"<p>{escape(note) or '&nbsp;'}</p></div>"
+        f'<div role="img" aria-label="{escape(words, quote=True)}">{body}</div></div>'
+    )
+
+
+def _plot(
+    field: str, y_ticks: Sequence[tuple[float, str]], x_ticks: Sequence[tuple[float, str, str]]
+) -> str:
+    """A field with labelled axes; ticks are (share of the axis, label[, alignment])."""
+    left = "".join(
+        f'<span style="bottom:{100 * y:.2f}%">{escape(label)}</span>' for y, label in y_ticks
+    )
+    below = "".join(
+        f'<span class="spa-tick-{align}" style="left:{100 * x:.2f}%">{escape(label)}</span>'
+        for x, label, align in x_ticks
+    )
+    lines = "".join(f'<i style="bottom:{100 * y:.2f}%"></i>' for y, _ in y_ticks)
+    return (
+        f'<div class="spa-plot"><div class="spa-yaxis">{left}</div>'
+        f'<div class="spa-field"><div class="spa-grid">{lines}</div>{field}</div>'
+        f'<div class="spa-xaxis">{below}</div></div>'
+    )
+
+
+def _svg(shapes: str) -> str:
+    return (
+        f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{shapes}</svg>'
+    )
+
+
+def _line(points: Sequence[tuple[float, float]], kind: str) -> str:
+    coordinates = " ".join(f"{100 * x:.2f},{100 - 100 * y:.2f}" for x, y in points)
+    return f'<polyline class="{kind}" points="{coordinates}"/>'
+
+
+def _accuracy_shapes(points: Sequence[CurvePoint], top: int) -> str:
+    upper = [(p.episodes / top, p.score.interval.high) for p in points]
+    lower = [(p.episodes / top, p.score.interval.low) for p in reversed(points)]
+    outline = " ".join(f"{100 * x:.2f},{100 - 100 * y:.2f}" for x, y in [*upper, *lower])
+    middle = [(p.episodes / top, p.score.accuracy) for p in points]
+    return f'<polygon class="spa-band" points="{outline}"/>{_line(middle, "spa-curve")}'
+
+
+def _baseline(score: Tally, chat_template: bool) -> str:
+    """A dashed line with its name, on the side and height where the curve is not."""
+    side = "spa-baseline-chat" if chat_template else "spa-baseline-plain"
+    below = " spa-baseline-below" if score.accuracy > 0.88 else ""
+    text = f"model alone, {'with' if chat_template else 'without'} template"
+    return (
+        f'<div class="spa-baseline {side}{below}" style="bottom:{100 * score.accuracy:.2f}%">'
+        f"<span>{text} <b>{percent(score.accuracy)}</b></span></div>"
+    )
+
+
+def _dot(point: CurvePoint, top: int, last: bool) -> str:
+    x, y = 100 * point.episodes / top, 100 * point.score.accuracy
+    low, high = 100 * point.score.interval.low, 100 * point.score.interval.high
+    label = f"<b>{percent(point.score.accuracy)}</b>" if last else ""
+    kind = "spa-dot spa-dot-last" if last else "spa-dot"
+    if last:
+        kind += " spa-dot-left" if x > 80 else " spa-dot-right" if x < 12 else ""
+        kind += " spa-dot-under" if high > 86 and low > 20 else ""
+    return f'<span class="{kind}" style="left:{x:.2f}%;bottom:{y:.2f}%">{label}</span>'
+
+
+def _family_row(name: str, before: Tally, after: Tally | None, kind: str = "") -> str:
+    shown = after or before
+    left, right = sorted((100 * before.accuracy, 100 * shown.accuracy))
+    marks = [
+        f'<i class="spa-link" style="left:{left:.2f}%;width:{right - left:.2f}%"></i>',
+        _whisker(before, "spa-before"),
+        _whisker(shown, "spa-after") if after else "",
+        f'<i class="spa-mark spa-before" style="left:{100 * before.accuracy:.2f}%"></i>',
+    ]
+    values = percent(before.accuracy)
+    if after:
+        marks.append(f'<i class="spa-mark spa-after" style="left:{100 * after.accuracy:.2f}%"></i>')
+        values += f" → <b>{percent(after.accuracy)}</b>"
+    return (
+        f'<div class="spa-row {kind}"><span class="spa-row-name">{escape(_words(name))}</span>'
+        f'<div class="spa-track">{"".join(marks)}</div>'
+        f'<span class="spa-row-value">{values}</span></div>'
+    )
+
+
+def _whisker(score: Tally, kind: str) -> str:
+    low, high = 100 * score.interval.low, 100 * score.interval.high
+    return f'<i class="spa-whisker {kind}" style="left:{low:.2f}%;width:{high - low:.2f}%"></i>'
+
+
+def _family_key(before: Tally, after: Tally | None) -> str:
+    silent = percent(before.no_answer / before.n)
+    if after:
+        silent += f" → {percent(after.no_answer / after.n)}"
+    return (
+        '<div class="spa-key"><span><i class="spa-mark spa-before"></i>model alone</span>'
+        '<span><i class="spa-mark spa-after"></i>with your soft prompt</span>'
+        f'<span><i class="spa-whisker spa-after"></i>95{NARROW_SPACE}% interval</span>'
+        f'<span class="spa-silent">no answer: {silent}</span></div>'
+    )
+
+
+def _accuracy_words(
+    points: Sequence[CurvePoint], baselines: Mapping[bool, Tally], chat_template: bool
+) -> str:
+    parts = [
+        f"Model alone {FORMAT_WORDS[key]}: {score_words(score)}."
+        for key, score in baselines.items()
+    ]
+    if points:
+        parts.append(
+            f"With your soft prompt, {FORMAT_WORDS[chat_template]}: "
+            + ", ".join(f"{score_words(p.score)} after {p.episodes} episodes" for p in points)
+            + "."
+        )
+    return " ".join(parts) or "Nothing measured yet."
+
+
+def _percent_ticks() -> list[tuple[float, str]]:
+    return [(x / 100, f"{x}{NARROW_SPACE}%") for x in (0, 25, 50, 75, 100)]
+
+
+def _axis_end(episodes: int) -> int:
+    """The smallest of 4, 8, 12, 16, 20, 24, 32, 40, 80, 120, … not below ``episodes``."""
+    power = 4
+    while 10 * power < episodes:
+        power *= 10
+    return next(m * power for m in (1, 2, 3, 4, 5, 6, 8, 10) if m * power >= episodes)
+
+
+def _episode_ticks(top: int) -> list[tuple[float, str, str]]:
+    inner = [(quarter / 4, str(top * quarter // 4), "middle") for quarter in (1, 2, 3)]
+    return [(0.0, "0", "start"), *inner, (1.0, f"{top} episodes", "end")]
+
+
+def _running_mean(values: Sequence[float], width: int = 5) -> list[float]:
+    """Mean of each value and the up to ``width - 1`` before it."""
+    windows = [values[max(0, i - width + 1) : i + 1] for i in range(len(values))]
+    return [sum(window) / len(window) for window in windows]
+
+
+def _sum(scores: Mapping[str, Tally]) -> Tally:
+    tallies = scores.values()
+    return Tally(
+        correct=sum(tally.correct for tally in tallies),
+        n=sum(tally.n for tally in tallies),
+        no_answer=sum(tally.no_answer for tally in tallies),
+    )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
