@@ -1,0 +1,147 @@
+"""The held-out set that every visitor is scored on, and what the model alone makes of it.
+
+The same problems for all, the same order, so any two results are paired. What does not depend on a
+visitor (the model alone, and the untrained soft prompt, in either format) is measured once, in the
+background, when the app starts.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from arena.statistics import McNemar, mcnemar_exact
+
+from arena import Grade, Problem, held_out
+from learner.completion import Ask, Completion
+from learner.evaluation import Tally, evaluate
+from learner.service import Service, ServiceClosed
+
+HELD_OUT_PROBLEMS = 200
+RIGHT, WRONG, NO_ANSWER = "1", "0", "-"
+
+
+@dataclass(frozen=True)
+class Marks:
+    """How each problem of the held-out set was answered, in its order.
+
+    ``outcomes`` has a letter for each: 1 right, 0 wrong, - no answer. ``episodes`` is what the
+    learner had learnt from by then (0 for the model alone).
+    """
+
+    outcomes: str
+    chat_template: bool
+    episodes: int = 0
+
+    @property
+    def right(self) -> tuple[bool, ...]:
+        """Whether each was right, for pairing with other marks."""
+        return tuple(outcome == RIGHT for outcome in self.outcomes)
+
+    @property
+    def tally(self) -> Tally:
+        """How many were right, and how many gave no answer."""
+        return _tally(self.outcomes)
+
+    def by_family(self, problems: Sequence[Problem]) -> dict[str, Tally]:
+        """A tally for each family; ``problems`` is the held-out set that was answered."""
+        groups: dict[str, str] = {}
+        for problem, outcome in zip(problems, self.outcomes, strict=True):
+            groups[problem.family] = groups.get(problem.family, "") + outcome
+        return {family: _tally(groups[family]) for family in sorted(groups)}
+
+
+class Stopped(Exception):
+    """Somebody pressed Stop while an exam was being taken."""
+
+
+class Exam:
+    """The held-out set, marks on it, and the background measurement of what all share."""
+
+    def __init__(self, service: Service, size: int = HELD_OUT_PROBLEMS) -> None:
+        self.problems = tuple(held_out(size))
+        self.keys = frozenset(problem.key for problem in self.problems)
+        self.seconds: float | None = None  # what taking it took, last time
+        self.error: str | None = None  # why the background measurement ended early
+        self._service = service
+        self._known: dict[tuple[bool, bool], Marks] = {}
+
+    def take(
+        self,
+        prompt: torch.Tensor | None,
+        chat_template: bool,
+        episodes: int = 0,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Marks:
+        """Mark a soft prompt [n, d] (or the model alone, None) in one format.
+
+        Goes through the service in small batches, so that others get their turn. Raises Stopped
+        within a batch of ``stopped()`` becoming true, and what the service raises.
+        """
+        began = time.monotonic()
+
+        def answer(asks: Sequence[Ask]) -> tuple[Completion, ...]:
+            if stopped():
+                raise Stopped
+            return self._service.complete(asks)
+
+        evaluation = evaluate(answer, self.problems, prompt=prompt, chat_template=chat_template)
+        self.seconds = time.monotonic() - began
+        outcomes = "".join(_letter(outcome.grade) for outcome in evaluation.outcomes)
+        return Marks(outcomes, chat_template, episodes)
+
+    def measure_shared(self, untrained: torch.Tensor) -> None:
+        """Measure the model alone and the ``untrained`` prompt [n, d] on a background thread."""
+        threading.Thread(
+            target=self._measure_shared, args=(untrained,), name="baselines", daemon=True
+        ).start()
+
+    def alone(self, chat_template: bool) -> Marks | None:
+        """Marks of the model alone; None while they are being measured."""
+        return self._known.get((False, chat_template))
+
+    def untrained(self, chat_template: bool) -> Marks | None:
+        """Marks of the untrained soft prompt; None while they are being measured."""
+        return self._known.get((True, chat_template))
+
+    @property
+    def baselines(self) -> dict[bool, Tally]:
+        """The model alone, as far as measured: with the chat template? -> score."""
+        return {key: marks.tally for key in (True, False) if (marks := self.alone(key))}
+
+    @property
+    def ready(self) -> bool:
+        """Whether the background measurement has ended."""
+        return len(self._known) == 4 or self.error is not None
+
+    @property
+    def version(self) -> int:
+        """Grows with every shared result, so that a page knows when to look again."""
+        return len(self._known) + (self.error is not None)
+
+    def gain(self, marks: Marks) -> McNemar | None:
+        """``marks`` paired with the model alone in the same format; None before that is known."""
+        before = self.alone(marks.chat_template)
+        return mcnemar_exact(before.right, marks.right) if before else None
+
+    def _measure_shared(self, untrained: torch.Tensor) -> None:
+        try:
+            for prompted in (False, True):
+                for chat_template in (False, True):
+                    marks = self.take(untrained if prompted else None, chat_template)
+                    self._known[prompted, chat_template] = marks
+        except ServiceClosed:
+            return
+        except (ValueError, RuntimeError) as problem:
+            self.error = f"The model alone could not be measured: {problem}"
+
+
+def _letter(grade: Grade) -> str:
+    if grade.extracted is None:
+        return NO_ANSWER
+    return RIGHT if grade.correct else WRONG
+
+
+def _tally(outcomes: str) -> Tally:
+    return Tally(outcomes.count(RIGHT), len(outcomes), outcomes.count(NO_ANSWER))

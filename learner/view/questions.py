@@ -1,0 +1,92 @@
+"""What a visitor may ask for, checked: families, difficulties, counts, questions of their own.
+
+Everything that arrives from a browser or through the API passes here before it is used, whatever
+the page's own controls would have allowed.
+"""
+
+import math
+import re
+
+from arena import DIFFICULTIES, FAMILIES, Problem
+
+ANY_FAMILY = "any"
+ANY_DIFFICULTY = 0
+MAX_EPISODES = 2000
+MAX_QUESTION = 600
+MAX_ANSWER = 60
+
+_NUMBER = re.compile(r"[-−+]?[$€£]?\d[\d,]*(\.\d+)?\s?%?")
+_YES_NO = re.compile(r"(yes|no)[.!]?", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+class LessonError(ValueError):
+    """Something a visitor asked for cannot be done; the message is one sentence that says why."""
+
+
+def checked_families(family: object) -> list[str] | None:
+    """The families to draw from; None for any. Raises LessonError for an unknown one."""
+    if family in (None, "", ANY_FAMILY):
+        return None
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise LessonError(
+            f"There is no family {str(family)[:40]!r}; choose any, {', '.join(FAMILIES)}."
+        )
+    return [family]
+
+
+def checked_difficulty(difficulty: object) -> int | None:
+    """The difficulty to draw; None for any. Raises LessonError unless it is 0 (any) to 5."""
+    level = _whole_number(difficulty)
+    if level == ANY_DIFFICULTY:
+        return None
+    if level not in DIFFICULTIES:
+        raise LessonError("Difficulty is a whole number from 1 (easy) to 5 (hard), or 0 for any.")
+    return level
+
+
+def checked_episodes(episodes: object) -> int:
+    """How many episodes to train. Raises LessonError unless it is 1 to ``MAX_EPISODES``."""
+    number = _whole_number(episodes)
+    if number is None or not 1 <= number <= MAX_EPISODES:
+        raise LessonError(f"Episodes is a whole number from 1 to {MAX_EPISODES}.")
+    return number
+
+
+def checked_format(chat_template: object) -> bool:
+    """Whether to use the chat template. Raises LessonError unless it is true or false."""
+    if not isinstance(chat_template, bool):
+        raise LessonError("The format is either with the chat template (true) or without (false).")
+    return chat_template
+
+
+def own_problem(question: object, answer: object) -> Problem:
+    """A problem out of a person's own question and, if they gave one, its answer.
+
+    The kind of the answer is read off its looks: a number, yes/no, or text. Raises LessonError
+    where there is no question, or either is too long.
+    """
+    if not isinstance(question, str) or not isinstance(answer, str | None):
+        raise LessonError("A question and its answer are text.")
+    asked = " ".join(_CONTROL.sub(" ", question).split())
+    gold = " ".join(_CONTROL.sub(" ", answer or "").split())
+    if not re.search(r"\w", asked):
+        raise LessonError("Type a question first.")
+    if len(asked) > MAX_QUESTION:
+        raise LessonError(f"A question may have {MAX_QUESTION} characters; this has {len(asked)}.")
+    if len(gold) > MAX_ANSWER:
+        raise LessonError(f"An answer may have {MAX_ANSWER} characters; this has {len(gold)}.")
+    return Problem("own", 0, asked, gold, _answer_kind(gold))
+
+
+def _answer_kind(answer: str) -> str:
+    if _NUMBER.fullmatch(answer):
+        return "number"
+    return "yes/no" if _YES_NO.fullmatch(answer) else "text"
+
+
+def _whole_number(value: object) -> int | None:
+    """The int that a JSON number means; None for anything else, bools and 2.5 included."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(value) if value == int(value) else None

@@ -1,0 +1,81 @@
+"""One training run, step by step: the loop behind the Train button, without a page around it.
+
+A run is many small requests to the service, so nobody waits behind it. It yields the learner after
+every step: whoever consumes it may keep any of these values and walk away.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from arena import Problem
+from learner.service import Service
+from learner.soft_prompt import Learner
+from learner.view.exam import Exam, Marks, Stopped
+
+EXAMS_PER_RUN = 4
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a run is. ``learner`` is what has been learnt so far.
+
+    ``rate`` is in episodes a second, over training time alone; ``seconds_left`` counts the exams
+    still to come as well; both are None until they can be known. ``marks`` holds a new held-out
+    result where one has just arrived. ``refused`` says why the last step was not adopted, if so.
+    """
+
+    learner: Learner
+    done: int
+    total: int
+    rate: float | None = None
+    seconds_left: float | None = None
+    examining: bool = False
+    marks: Marks | None = None
+    refused: str = ""
+
+
+def training_run(
+    service: Service,
+    exam: Exam,
+    learner: Learner,
+    problems: Iterator[Problem],
+    episodes: int,
+    exams: int,
+    owner: str,
+    stopped: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[RunState]:
+    """Train ``learner`` on the next ``episodes`` problems, with ``exams`` evenly spread exams.
+
+    Ends early, at a step boundary, once ``stopped()`` is true. Raises what the service raises.
+    """
+    training_seconds = 0.0
+    exams_left = exams
+    done = 0
+
+    def state(**extra: object) -> RunState:
+        rate = done / training_seconds if training_seconds else None
+        left = None
+        if rate:
+            left = (episodes - done) / rate + exams_left * (exam.seconds or 0.0)
+        return RunState(learner, done, episodes, rate, left, **extra)  # type: ignore[arg-type]
+
+    while done < episodes and not stopped():
+        batch = tuple(islice(problems, min(learner.config.episodes_per_step, episodes - done)))
+        began = clock()
+        learner, report = service.train(learner, batch, owner=owner).result()
+        training_seconds += clock() - began
+        done += len(batch)
+        yield state(refused="" if report.accepted else report.message)
+        if exams and done * exams >= episodes * (exams - exams_left + 1):
+            yield state(examining=True)
+            try:
+                marks = exam.take(
+                    learner.prompt, learner.config.chat_template, learner.episodes, stopped
+                )
+            except Stopped:
+                return
+            exams_left -= 1
+            yield state(marks=marks)

@@ -1,0 +1,26 @@
+"""Fixtures for lessons on a scripted service."""
+
+import pytest
+from hypothesis import settings
+from scripted import ScriptedService, untrained
+
+from learner.session import Session, SessionState
+from learner.view.exam import Exam
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
+
+
+@pytest.fixture
+def service() -> ScriptedService:
+    return ScriptedService()
+
+
+@pytest.fixture
+def exam(service: ScriptedService) -> Exam:
+    return Exam(service, size=50)
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session("an-id", SessionState(untrained(), seed=7), lambda *_: None, untrained)

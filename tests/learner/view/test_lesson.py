@@ -1,0 +1,250 @@
+"""One visitor's lesson: what each action changes, what it keeps, what it refuses."""
+
+import json
+
+import pytest
+from scripted import ScriptedService, untrained
+
+from arena import Problem, split_of
+from learner.session import Session, SessionBusy, SessionError, SessionState
+from learner.view.exam import Exam
+from learner.view.lesson import Lesson
+from learner.view.questions import LessonError
+
+YES = Problem("own", 0, "Is water wet?", "Yes", "yes/no")
+
+
+@pytest.fixture
+def lesson(service: ScriptedService, exam: Exam, session: Session) -> Lesson:
+    return finished(Lesson(service, exam, session))
+
+
+def finished(lesson: Lesson) -> Lesson:
+    for _ in lesson.follow(lambda: lesson.run is not None or lesson.board.answering):
+        pass
+    return lesson
+
+
+def words(lesson: Lesson) -> list[str]:
+    return [answer.text.strip() for answer in lesson.board.answers]
+
+
+def test_a_newcomer_finds_an_easy_held_out_problem_with_four_answers(lesson, exam):
+    problem = lesson.board.problem
+    assert split_of(problem) == "held-out"
+    assert problem.difficulty == 1
+    assert problem.key not in exam.keys
+    assert all(answer.finished and answer.grade for answer in lesson.board.answers)
+
+
+def test_who_only_looks_in_leaves_nothing_to_save(service, exam):
+    changes = []
+    session = Session(
+        "an-id", SessionState(untrained(), seed=7), lambda *args: changes.append(args), untrained
+    )
+    finished(Lesson(service, exam, session))
+    assert not changes
+
+
+def test_problems_shown_are_never_scored_and_follow_the_choice(lesson, exam):
+    seen = set()
+    for _ in range(30):
+        lesson.draw(["causal"], 2)
+        problem = lesson.board.problem
+        assert (problem.family, problem.difficulty) == ("causal", 2)
+        assert split_of(problem) == "held-out"
+        assert problem.key not in exam.keys
+        seen.add(problem.key)
+    assert len(seen) > 25
+    finished(lesson)
+
+
+def test_only_the_last_of_several_questions_is_answered(lesson, service):
+    service.answer_gate.clear()
+    lesson.draw()
+    lesson.show(YES)
+    service.answer_gate.set()
+    finished(lesson)
+    assert lesson.board.problem is YES
+    assert words(lesson) == ["____"] * 4
+
+
+def test_training_teaches_train_problems_and_changes_the_soft_prompt_answers(lesson, service):
+    lesson.show(YES)
+    finished(lesson)
+    lesson.train(80)
+    finished(lesson)
+    assert lesson.learner.episodes == 80
+    assert {split_of(problem) for problem in service.taught} == {"train"}
+    assert words(lesson) == ["____", "____", "Yes", "Yes"]
+    assert [answer.before and answer.before[0].strip() for answer in lesson.board.answers] == [
+        None,
+        None,
+        "____",
+        "____",
+    ]
+    assert lesson.news.kind == "run"
+    assert [marks.episodes for marks in lesson.marks()] == [20, 40, 60, 80]
+
+
+def test_a_second_run_goes_on_where_the_first_ended(lesson, service):
+    for _ in range(2):
+        lesson.train(8)
+        finished(lesson)
+    keys = [problem.key for problem in service.taught]
+    assert lesson.learner.episodes == len(keys) == len(set(keys)) == 16
+
+
+def test_training_on_the_problem_shown_marks_it_as_learnt_from(lesson, service):
+    lesson.show(YES)
+    finished(lesson)
+    assert not lesson.learnt_from_shown
+    lesson.train_one()
+    finished(lesson)
+    assert service.taught == [YES]
+    assert lesson.learnt_from_shown
+    assert lesson.news.kind == "one"
+    assert lesson.news.loss == 1.5
+    assert words(lesson) == ["____", "____", "Yes", "Yes"]
+    assert lesson.board.answers[3].before[0].strip() == "____"
+
+
+@pytest.mark.parametrize("problem", ["unanswered", "scored"])
+def test_what_must_not_be_learnt_from_is_refused(lesson, exam, problem):
+    lesson.show(
+        Problem("own", 0, "Why?", "", "text") if problem == "unanswered" else exam.problems[3]
+    )
+    finished(lesson)
+    with pytest.raises(LessonError):
+        lesson.train_one()
+    assert lesson.learner.episodes == 0
+    assert lesson.run is None
+
+
+def test_stop_keeps_what_was_learnt(lesson, service):
+    service.gate.clear()
+    lesson.train(80)
+    lesson.stop()
+    service.gate.set()
+    finished(lesson)
+    assert lesson.learner.episodes == 4
+    assert lesson.news.kind == "stopped"
+    assert lesson.session.undo_depth == 1
+
+
+def test_a_second_run_at_the_same_time_is_refused(lesson, service):
+    service.gate.clear()
+    lesson.train(8)
+    with pytest.raises(SessionBusy):
+        lesson.train(8)
+    with pytest.raises(SessionBusy):
+        lesson.train_one()
+    with pytest.raises(LessonError):
+        lesson.choose_format(True)
+    service.gate.set()
+    finished(lesson)
+    assert lesson.learner.episodes == 8
+
+
+def test_undo_goes_back_to_before_the_run_with_its_results(lesson):
+    lesson.train(8)
+    finished(lesson)
+    first, marks = lesson.learner, lesson.marks()
+    lesson.train(8)
+    finished(lesson)
+    assert lesson.marks() != marks
+    lesson.undo()
+    finished(lesson)
+    assert lesson.learner is first
+    assert lesson.marks() == marks
+    lesson.undo()
+    finished(lesson)
+    assert lesson.learner.episodes == 0
+    assert words(lesson) == ["____"] * 4
+    with pytest.raises(SessionError):
+        lesson.undo()
+
+
+@pytest.mark.parametrize("action", [Lesson.undo, Lesson.reset])
+def test_undo_and_reset_in_the_middle_of_a_run_end_it_first(lesson, service, action):
+    lesson.train(2000)
+    action(lesson)
+    finished(lesson)
+    assert lesson.run is None
+    assert lesson.learner.episodes == 0
+    assert words(lesson) == ["____"] * 4
+
+
+def test_reset_can_be_undone(lesson):
+    lesson.train(8)
+    finished(lesson)
+    taught, marks = lesson.learner, lesson.marks()
+    lesson.reset()
+    finished(lesson)
+    assert lesson.learner.episodes == 0
+    assert lesson.marks() == []
+    lesson.undo()
+    finished(lesson)
+    assert lesson.learner is taught
+    assert lesson.marks() == marks
+
+
+def test_the_format_chosen_is_learnt_and_scored_in(lesson, service):
+    lesson.choose_format(True)
+    service.asked.clear()
+    lesson.train(4)
+    finished(lesson)
+    assert lesson.learner.config.chat_template
+    assert lesson.marks()[-1].chat_template
+    lesson.choose_format(False)
+    assert lesson.marks() == []
+
+
+def test_a_loaded_learner_is_adopted_in_its_format_and_can_be_undone(lesson):
+    own = lesson.learner
+    loaded = untrained(type(own.config)(chat_template=True))
+    lesson.adopt(loaded)
+    finished(lesson)
+    assert lesson.learner is loaded
+    assert lesson.chat_template
+    lesson.undo()
+    assert lesson.learner is own
+    finished(lesson)
+
+
+def test_what_goes_wrong_in_a_run_is_told_once_and_keeps_what_was_learnt(lesson, service):
+    lesson.train(4)
+    finished(lesson)
+    service.error = ValueError("There is no memory left.")
+    lesson.train(8)
+    with pytest.raises(ValueError, match="no memory left"):
+        finished(lesson)
+    assert finished(lesson).learner.episodes == 4
+    assert lesson.run is None
+
+
+def test_a_restart_finds_problem_results_and_format_again(lesson, service, exam):
+    lesson.choose_format(True)
+    lesson.show(YES)
+    finished(lesson)
+    lesson.train_one()
+    finished(lesson)
+    lesson.train(8)
+    finished(lesson)
+    state = lesson.session.state
+    json.loads(state.notes)
+    again = finished(Lesson(service, exam, Session("an-id", state, lambda *_: None, untrained)))
+    assert again.board.problem == YES
+    assert again.marks() == lesson.marks()
+    assert again.chat_template and again.learnt_from_shown
+    assert words(again) == ["____", "____", "Yes", "Yes"]
+
+
+def test_following_tells_of_every_change_and_ends(lesson):
+    lesson.train(80)
+    seen = [
+        (lesson.learner.episodes, lesson.run is None)
+        for _ in lesson.follow(lambda: lesson.run is not None)
+    ]
+    assert seen[-1] == (80, True)
+    assert [episodes for episodes, _ in seen] == sorted(episodes for episodes, _ in seen)

@@ -1,0 +1,49 @@
+"""What a lesson leaves in its session's notes is what it finds there again."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arena import Problem
+from learner.view import notes
+from learner.view.exam import Marks
+from learner.view.notes import Kept
+
+problems = st.builds(
+    Problem,
+    st.sampled_from(["own", "causal"]),
+    st.integers(0, 5),
+    st.text(),
+    st.text(),
+    st.just("text"),
+    st.lists(st.text()).map(tuple),
+    st.text(),
+)
+marks = st.builds(
+    Marks,
+    st.text("10-", min_size=5, max_size=5),
+    st.booleans(),
+    st.integers(0, 99),
+)
+kepts = st.builds(
+    Kept,
+    st.none() | problems,
+    st.booleans(),
+    st.lists(marks).map(tuple),
+    st.lists(st.text()).map(tuple),
+)
+
+
+@given(kepts)
+def test_written_and_read_again_through_json(kept):
+    assert notes.read(json.loads(json.dumps(notes.write(kept))), problems=5) == kept
+
+
+@given(kepts)
+def test_results_on_another_held_out_set_are_left_out(kept):
+    assert notes.read(notes.write(kept), problems=6).marks == ()
+
+
+def test_a_new_session_has_nothing_to_find():
+    assert notes.read({}, problems=5) == Kept()

@@ -1,0 +1,98 @@
+"""What a browser or the API may send: everything else is answered with one sentence."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arena import DIFFICULTIES, FAMILIES
+from learner.view import questions
+from learner.view.questions import LessonError
+
+anything = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=700),
+    st.lists(st.integers(), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        questions.checked_families,
+        questions.checked_difficulty,
+        questions.checked_episodes,
+        questions.checked_format,
+        lambda value: questions.own_problem(value, value),
+        lambda value: questions.own_problem("Why?", value),
+    ],
+)
+@given(value=anything)
+def test_nonsense_is_refused_in_a_short_sentence_and_raises_nothing_else(check, value):
+    try:
+        check(value)
+    except LessonError as error:
+        assert str(error).endswith(".")
+        assert len(str(error)) < 200
+
+
+def test_what_the_page_offers_is_accepted():
+    assert questions.checked_families("any") is None
+    assert all(questions.checked_families(name) == [name] for name in FAMILIES)
+    assert questions.checked_difficulty(0) is None
+    assert all(questions.checked_difficulty(level) == level for level in DIFFICULTIES)
+    assert questions.checked_episodes(80.0) == 80
+    assert questions.checked_format(True) is True
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, True, "80", 2001, float("nan"), float("inf"), None])
+def test_episodes_must_be_a_whole_number_in_bounds(value):
+    with pytest.raises(LessonError, match="1 to 2000"):
+        questions.checked_episodes(value)
+
+
+@pytest.mark.parametrize("value", [6, -1, 1.5, True, "1", [1]])
+def test_difficulty_must_be_one_of_the_offered(value):
+    with pytest.raises(LessonError, match="from 1"):
+        questions.checked_difficulty(value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ("17", "number"),
+        ("-3.5", "number"),
+        ("$1,234.00", "number"),
+        ("Yes", "yes/no"),
+        ("no.", "yes/no"),
+        ("Diana", "text"),
+        ("7 apples", "text"),
+        ("", "text"),
+    ],
+)
+def test_the_kind_of_an_own_answer_is_read_off_its_looks(answer, kind):
+    assert questions.own_problem("What?", answer).answer_kind == kind
+
+
+def test_an_own_question_is_tidied():
+    problem = questions.own_problem("  What\x00 is\n\n2 + 2? ", " 4\n")
+    assert (problem.family, problem.difficulty) == ("own", 0)
+    assert problem.question == "What is 2 + 2?"
+    assert problem.answer == "4"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "reason"),
+    [
+        ("", "4", "Type a question"),
+        (" ?!… ", "4", "Type a question"),
+        ("x" * 601, "", "600 characters"),
+        ("Why?", "y" * 61, "60 characters"),
+    ],
+)
+def test_an_own_question_that_cannot_be_asked_says_why(question, answer, reason):
+    with pytest.raises(LessonError, match=reason):
+        questions.own_problem(question, answer)

@@ -1,0 +1,87 @@
+"""The loop behind the Train button."""
+
+from concurrent.futures import Future
+from itertools import islice
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted import ScriptedService, untrained
+
+from arena import stream
+from learner.training import StepReport
+from learner.view.exam import Exam
+from learner.view.run import training_run
+
+PROBLEMS = list(islice(stream(3, "train"), 90))
+
+
+def run(service, exam, episodes, exams=4, **options):
+    return list(
+        training_run(
+            service, exam, untrained(), iter(PROBLEMS), episodes, exams, owner="me", **options
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("episodes", "steps", "exams"), [(80, 20, 4), (1, 1, 1), (5, 2, 2), (8, 2, 2), (82, 21, 4)]
+)
+def test_a_run_learns_from_as_many_episodes_as_asked_and_ends_with_an_exam(
+    service, exam, episodes, steps, exams
+):
+    states = run(service, exam, episodes)
+    assert states[-1].done == states[-1].learner.episodes == episodes
+    assert states[-1].learner.steps == steps
+    assert states[-1].marks is not None
+    assert service.taught == PROBLEMS[:episodes]
+    assert sum(state.marks is not None for state in states) == exams
+
+
+def test_exams_are_spread_evenly_and_marked_in_the_format_learnt_in(service, exam):
+    marks = [state.marks for state in run(service, exam, 80) if state.marks]
+    assert [mark.episodes for mark in marks] == [20, 40, 60, 80]
+    assert not any(mark.chat_template for mark in marks)
+    assert not any(ask.chat_template for ask in service.asked)
+
+
+def test_no_exams_when_none_are_asked_for(service, exam):
+    assert [state.marks for state in run(service, exam, 1, exams=0)] == [None]
+    assert not service.asked
+
+
+def test_rate_and_time_left_come_from_training_time(service, exam):
+    ticks = iter(range(1000))
+    exam.seconds = None
+    states = run(service, exam, 8, exams=0, clock=lambda: next(ticks))
+    assert [state.rate for state in states] == [4.0, 4.0]
+    assert [state.seconds_left for state in states] == [1.0, 0.0]
+
+
+@settings(max_examples=20)
+@given(after=st.integers(1, 30))
+def test_stopping_ends_at_a_step_and_keeps_every_step_taken(after):
+    service = ScriptedService()
+    exam = Exam(service, size=10)
+    states = []
+    for state in training_run(
+        service, exam, untrained(), iter(PROBLEMS), 80, 4, "me", lambda: len(states) >= after
+    ):
+        states.append(state)
+    last = states[-1].learner
+    assert last.episodes == states[-1].done == 4 * last.steps == len(service.taught)
+    assert len(states) <= after + 1
+
+
+def test_a_refused_step_says_why(service, exam, monkeypatch):
+    def refuse(learner, problems, owner):
+        future = Future()
+        future.set_result(
+            (learner, StepReport(float("nan"), 0.0, (False,) * 4, False, "The loss is no number."))
+        )
+        return future
+
+    monkeypatch.setattr(service, "train", refuse)
+    [state, *_] = run(service, exam, 4, exams=0)
+    assert state.refused == "The loss is no number."
+    assert state.learner.episodes == 0
