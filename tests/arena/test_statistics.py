@@ -104,10 +104,10 @@ def test_mcnemar_matches_published_and_hand_worked_values(gained, lost, p_value)
 
 
 @law
-@given(st.integers(0, 9), st.integers(0, 9))
+@given(st.integers(0, 6), st.integers(0, 6))
 def test_mcnemar_counts_every_way_the_changes_could_have_gone(gained, lost):
     changed = gained + lost
-    ways = [sum(way) for way in product((0, 1), repeat=min(changed, 18))]
+    ways = [sum(way) for way in product((0, 1), repeat=changed)]
     as_far = sum(abs(2 * ups - changed) >= abs(gained - lost) for ups in ways)
     assert mcnemar_exact(*pairs(gained, lost)).p_value == pytest.approx(as_far / len(ways))
 
