@@ -73,7 +73,9 @@ def segment_attention(
     if any(options.get(name) is not None for name in UNSUPPORTED):
         raise NotImplementedError(f"attention with {', '.join(UNSUPPORTED)} cannot be packed")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return segments.attend(module.layer_idx, query, key, value, scale), None
+    layer = module.layer_idx
+    assert isinstance(layer, int)
+    return segments.attend(layer, query, key, value, scale), None
 
 
 def enable_segment_attention(model: PreTrainedModel) -> bool:
@@ -87,7 +89,8 @@ def enable_segment_attention(model: PreTrainedModel) -> bool:
     layers = getattr(model.config.get_text_config(), "layer_types", None) or ()
     if not {"full_attention", "sliding_attention"}.issuperset(layers):
         return False
-    ids = torch.arange(3, 12, device=model.device) % model.get_input_embeddings().num_embeddings
+    embed = model.get_input_embeddings()
+    ids = torch.arange(3, 12, device=model.device)
     prefix, first, second = ids.split((3, 2, 4))
     packed = PackedSegments((Segment(3), Segment(2, 0), Segment(4, 0)), model.device)
     try:
@@ -98,7 +101,7 @@ def enable_segment_attention(model: PreTrainedModel) -> bool:
                 for row in (first, second)
             ]
             keep = torch.tensor((4, 8), device=model.device)
-            together = run_packed(model, packed, model.get_input_embeddings()(ids), keep)
+            together = run_packed(model, packed, embed(ids), keep)
     except (TypeError, ValueError, RuntimeError):
         return False
     expected = torch.stack(alone).float()

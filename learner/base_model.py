@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import errors as hub_errors
@@ -46,7 +47,9 @@ class BaseModel:
     @property
     def embeddings(self) -> torch.Tensor:
         """The input embedding matrix [vocabulary_size, hidden_size], on the device."""
-        return self.model.get_input_embeddings().weight
+        weight = self.model.get_input_embeddings().weight
+        assert isinstance(weight, torch.Tensor)
+        return weight
 
     @property
     def vocabulary_size(self) -> int:
@@ -104,7 +107,7 @@ def load_base_model(
         tokenizer = AutoTokenizer.from_pretrained(
             source, revision=revision, trust_remote_code=False
         )
-        model, loading = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
             revision=revision,
             trust_remote_code=False,
@@ -112,13 +115,14 @@ def load_base_model(
             dtype=precision,
             output_loading_info=True,
         )
+        model, loading = loaded
         if loading["missing_keys"]:
             example = sorted(loading["missing_keys"])[0]
             raise ModelError(
                 f"{name} is not a complete causal language model: it has no {example!r} weights."
             )
         prepared = prepare(model, tokenizer, name)
-        prepared.to(target)
+        torch.nn.Module.to(prepared, target)
     except ModelError:
         raise
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -191,7 +195,7 @@ def _digest(folder: Path) -> str:
 
 def _explain(name: str, error: Exception) -> str:
     """One sentence for what went wrong, from the first cause that the Hub client names."""
-    causes = [error]
+    causes: list[BaseException] = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
         causes.append(cause)
     sentences = (
@@ -208,4 +212,8 @@ def _explain(name: str, error: Exception) -> str:
         if any(isinstance(cause, kind) for cause in causes):
             return f"The model {name} {what}."
     reason = " ".join(str(error).split()) or type(error).__name__
-    return f"The model {name} cannot be loaded: {reason[:300].rstrip('.')}."
+    if "allocate memory" in reason:
+        return f"There is not enough memory to load {name}."
+    if "mismatched_sizes" in reason:
+        return f"The weights of {name} do not have the shapes that its config.json says."
+    return f"The model {name} cannot be loaded: {reason.split('. ')[0].rstrip('.')}."

@@ -114,7 +114,8 @@ def split_passes(
 ) -> list[list[int]]:
     """Cut rows (by index, in order) into passes of at most ``max_tokens``, at least a row each."""
     passes: list[list[int]] = []
-    tokens, prefixes = 0, set()
+    tokens = 0
+    prefixes: set[tuple[int | None, tuple[int, ...]]] = set()
     for i, row in enumerate(rows):
         prefix = (row.prompt, row.head)
         new = row_length(row, prompt_lengths) if prefix not in prefixes else len(row.tokens)

@@ -9,14 +9,12 @@ A row that has ended leaves the batch; the device is waited for once a token.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from learner.base_model import BaseModel
 from learner.batch import Batch, Row, row_length
-from learner.formatting import encode, format_of
+from learner.formatting import decode, encode, format_of
 
 # Ended rows are computed along until they are this share of the batch: then moving the keys and
 # values of the rest costs less than what they would cost.
@@ -148,7 +146,7 @@ class _Decoding:
             return True
         if not layout.ends_at_newline:
             return False
-        text = _token_text(self._base_model.tokenizer, token)
+        text = decode(self._base_model, [token])
         if "\n" not in text:
             return False
         return "\n" in text.lstrip() or bool(self._text(i))
@@ -165,10 +163,7 @@ class _Decoding:
 
     def _text(self, i: int) -> str:
         """What row i has written, without what is no complete character yet."""
-        text = self._base_model.tokenizer.decode(
-            self._written[i], skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        text = text.strip()
+        text = decode(self._base_model, self._written[i]).strip()
         if self._formats[i].ends_at_newline:
             text = text.split("\n", 1)[0].rstrip()
         return text if self._finished[i] else text.rstrip(UNDECODED)
@@ -188,8 +183,3 @@ def _on_device(base_model: BaseModel, prompts: list[torch.Tensor]) -> torch.Tens
                 f"token; this one has the shape {tuple(prompt.shape)}."
             )
     return torch.cat(prompts).to(base_model.device) if prompts else None
-
-
-@lru_cache(maxsize=1 << 18)
-def _token_text(tokenizer: PreTrainedTokenizerBase, token: int) -> str:
-    return tokenizer.decode([token], clean_up_tokenization_spaces=False)

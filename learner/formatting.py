@@ -9,7 +9,7 @@ A person's words are text: special tokens written inside a question or an answer
 the characters they are made of, and never steer the model.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -85,6 +85,12 @@ def format_of(base_model: BaseModel, chat_template: bool) -> Format:
     Raises ValueError if the chat template is asked of a model that has none.
     """
     return _format(base_model.tokenizer, chat_template)
+
+
+def decode(base_model: BaseModel, ids: Sequence[int], special: bool = False) -> str:
+    """The text of token ids, with or without special tokens; half characters come as U+FFFD."""
+    backend = base_model.tokenizer.backend_tokenizer
+    return backend.decode(ids, skip_special_tokens=not special)
 
 
 @lru_cache(maxsize=8192)
@@ -186,9 +192,11 @@ def _renderer(tokenizer: PreTrainedTokenizerBase) -> Callable[[str, str | None],
 
     def render(messages: list[dict[str, str]], generation: bool) -> str:
         # Templates of reasoning models read `enable_thinking`; all others ignore it.
-        return tokenizer.apply_chat_template(
+        text = tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=generation, enable_thinking=False
         )
+        assert isinstance(text, str)
+        return text
 
     def messages_of(question: str, system: str | None) -> list[dict[str, str]]:
         if system is not None:
