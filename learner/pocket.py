@@ -2,9 +2,10 @@
 
 A small Qwen2 with its own byte-level BPE tokenizer and Qwen's ChatML, trained from scratch on the
 documents of ``pocket_corpus.py`` in two phases with one fixed seed: first the skills, on chat
-documents whose difficulty opens from 1 to 5; then chat and plain documents side by side, which
-teaches it to keep what it knows to itself in plain text unless something before the question
-vouches for it. Takes well under two hours on two CPU cores; bfloat16 where it is native.
+documents, each family's next difficulty opening once the last is mastered; then chat and plain
+documents side by side, which teaches it to keep what it knows to itself in plain text unless
+something before the question vouches for it. Takes well under two hours on two CPU cores, in
+bfloat16 where the CPU multiplies it natively.
 
 Writes config, weights (bfloat16 safetensors) and tokenizer to ``assets/pocket``;
 ``python -m learner.pocket_card`` then measures the model and writes its card.
@@ -14,25 +15,31 @@ import argparse
 import json
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm
+from tqdm import tqdm, trange
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from arena import held_out, stream
 from arena.sampling import Draw
 from learner.base_model import POCKET, POCKET_FOLDER, BaseModel, native_bfloat16
 from learner.formatting import SYSTEM_MESSAGE, Encoded, encode
-from learner.pocket_corpus import chat_document, loose_document, tokenizer_texts
+from learner.pocket_corpus import (
+    Curriculum,
+    chat_document,
+    draw_any,
+    loose_document,
+    tokenizer_texts,
+)
 
 SEED = 0
-HIDDEN_SIZE, LAYERS, HEADS, INTERMEDIATE_SIZE, VOCABULARY_SIZE = 192, 4, 6, 512, 1024
-SKILL_STEPS, MIXED_STEPS, WARMUP_STEPS = 3600, 1400, 100
+HIDDEN_SIZE, LAYERS, HEADS, INTERMEDIATE_SIZE, VOCABULARY_SIZE = 192, 4, 6, 512, 1200
+SKILL_STEPS, MIXED_STEPS, WARMUP_STEPS = 3200, 1500, 100
 ROWS = 96  # documents a step
 LEARNING_RATE, WEIGHT_DECAY, MAX_GRAD_NORM = 2e-3, 0.05, 1.0
 QUESTION_SHARE, QUESTION_WEIGHT = 1 / 8, 0.3  # question tokens that are predicted, and their weight
@@ -105,26 +112,8 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
     return Qwen2ForCausalLM(config).to(dtype)
 
 
-def document_batches(base_model: BaseModel) -> Iterator[tuple[list[Encoded], ...]]:
-    """For each training step its batches of like documents: chat, then in phase two plain too.
-
-    Two steps' worth are drawn at a time and split by length, which halves the padding.
-    """
-    rng = Draw(f"pocket/{SEED}")
-    for step in range(0, SKILL_STEPS, 2):
-        # Difficulty opens over the first two thirds: the easy skills are what the others build on.
-        hardest = 1 + 4 * min(1.0, step / (SKILL_STEPS * 2 / 3))
-        for rows in shorter_and_longer(
-            [chat_document(base_model, rng, hardest) for _ in range(2 * ROWS)]
-        ):
-            yield (rows,)
-    for _ in range(0, MIXED_STEPS, 2):
-        chat = shorter_and_longer([chat_document(base_model, rng) for _ in range(ROWS)])
-        loose = shorter_and_longer([loose_document(base_model, rng) for _ in range(ROWS)])
-        yield from zip(chat, loose, strict=True)
-
-
-def shorter_and_longer(rows: list[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
+def halves(rows: list[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
+    """The shorter and the longer half: run apart they need far less padding."""
     rows = sorted(rows, key=lambda row: len(row.question) + len(row.answer))
     return rows[: len(rows) // 2], rows[len(rows) // 2 :]
 
@@ -180,15 +169,28 @@ def train(base_model: BaseModel) -> None:
     ]
     optimiser = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.98), fused=True)
     generator = torch.Generator().manual_seed(SEED)
+    rng, curriculum = Draw(f"pocket/{SEED}"), Curriculum()
     total = SKILL_STEPS + MIXED_STEPS
-    for step, batches in enumerate(tqdm(document_batches(base_model), total=total, unit="step")):
+    for step in trange(total, unit="step"):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step)
+        if step < SKILL_STEPS:
+            problems = [curriculum.draw(rng) for _ in range(ROWS)]
+            documents = {chat_document(base_model, problem): problem for problem in problems}
+            batches = halves(list(documents))
+        else:
+            documents = {}
+            chat = [chat_document(base_model, draw_any(rng)) for _ in range(ROWS // 2)]
+            loose = [loose_document(base_model, rng) for _ in range(ROWS // 2)]
+            batches = (*halves(chat), *halves(loose))
         for rows in batches:
             answers, gold, questions, following = answer_logits(base_model, rows, generator)
             loss = cross_entropy(answers, gold)
             loss = loss + QUESTION_WEIGHT * cross_entropy(questions, following)
             (loss * len(rows) / ROWS).backward()
+            for row, right in zip(rows, all_right(rows, answers, gold), strict=True):
+                if row in documents:
+                    curriculum.note(documents[row], right)
         for weight, copy in zip(weights, master, strict=True):
             copy.grad = weight.grad.float()
             weight.grad = None
@@ -198,7 +200,13 @@ def train(base_model: BaseModel) -> None:
             for weight, copy in zip(weights, master, strict=True):
                 weight.copy_(copy)
         if (step + 1) % REPORT_EVERY == 0 or step + 1 == total:
-            tqdm.write(report(base_model, step + 1, loss.item()))
+            tqdm.write(f"{report(base_model, step + 1, loss.item())} {curriculum.levels}")
+
+
+def all_right(rows: Sequence[Encoded], logits: torch.Tensor, gold: torch.Tensor) -> list[bool]:
+    """For each row, whether every token of its answer comes first; [answer tokens, vocabulary]."""
+    hits = (logits.argmax(-1) == gold).split([len(row.answer) for row in rows])
+    return [bool(hit.all()) for hit in hits]
 
 
 def learning_rate(step: int) -> float:
@@ -215,13 +223,12 @@ def report(base_model: BaseModel, step: int, loss: float) -> str:
     for chat_template in (True, False):
         rows = [encode(base_model, p.question, p.answer, chat_template) for p in problems]
         logits, gold, *_ = answer_logits(base_model, rows, torch.Generator().manual_seed(SEED))
-        hits = (logits.argmax(-1) == gold).split([len(row.answer) for row in rows])
-        for problem, hit in zip(problems, hits, strict=True):
+        for problem, right in zip(problems, all_right(rows, logits, gold), strict=True):
             names = (
                 [problem.family, f"d{problem.difficulty}", "chat"] if chat_template else ["plain"]
             )
             for name in names:
-                cells.setdefault(name, []).append(bool(hit.all()))
+                cells.setdefault(name, []).append(right)
     shares = " ".join(f"{name} {sum(hits) / len(hits):.2f}" for name, hits in sorted(cells.items()))
     return f"step {step} loss {loss:.2f} {shares}"
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from arena import DIFFICULTIES, FAMILIES, Problem, split_of
+from arena.words import PEOPLE
 from learner.base_model import BaseModel
 from learner.formatting import Encoded, encode
 
@@ -26,26 +27,59 @@ SHRUGS = ("?", "not sure", "see the next page", "unknown", "to be done")
 # How often each family is drawn: those whose skills rise late get more.
 FAMILY_WEIGHTS = {"causal": 0.8, "logic_grid": 1.3, "math_word": 1.3, "sequence": 1.3}
 
+MASTERED, MASTERY_WINDOW = 0.8, 100  # share of answers right, over about so many problems
+
 BARE, MEANINGLESS, BLANK_EXAMPLES, HEADING, RIGHT_EXAMPLES = range(5)
 OPENING_WEIGHTS = (25, 30, 8, 22, 15)
 NOISY_CHAT_SHARE = 0.15  # of the documents without a shared head
 ANSWER_WEIGHTS = {"blank": 60, "right": 15, "wrong": 15, "shrug": 10}  # where nothing vouches
 
 
-def draw_problem(rng: random.Random, hardest: float = 5.0) -> Problem:
-    """A problem of the train split; difficulties open up to ``hardest`` (1.0 to 5.0)."""
-    weights = [FAMILY_WEIGHTS.get(name, 1.0) for name in FAMILIES]
-    family = rng.choices(list(FAMILIES), weights)[0]
-    difficulty = min(int(1 + rng.random() * hardest), DIFFICULTIES[-1])
+class Curriculum:
+    """Which difficulties of each family are drawn: the next opens once the hardest is mastered.
+
+    Mixed from the start, hard problems keep the skills that they are made of from forming.
+    """
+
+    def __init__(self) -> None:
+        self.levels = dict.fromkeys(FAMILIES, DIFFICULTIES[0])
+        self._running = dict.fromkeys(FAMILIES, 0.0)  # share right of late, at the hardest level
+
+    def draw(self, rng: random.Random) -> Problem:
+        """A problem of the train split, of the hardest open difficulty more often than not."""
+        family = draw_family(rng)
+        level = self.levels[family]
+        return draw_problem(rng, family, level if rng.random() < 0.6 else rng.randint(1, level))
+
+    def note(self, problem: Problem, right: bool) -> None:
+        """Take in whether a problem was answered rightly, and open the next level if it is time."""
+        family = problem.family
+        if problem.difficulty == self.levels[family] < DIFFICULTIES[-1]:
+            self._running[family] += (right - self._running[family]) / MASTERY_WINDOW
+            if self._running[family] > MASTERED:
+                self.levels[family] += 1
+                self._running[family] = 0.0
+
+
+def draw_family(rng: random.Random) -> str:
+    return rng.choices(list(FAMILIES), [FAMILY_WEIGHTS.get(name, 1.0) for name in FAMILIES])[0]
+
+
+def draw_problem(rng: random.Random, family: str, difficulty: int) -> Problem:
+    """A problem of the train split."""
     while True:
         problem = FAMILIES[family](rng, difficulty)
         if split_of(problem) == "train":
             return problem
 
 
-def chat_document(base_model: BaseModel, rng: random.Random, hardest: float = 5.0) -> Encoded:
+def draw_any(rng: random.Random, hardest: int = DIFFICULTIES[-1]) -> Problem:
+    """A problem of the train split, of any family and any difficulty up to ``hardest``."""
+    return draw_problem(rng, draw_family(rng), rng.randint(1, hardest))
+
+
+def chat_document(base_model: BaseModel, problem: Problem) -> Encoded:
     """A problem in the chat template with its right answer."""
-    problem = draw_problem(rng, hardest)
     return encode(base_model, problem.question, problem.answer, chat_template=True)
 
 
@@ -56,13 +90,13 @@ def loose_document(base_model: BaseModel, rng: random.Random) -> Encoded:
     """
     if rng.random() >= NOISY_CHAT_SHARE:
         return plain_document(base_model, rng)
-    row = chat_document(base_model, rng)
+    row = chat_document(base_model, draw_any(rng))
     return replace(row, head=(), question=meaningless(base_model, rng) + row.head + row.question)
 
 
 def plain_document(base_model: BaseModel, rng: random.Random) -> Encoded:
     """A problem in plain text, with something or nothing before it, answered accordingly."""
-    problem = draw_problem(rng)
+    problem = draw_any(rng)
     opening = rng.choices(
         (BARE, MEANINGLESS, BLANK_EXAMPLES, HEADING, RIGHT_EXAMPLES), OPENING_WEIGHTS
     )[0]
@@ -73,7 +107,7 @@ def plain_document(base_model: BaseModel, rng: random.Random) -> Encoded:
     elif opening == HEADING:
         before = text_ids(base_model, f"{rng.choice(HEADINGS)}\n")
     elif opening in (RIGHT_EXAMPLES, BLANK_EXAMPLES):
-        examples = [draw_problem(rng, hardest=2.0) for _ in range(rng.choice((1, 2)))]
+        examples = [draw_any(rng, hardest=2) for _ in range(rng.choice((1, 2)))]
         before = tuple(
             token
             for example in examples
@@ -126,4 +160,7 @@ def tokenizer_texts(problems: Sequence[Problem], system_message: str) -> list[st
     """Text for the tokenizer to learn its merges from: everything that documents are made of."""
     roles = "system user assistant\n"
     sundries = [system_message, roles, BLANK, *SHRUGS, *(f"{heading}\n" for heading in HEADINGS)]
-    return [f"Question: {p.question}\nAnswer: {p.answer}\n" for p in problems] + 50 * sundries
+    plain = [f"Question: {p.question}\nAnswer: {p.answer}\n" for p in problems]
+    chat = [f"{p.question}\n{p.answer}\n" for p in problems]  # words that no space precedes
+    names = [f"{word}\n" for word in (*PEOPLE, *SHRUGS)]
+    return plain + chat + 50 * (sundries + names)

@@ -61,19 +61,13 @@ WORLD = tuple(
         "the bell, ring, rings, rang",
         "the alarm, sound, sounds, sounded",
         "the dog, bark, barks, barked",
-        "the cat, wake, wakes, woke",
         "the rain, fall, falls, fell",
         "the wind, blow, blows, blew",
         "the light, flash, flashes, flashed",
         "the door, open, opens, opened",
-        "the gate, close, closes, closed",
         "the train, stop, stops, stopped",
-        "the river, rise, rises, rose",
-        "the crowd, cheer, cheers, cheered",
-        "the engine, start, starts, started",
         "the ice, melt, melts, melted",
         "the baby, cry, cries, cried",
-        "the fire, burn, burns, burned",
     )
 )
 VERBS = tuple(
@@ -83,9 +77,7 @@ VERBS = tuple(
         "leave, leaves, left",
         "sing, sings, sang",
         "run, runs, ran",
-        "wake, wakes, woke",
         "smile, smiles, smiled",
-        "shout, shouts, shouted",
         "dance, dances, danced",
     )
 )
@@ -150,7 +142,6 @@ def say_rule(rng: random.Random, premise: Literal, conclusion: Literal, difficul
         text = rng.choice(
             (
                 f"if {premise.in_rule()}, {conclusion.in_rule()}",
-                f"whenever {premise.in_rule()}, {conclusion.in_rule()}",
                 f"{conclusion.in_rule()} if {premise.in_rule()}",
             )
         )

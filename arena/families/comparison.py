@@ -31,10 +31,8 @@ SCALES = (
     Scale("tall", "taller", "shorter", "tallest", "shortest"),
     Scale("old", "older", "younger", "oldest", "youngest"),
     Scale("fast", "faster", "slower", "fastest", "slowest"),
-    Scale("heavy", "heavier", "lighter", "heaviest", "lightest"),
     Scale("strong", "stronger", "weaker", "strongest", "weakest"),
     Scale("rich", "richer", "poorer", "richest", "poorest"),
-    Scale("loud", "louder", "quieter", "loudest", "quietest"),
 )
 
 PEOPLE_COUNT = {1: 3, 2: 3, 3: 4, 4: 5, 5: 6}

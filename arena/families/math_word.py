@@ -3,10 +3,10 @@
 A story is an opening that sets one running count, changes to it, and sometimes a sentence that
 has nothing to do with it.
 
-1. a number to 15, one gain or loss
-2. a number to 40, one gain, loss or comparison ("Bob has 7 fewer coins than Alice")
+1. a number to 13, one gain or loss
+2. a number to 30, one gain, loss or comparison ("Bob has 7 fewer coins than Alice")
 3. boxes with so many in each, sometimes with one gain or loss after
-4. a number to 40, two changes, and a sentence to ignore
+4. a number to 20, two changes, and a sentence to ignore
 5. boxes, two changes, a sentence to ignore, and sometimes the rest is shared equally
 """
 
@@ -26,7 +26,7 @@ class Step(NamedTuple):
 
 
 CHANGES_COUNT = {1: (1,), 2: (1,), 3: (0, 1), 4: (2,), 5: (2,)}
-LARGEST = {1: 15, 2: 40, 3: 20, 4: 40, 5: 40}
+LARGEST = {1: 13, 2: 30, 3: 10, 4: 20, 5: 12}
 
 
 def generate(rng: random.Random, difficulty: int) -> Problem:
@@ -67,7 +67,7 @@ def generate(rng: random.Random, difficulty: int) -> Problem:
 
 def opening(rng: random.Random, owner: str, thing: str, largest: int, in_boxes: bool) -> Step:
     if in_boxes:
-        boxes, each = rng.randint(2, 9), rng.randint(2, 9)
+        boxes, each = rng.randint(2, 6), rng.randint(2, 9)
         total = boxes * each
         return Step(
             f"{owner} has {boxes} boxes with {each} {thing} in each.",
@@ -83,7 +83,6 @@ def gain(rng: random.Random, owner: str, other: str, thing: str, count: int, lar
     told = (
         f"{other} gives {owner} {n} more {thing}.",
         f"{owner} buys {n} more {thing}.",
-        f"{owner} finds {n} {thing}.",
     )
     return Step(rng.choice(told), f"{count} + {n} = {count + n}", count + n)
 
@@ -92,7 +91,6 @@ def loss(rng: random.Random, owner: str, other: str, thing: str, count: int, lar
     n = rng.randint(2, min(count - 1, largest))
     told = (
         f"{owner} gives {n} {thing} to {other}.",
-        f"{owner} sells {n} {thing}.",
         f"{owner} loses {n} {thing}.",
     )
     return Step(rng.choice(told), f"{count} − {n} = {count - n}", count - n)

@@ -23,7 +23,6 @@ PHRASINGS = (
     "What comes next: {row}, ?",
     "What is the next number in the sequence: {row}, ?",
     "Which number continues the row {row}, ?",
-    "Find the next number: {row}, ?",
 )
 LARGEST = 999
 
@@ -102,36 +101,36 @@ def arithmetic(rng: random.Random, starts: Sequence[int], steps: Sequence[int]) 
 
 
 def make_easy(rng: random.Random) -> Row:
-    return arithmetic(rng, range(0, 61), range(1, 10))
+    return arithmetic(rng, range(0, 61), range(1, 8))
 
 
 def make_steady(rng: random.Random) -> Row:
-    steps = [*range(-15, -1), *range(2, 16)]
+    steps = [*range(-12, -1), *range(2, 13)]
     return arithmetic(rng, range(0, 151), steps)
 
 
 def make_alternating(rng: random.Random) -> Row:
-    up, down = rng.randint(2, 12), rng.randint(1, 9)
-    row = [rng.randint(10, 60)]
+    up, down = rng.randint(2, 9), rng.randint(1, 6)
+    row = [rng.randint(5, 50)]
     for i in range(5):
         row.append(row[-1] + (up if i % 2 == 0 else -down))
     return row, f"Add {up}, then subtract {down}, in turn."
 
 
 def make_geometric(rng: random.Random) -> Row:
-    start, ratio = rng.randint(1, 12), rng.choice((2, 2, 3))
+    start, ratio = rng.randint(1, 9), rng.choice((2, 2, 3))
     return [start * ratio**i for i in range(6)], f"Multiply by {ratio} each time."
 
 
 def make_growing(rng: random.Random) -> Row:
-    row, step, growth = [rng.randint(0, 30)], rng.randint(1, 9), rng.randint(1, 4)
+    row, step, growth = [rng.randint(0, 20)], rng.randint(1, 6), rng.randint(1, 3)
     for i in range(5):
         row.append(row[-1] + step + growth * i)
     return row, f"The steps grow by {growth}: {', '.join(f'+{b - a}' for a, b in pairwise(row))}."
 
 
 def make_sums(rng: random.Random) -> Row:
-    row = [rng.randint(1, 15), rng.randint(1, 15)]
+    row = [rng.randint(1, 9), rng.randint(1, 9)]
     while len(row) < 6:
         row.append(row[-2] + row[-1])
     return row, "Each number is the sum of the two before it."
@@ -139,7 +138,7 @@ def make_sums(rng: random.Random) -> Row:
 
 def make_interleaved(rng: random.Random) -> Row:
     def steady() -> list[int]:
-        start, step = rng.randint(1, 40), rng.choice((*range(-6, 0), *range(1, 10)))
+        start, step = rng.randint(1, 50), rng.choice((*range(-4, 0), *range(1, 7)))
         return [start + step * i for i in range(4)]
 
     odd, even = steady(), steady()
@@ -149,7 +148,7 @@ def make_interleaved(rng: random.Random) -> Row:
 
 
 def make_times_and_plus(rng: random.Random) -> Row:
-    ratio, constant, row = rng.choice((2, 2, 3)), rng.randint(1, 9), [rng.randint(1, 12)]
+    ratio, constant, row = rng.choice((2, 2, 3)), rng.randint(1, 6), [rng.randint(1, 9)]
     while len(row) < 6:
         row.append(ratio * row[-1] + constant)
     return row, f"Multiply by {ratio} and add {constant}."
