@@ -12,7 +12,7 @@ STATED = re.compile(
 )
 # Words that may stand between the start, or "the answer is", and the answer itself.
 LEAD_IN = re.compile(
-    r"(?:[^\w\n.]|\b(?:that|the|an?|his|her|their|it|it's|is|was|must|be|name|colou?r|option|most"
+    r"(?:[^\w\n.]|\b(?:that|the|an?|his|her|their|it|it's|is|was|must|would|be|name|number|colou?r|option|most"
     r"|likely|probably|definitely|therefore|so|i|think)\b)*",
     re.I,
 )
@@ -35,6 +35,7 @@ OUT_OF = re.compile(r"\b(?:of|from)\s+(?:either\s+|both\s+)?$", re.I)
 _BARE_END = re.compile(r"[\"')]*\s*(?:[.\n]|$)")
 _LABEL = re.compile(r"(?:^|(?<=[\s(]))\(?([A-E])\s?[.):]\s*$")
 _CHOSEN_LABEL = re.compile(r"\b(?:answer|option|choice)\b(?:\s+is)?[\s:]*\(?([A-E])\b", re.I)
+_IS = re.compile(r"\b(?:is|are)\s+(?:either\s+)?(?:the\s+|an?\s+)?$", re.I)
 _ARTICLE = re.compile(r"\b(?:the|an?|either|both)$", re.I)
 
 _UNTOLD = re.compile(
@@ -124,8 +125,11 @@ def _joined(text: str, chain: Sequence[Mention]) -> list[Mention]:
     if restarts and not (len(chain) > 2 and BESIDE.search(text[: chain[0].start])):
         return [*_joined(text, chain[:-1]), chain[-1]]
     values = tuple(dict.fromkeys(value for mention in chain for value in mention.values))
-    listed = len(chain) > 2 or _LIST_WORD.search(gaps[0])
-    if len(values) == 1 or not (listed or _bare(text, chain[0].start, chain[-1].end)):
+    listed = (
+        len(chain) > 2 or _LIST_WORD.search(gaps[0]) or _bare(text, chain[0].start, chain[-1].end)
+    )
+    stated = _IS.search(text[: chain[0].start]) and _BARE_END.match(text, chain[-1].end)
+    if len(values) == 1 or not (listed or stated):
         return list(chain)
     return [Mention(values, chain[0].start, chain[-1].end)]
 

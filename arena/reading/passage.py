@@ -29,7 +29,7 @@ _SPEAKER = re.compile(
 )
 _RUN_ON = re.compile(
     r"<\|\w+\|>|</s>|(?:Question|Human|User|Problem|Exercise|Example|\bQ)[ \t]*\d*[ \t]*:"
-    r"|\n\s*(?:user|human|system|assistant|Assistant)[ \t]*(?::|\n|$)"
+    r"|\n[ \t]*(?:user|human|system|assistant|Assistant)[ \t]*(?::|\n|$)"
 )
 _QUESTION_LABEL = re.compile(r"\s*(?:Question|Problem|Q)[ \t]*\d*[ \t]*:", re.I)
 _QUOTED_QUESTION = re.compile(r"\"[^\"\n]*\?\"")
@@ -52,7 +52,7 @@ _FILLER = frozenset(
 _NOT_NAMES = frozenset(
     "A An The If When Whenever Who Whose What Which How Where Why Did Does Do Is Are Was Were Has "
     "Have There Each Every All Both One Two Three Four Five Six Seven Eight Nine Ten It In On At "
-    "After Before Then Now They He She Find Plants Given Suppose Today Yesterday No Not Only "
+    "After Before Then Now They He She Find Given Suppose Today Yesterday No Not Only "
     "Some Most Many From For And Or But By With To Of This That These Those".split()
 )
 
@@ -93,7 +93,8 @@ def clean(completion: str) -> str:
     text = _MARKUP.sub(lambda match: " " * len(match[0]), text)
     expected = 1
     for match in _ENUMERATOR.finditer(text):
-        if int(match[1]) == expected and (expected > 1 or text[match.end() :].strip()):
+        stands_alone = text[match.end() :].split("\n", 1)[0].strip() == ""
+        if int(match[1]) == expected and not (expected == 1 and stands_alone):
             text = blank(text, *match.span())
             expected += 1
     if len(inline := list(_INLINE_NUMBER.finditer(text))) > 1:
@@ -150,8 +151,9 @@ def asked(question: str) -> str:
 
 
 def names_in(text: str) -> frozenset[str]:
-    """Words of ``text`` that look like names: capitalised, and not a word that begins sentences."""
-    return frozenset(re.findall(r"\b[A-Z][a-z]+\b", text)) - _NOT_NAMES
+    """Words of ``text`` that look like names: always capitalised, and no word of the language."""
+    small = {word.capitalize() for word in re.findall(r"\b[a-z]+\b", text)}
+    return frozenset(re.findall(r"\b[A-Z][a-z]+\b", text)) - _NOT_NAMES - small
 
 
 def repeats(stretch: str, question: str) -> bool:

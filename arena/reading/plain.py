@@ -13,10 +13,11 @@ _COPULA = re.compile(r"\s(?:is|are|was|were)\s", re.I)
 
 def read_plain(problem: Problem, text: str) -> Reading:
     """The first line of ``text``, without "the answer is" or the question's own words before it."""
-    line = re.search(r"[^\n]*\w[^\n]*", text)
-    if line is None:
+    written = re.search(r"\w", text)
+    if written is None:
         return no_answer(text)
-    start, end = line.span()
+    start = text.rfind("\n", 0, written.start()) + 1
+    end = (text + "\n").find("\n", start)
     if cue := STATED.search(text, start, end):
         start = cue.end()
     elif copula := _COPULA.search(text, start, end):

@@ -35,7 +35,7 @@ _CONCLUDES = re.compile(
     r"\b(?:so|therefore|thus|hence|which)\b([^.\n]{0,60}?)\b(?:is|be)\s*$", re.I
 )
 _TALKS_OF_THE_RULE = re.compile(
-    r"\b(?:differ\w*|pattern|rule|ratio|increas\w+|decreas\w+|add\w*|subtract\w*|multipl\w+"
+    r"\b(?:each|every|differ\w*|pattern|rule|ratio|increas\w+|decreas\w+|add\w*|subtract\w*|multipl\w+"
     r"|alternat\w+|divid\w+)\b",
     re.I,
 )
@@ -53,14 +53,10 @@ def read_sequence(problem: Problem, text: str) -> Reading:
     free = [m for m in numbers if not is_operand(text, m)]
     if not free and several:
         return Reading(None, "lists the options without choosing one")
+    if free and free[0] == numbers[0] and _opens(text, free[0]):
+        return taken(text, free[0], free, f"opens with {free[0].values[0]}")
     if said := stated(text, numbers, free):
         return taken(text, said, free, f"says that the answer is {said.values[0]}")
-    first = numbers[0] if numbers else None
-    if first in free and first.values[0] == row[-1] and len(numbers) > 1:
-        runs_on = len(runs(text, numbers)[0]) > 1  # "8, 10, 12" after 8: the 8 is repeated
-        first = numbers[1] if runs_on else first
-    if first in free and _opens(text, first):
-        return taken(text, first, free, f"opens with {first.values[0]}")
     for reason, holds in (
         ("says that {} is next", lambda m: _is_next(text, m)),
         ("continues the row with {}", lambda m: m.start == continues_at),
@@ -86,17 +82,16 @@ def row_of(question: str) -> tuple[str, ...]:
 def _without_row(
     text: str, row: Sequence[str], numbers: Sequence[Mention]
 ) -> tuple[str, int | None]:
-    """Blank out where two or more numbers of the row are repeated in their order.
+    """Blank out where two or more numbers of the row, or the last to begin with, are repeated.
 
     Also returns where the first number stands that goes on after the last one of the row.
     """
     continues_at = None
     for run in runs(text, numbers):
         values = [m.values[0] for m in run]
-        length, start = max(
-            ((_shared(values, row[start:]), start) for start in range(len(row))), default=(0, 0)
-        )
-        if length < 2:
+        length, start = max((_shared(values, row[start:]), start) for start in range(len(row)))
+        begins = start == len(row) - 1 and len(run) > 1 and _leads(text, run[0])
+        if length == 0 or (length == 1 and not begins):
             continue
         end = run[length].start if length < len(run) else run[-1].end
         if length == len(run) and (placeholder := _ROW_END.match(text, end)):
@@ -114,9 +109,12 @@ def _shared(values: Sequence[str], row: Sequence[str]) -> int:
 
 
 def _opens(text: str, first: Mention) -> bool:
-    leads = LEAD_IN.fullmatch(re.sub(r"^\W*[0-9.]+,", "", text[: first.start]).lstrip())
     ends = _ROW_OPENING_END.match(text, first.end) or _NEXT_AFTER.match(text, first.end)
-    return bool(leads and ends)
+    return bool(ends and _leads(text, first))
+
+
+def _leads(text: str, first: Mention) -> bool:
+    return bool(LEAD_IN.fullmatch(text[: first.start].lstrip()))
 
 
 def _is_next(text: str, number: Mention) -> bool:

@@ -39,6 +39,7 @@ _HOW_MANY = re.compile(r"\bhow (?:many|much) ([a-z]+)", re.I)
 _MORE = re.compile(r"\s+more\b", re.I)
 _CUT_OFF = re.compile(r"(?:^|[.\n])\s*(?:after|then|next|finally)\b[^.]*$", re.I)
 _FINAL = re.compile(r"\b(?:now|left|remain\w*)\b", re.I)
+_OWNS = re.compile(r"\b(?:has|have)\s+(?:only\s+|just\s+)?$", re.I)
 _OWNER = re.compile(r"\b([A-Z][a-z]+)(?:'s\s+[a-z]+)?\s+(?:(?:now|then|also|will)\s+)?[a-z]+\s+$")
 
 
@@ -73,8 +74,6 @@ def read_sum(problem: Problem, text: str) -> Reading:
     free = [m for m in numbers if not is_operand(text, m)]
     if not free and several:
         return Reading(None, "lists the options without choosing one")
-    if said := stated(text, numbers, free):
-        return taken(text, said, free, f"says that the answer is {said.values[0]}")
     telling = Telling(
         problem.question,
         frozenset(m.values[0] for m in find(problem.question)),
@@ -91,6 +90,8 @@ def read_sum(problem: Problem, text: str) -> Reading:
         superseded = free[0].values[0] in telling.given and candidates not in ([], free[:1])
         if _OPENING_END.match(text, free[0].end) and not superseded:
             return taken(text, free[0], free, f"opens with {free[0].values[0]}")
+    if said := stated(text, numbers, free):
+        return taken(text, said, free, f"says that the answer is {said.values[0]}")
     return _last_step(telling, candidates, free)
 
 
@@ -129,7 +130,7 @@ def _may_be_total(telling: Telling, number: Mention) -> bool:
     told = (
         _TOLD_BEFORE.search(before)
         or _TOLD_AFTER.match(text, number.end)
-        or (_HAS.search(before) and not _MORE.match(text, number.end))
+        or (_OWNS.search(before) and not _MORE.match(text, number.end))
     )
     alone = sum(low <= m.start < high for m in telling.numbers) == 1
     return bool(

@@ -86,11 +86,11 @@ def _find(text: str) -> list[Mention]:
 
 def _answers(text: str, mention: Mention) -> bool:
     """Whether this is an answer, not a "no" or "true" in passing, nor "no, it cannot be told"."""
-    line_start = text.rfind("\n", 0, mention.start) + 1
-    line_end = text.find("\n", mention.end)
-    if untold(text[mention.end : line_end if line_end >= 0 else len(text)]):
+    before = text[text.rfind("\n", 0, mention.start) + 1 : mention.start]
+    if untold(re.split(r"[.\n]", text[mention.end :], maxsplit=1)[0]):
         return False
-    before = text[line_start : mention.start]
+    if _CONDITIONAL.search(before):
+        return False
     said = _SAID_AT.search(before) or STATED.search(before)
     return bool(said and _SAID_OUTRIGHT.match(text, mention.end))
 
