@@ -13,6 +13,9 @@ from arena import Grade, Problem, split_of
 CELLS = 12
 """Cells drawn per virtual token in the strip."""
 
+LONG = 90
+"""Characters from which on a completion is set smaller."""
+
 CORNERS = ((True, False), (False, False), (True, True), (False, True))
 """The four answers in reading order: (with the chat template?, with the soft prompt?)."""
 
@@ -227,6 +230,7 @@ def _answer_card(answer: Answer, chat_template: bool, soft_prompt: bool, focus: 
     )
     grade = answer.grade if answer.finished else None
     text = highlighted(answer.text, grade.span if grade else None)
+    length = "spa-completion spa-long" if len(answer.text) > LONG else "spa-completion"
     if answer.finished and not answer.text.strip():
         text = '<span class="spa-empty">(it wrote nothing)</span>'
     if not answer.finished:
@@ -238,19 +242,20 @@ def _answer_card(answer: Answer, chat_template: bool, soft_prompt: bool, focus: 
         f'<article class="{" ".join(classes)}" data-corner="{_corner(chat_template, soft_prompt)}">'
         f'<div class="spa-answer-head"><span class="spa-where">{where}</span>{watch}'
         f'<span class="spa-verdict"><i aria-hidden="true">{mark}</i> {word}</span></div>'
-        f'<p class="spa-completion">{text}</p>{_before(answer)}'
+        f'<p class="{length}">{text}</p>{_before(answer) if soft_prompt else ""}'
         f'<p class="spa-reason"><span>{reason}</span><span>{cost if answer.tokens else "&nbsp;"}'
         "</span></p></article>"
     )
 
 
 def _before(answer: Answer) -> str:
+    """What this card said before learning; its room is kept when there is nothing to say."""
     if answer.before is None:
-        return ""
+        return '<p class="spa-before-text">&nbsp;</p>'
     text, grade = answer.before
     _, mark, word = verdict(grade)
     short = " ".join(text.split())
-    short = short if len(short) <= 40 else f"{short[:39]}…"
+    short = short if len(short) <= 30 else f"{short[:29]}…"
     return (
         f'<p class="spa-before-text">before: <i aria-hidden="true">{mark}</i> {word}'
         f"{f' · <s>{escape(short)}</s>' if short else ''}</p>"

@@ -1,0 +1,119 @@
+"""Soft Prompt Arena: watch a frozen language model learn from eight vectors and nothing else.
+
+    python app.py                                    the embedded model, on http://127.0.0.1:7860
+    python app.py --model Qwen/Qwen2.5-0.5B-Instruct --device cuda
+    python app.py --host 0.0.0.0 --port 8000
+
+The model can also be named by the environment variable SOFT_PROMPT_MODEL; on a Hugging Face Space
+(SPACE_ID set) the default is Qwen/Qwen2.5-0.5B-Instruct.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import gradio as gr
+
+from learner.base_model import DEVICES, DTYPES, POCKET, BaseModel, ModelError, load_base_model
+from learner.service import Service
+from learner.sessions import Sessions
+from learner.soft_prompt import LearnerConfig, new_learner
+from learner.view import cards, theme
+from learner.view.api import add_api
+from learner.view.exam import Exam
+from learner.view.layout import build_teach, html
+from learner.view.lessons import Lessons
+from learner.view.painting import Painter
+from learner.view.share import build_share, wire_share
+from learner.view.teach import Page, wire_teach
+
+SPACE_MODEL = "Qwen/Qwen2.5-0.5B-Instruct"
+HERE = Path(__file__).resolve().parent
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Open the app and serve it until interrupted; returns the exit status."""
+    options = parser(os.environ).parse_args(arguments)
+    try:
+        base_model = load_base_model(options.model, options.device, options.dtype)
+    except ModelError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    sessions = Sessions(options.sessions, base_model)
+    with Service(base_model) as service:
+        exam = Exam(service, options.held_out)
+        exam.measure_shared(new_learner(base_model, LearnerConfig()).prompt)
+        demo = build(base_model, service, sessions, exam)
+        demo.queue(default_concurrency_limit=None, max_size=1000)
+        _, url, _ = demo.launch(
+            server_name=options.host,
+            server_port=options.port,
+            theme=theme.theme(),
+            head=theme.head(),
+            footer_links=["api", "settings"],
+            run_history=False,
+            max_file_size="32mb",
+            max_threads=200,
+            ssr_mode=False,
+            quiet=True,
+            prevent_thread_lock=True,
+        )
+        print(f"Soft Prompt Arena is open on {url}", flush=True)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a Space is stopped this way
+        demo.block_thread()
+        sessions.close()
+    return 0
+
+
+def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    """The flags; ``environment`` gives the default model."""
+    model = environment.get("SOFT_PROMPT_MODEL") or (
+        SPACE_MODEL if environment.get("SPACE_ID") else POCKET
+    )
+    flags = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = flags.add_argument
+    add("--model", default=model, help=f"pocket (embedded), a folder or a Hub id; now {model}")
+    add("--host", help="address to listen on; 0.0.0.0 for all (default: 127.0.0.1)")
+    add("--port", type=int, help="port to listen on (default: the first free one from 7860)")
+    add("--device", default="auto", choices=DEVICES)
+    add("--dtype", default="auto", choices=["auto", *DTYPES])
+    add("--held-out", type=int, default=200, help="problems that everybody is scored on")
+    add(
+        "--sessions",
+        type=Path,
+        default=HERE / "runs" / "sessions",
+        help="folder where visitors' learners are kept",
+    )
+    return flags
+
+
+def build(base_model: BaseModel, service: Service, sessions: Sessions, exam: Exam) -> gr.Blocks:
+    """The page: the idea in one strip, then a tab for teaching and one for taking it home."""
+    lessons = Lessons(service, exam, sessions)
+    painter = Painter(base_model, exam)
+    with gr.Blocks(
+        title="Soft Prompt Arena", analytics_enabled=False, delete_cache=(3600, 3600)
+    ) as demo:
+        # The fixed secret lets ids outlive a restart of the app; it protects nothing, they do.
+        browser = gr.BrowserState(storage_key="soft-prompt-arena", secret="soft-prompt-arena")
+        html("spa-header", cards.header())
+        strip = html("spa-strip", painter.strip(new_learner(base_model, LearnerConfig())))
+        with gr.Tabs():
+            with gr.Tab("Teach", id="teach"):
+                teach_panel = build_teach()
+            with gr.Tab("Save & share", id="share"):
+                share_panel = build_share()
+        page = Page(teach_panel, strip, browser, lessons, exam, painter)
+        add_api(lessons, exam, service)  # first, so that its names are free
+        wire_teach(demo, page)
+        wire_share(page, share_panel, base_model)
+    return demo
+
+
+if __name__ == "__main__":
+    sys.exit(main())

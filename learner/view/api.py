@@ -1,0 +1,185 @@
+"""What programs can do through the app's API: the page's actions, typed and documented.
+
+A session id is the key to one learner; whoever has it can use it. Every call checks all it is
+given and answers with one sentence where it cannot be done.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gradio as gr
+
+from learner.evaluation import Tally
+from learner.service import Service
+from learner.view.board import Board
+from learner.view.cards import CORNERS, verdict
+from learner.view.exam import Exam, Marks
+from learner.view.lesson import Lesson
+from learner.view.lessons import Lessons
+from learner.view.questions import (
+    checked_difficulty,
+    checked_episodes,
+    checked_families,
+    checked_format,
+    own_problem,
+)
+from learner.view.teach import said
+
+Json = dict[str, Any]
+
+
+def add_api(lessons: Lessons, exam: Exam, service: Service) -> None:
+    """Register the public endpoints; call inside ``with gr.Blocks()``."""
+
+    def find(session: str) -> Lesson:
+        return lessons.get(session)
+
+    def new_session() -> str:
+        """Start a new, untrained learner; returns the session id that all other calls take."""
+        return lessons.open().session.id
+
+    def new_problem(session: str, family: str = "any", difficulty: int = 0) -> Json:
+        """Draw a held-out problem and answer it with and without template and soft prompt.
+
+        family: any, comparison, sequence, causal, math_word or logic_grid. difficulty: 1 to 5, or
+        0 for any. Returns the problem and four answers with their grades.
+        """
+        with said():
+            lesson = find(session)
+            lesson.draw(checked_families(family), checked_difficulty(difficulty))
+            return _board(_finished(lesson))
+
+    def ask(session: str, question: str, answer: str = "") -> Json:
+        """Ask a question of your own, graded if you give its answer (a number, yes/no or text)."""
+        with said():
+            lesson = find(session)
+            lesson.show(own_problem(question, answer))
+            return _board(_finished(lesson))
+
+    def train(session: str, episodes: int = 80, chat_template: bool = False) -> Json:
+        """Train on fresh problems (1 to 2000 episodes) and score on the held-out set.
+
+        Returns the learner's counts and its latest held-out result. Ends early if stopped.
+        """
+        with said():
+            lesson = find(session)
+            number = checked_episodes(episodes)
+            lesson.choose_format(checked_format(chat_template))
+            lesson.train(number)
+            return _learner(_finished(lesson), exam)
+
+    def train_on_problem(session: str) -> Json:
+        """Train once on the problem shown last; returns its four answers afterwards."""
+        with said():
+            lesson = find(session)
+            lesson.train_one()
+            return _board(_finished(lesson))
+
+    def evaluate(session: str, chat_template: bool = False) -> Json:
+        """Score the soft prompt as it is on the held-out set, paired with the model alone."""
+        with said():
+            learner = find(session).learner
+            checked = checked_format(chat_template)
+            return _marks(exam.take(learner.prompt, checked, learner.episodes), exam)
+
+    def act(action: Callable[[Lesson], None]) -> Callable[[str], Json]:
+        def endpoint(session: str) -> Json:
+            with said():
+                lesson = find(session)
+                action(lesson)
+                return _learner(_finished(lesson), exam)
+
+        return endpoint
+
+    def status() -> Json:
+        """What the service is doing: waiting requests, rows in the last passes, waits, totals."""
+        return dict(vars(service.status()))
+
+    gr.api(new_session, api_name="new_session")
+    gr.api(new_problem, api_name="new_problem")
+    gr.api(ask, api_name="ask")
+    gr.api(train, api_name="train")
+    gr.api(train_on_problem, api_name="train_on_problem")
+    gr.api(evaluate, api_name="evaluate")
+    for name, action, description in (
+        ("stop", Lesson.stop, "Stop the run at its next step; what was learnt is kept."),
+        ("undo", Lesson.undo, "Go back to the learner before the last run, reset or load."),
+        ("reset", Lesson.reset, "Start again from an untrained soft prompt."),
+        ("learner", lambda lesson: None, "The learner's counts and latest held-out result."),
+    ):
+        gr.api(act(action), api_name=name, api_description=description)
+    gr.api(status, api_name="status")
+
+
+def _finished(lesson: Lesson) -> Lesson:
+    """The lesson once its run and its answers are done."""
+    for _ in lesson.follow(lambda: lesson.run is not None or lesson.board.answering):
+        pass
+    return lesson
+
+
+def _board(lesson: Lesson) -> Json:
+    board: Board = lesson.board
+    problem = board.problem
+    assert problem is not None, "a lesson has a problem from its start"
+    return {
+        "family": problem.family,
+        "difficulty": problem.difficulty,
+        "question": problem.question,
+        "answer": problem.answer,
+        "explanation": problem.explanation,
+        "answers": [
+            {
+                "chat_template": chat_template,
+                "soft_prompt": soft_prompt,
+                "text": answer.text,
+                "verdict": verdict(answer.grade)[2],
+                "extracted": answer.grade.extracted if answer.grade else None,
+                "reason": answer.grade.reason if answer.grade else "",
+                "tokens": answer.tokens,
+                "seconds": answer.seconds,
+            }
+            for (chat_template, soft_prompt), answer in zip(CORNERS, board.answers, strict=True)
+        ],
+    }
+
+
+def _learner(lesson: Lesson, exam: Exam) -> Json:
+    learner = lesson.learner
+    trained = [marks for marks in lesson.marks() if marks.episodes]
+    return {
+        "episodes": learner.episodes,
+        "steps": learner.steps,
+        "loss": learner.history[-1].loss if learner.history else None,
+        "chat_template": lesson.chat_template,
+        "undo": lesson.session.undo_depth,
+        "held_out": _marks(trained[-1], exam) if trained else None,
+    }
+
+
+def _marks(marks: Marks, exam: Exam) -> Json:
+    gain, alone = exam.gain(marks), exam.alone(marks.chat_template)
+    return {
+        **_score(marks.tally),
+        "episodes": marks.episodes,
+        "chat_template": marks.chat_template,
+        "families": _scores(marks.by_family(exam.problems)),
+        "model_alone": _score(alone.tally) if alone else None,
+        "gained": gain.gained if gain else None,
+        "lost": gain.lost if gain else None,
+        "p_value": gain.p_value if gain else None,
+    }
+
+
+def _scores(scores: Mapping[str, Tally]) -> Json:
+    return {name: _score(score) for name, score in scores.items()}
+
+
+def _score(score: Tally) -> Json:
+    return {
+        "correct": score.correct,
+        "n": score.n,
+        "no_answer": score.no_answer,
+        "accuracy": score.accuracy,
+        "interval": [score.interval.low, score.interval.high],
+    }

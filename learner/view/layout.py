@@ -1,0 +1,198 @@
+"""The Teach tab's components and where they stand. No behaviour: ``teach.py`` wires them."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from arena import DIFFICULTIES, FAMILIES
+from learner.view import cards, charts
+from learner.view.questions import (
+    ANY_DIFFICULTY,
+    ANY_FAMILY,
+    MAX_ANSWER,
+    MAX_EPISODES,
+    MAX_QUESTION,
+)
+
+FAMILY_CHOICES = [
+    ("Any family", ANY_FAMILY),
+    *((name.replace("_", " "), name) for name in FAMILIES),
+]
+DIFFICULTY_CHOICES = [
+    ("Any difficulty", ANY_DIFFICULTY),
+    *((f"difficulty {level}", level) for level in DIFFICULTIES),
+]
+FORMAT_CHOICES = [("Without the chat template", False), ("With the chat template", True)]
+DEFAULT_EPISODES = 80
+
+
+@dataclass(frozen=True)
+class TeachPanel:
+    """The components of the Teach tab that handlers read or write."""
+
+    family: gr.Dropdown
+    difficulty: gr.Dropdown
+    new_problem: gr.Button
+    own_question: gr.Textbox
+    own_answer: gr.Textbox
+    ask_own: gr.Button
+    problem: gr.HTML
+    answers: gr.HTML
+    hint: gr.HTML
+    train: gr.Button
+    stop: gr.Button
+    progress: gr.HTML
+    train_one: gr.Button
+    undo: gr.Button
+    reset: gr.Button
+    episodes: gr.Number
+    chat_template: gr.Radio
+    accuracy: gr.HTML
+    loss: gr.HTML
+    families: gr.HTML
+
+
+def html(element_id: str, value: str = "") -> gr.HTML:
+    """A slot for our own HTML, without Gradio's prose styles around it."""
+    return gr.HTML(value, elem_id=element_id, apply_default_css=False, js_on_load=None)
+
+
+def build_teach() -> TeachPanel:
+    """Lay out the tab; call inside ``with gr.Tab(...)``."""
+    with gr.Row(elem_classes="spa-main", equal_height=True):
+        with gr.Column(scale=7, min_width=320, elem_classes="spa-stage"):
+            with gr.Column(elem_classes="spa-panel spa-problem-panel"):
+                with gr.Tabs(elem_classes="spa-source"):
+                    with (
+                        gr.Tab("From the arena", id="arena"),
+                        gr.Row(elem_classes="spa-choosers"),
+                    ):
+                        family = gr.Dropdown(
+                            FAMILY_CHOICES,
+                            value=ANY_FAMILY,
+                            label="Family",
+                            show_label=False,
+                            min_width=120,
+                            filterable=False,
+                            interactive=True,
+                            elem_id="spa-family",
+                        )
+                        difficulty = gr.Dropdown(
+                            DIFFICULTY_CHOICES,
+                            value=ANY_DIFFICULTY,
+                            label="Difficulty",
+                            show_label=False,
+                            min_width=120,
+                            filterable=False,
+                            interactive=True,
+                            elem_id="spa-difficulty",
+                        )
+                        new_problem = gr.Button(
+                            "New problem", size="md", min_width=140, elem_id="spa-new-problem"
+                        )
+                    with (
+                        gr.Tab("Your own question", id="own"),
+                        gr.Row(elem_classes="spa-choosers"),
+                    ):
+                        own_question = gr.Textbox(
+                            label="Your question",
+                            show_label=False,
+                            placeholder="Your question",
+                            max_length=MAX_QUESTION,
+                            scale=4,
+                            min_width=200,
+                            elem_id="spa-own-question",
+                        )
+                        own_answer = gr.Textbox(
+                            label="Its answer (optional)",
+                            show_label=False,
+                            placeholder="Its answer (optional)",
+                            max_length=MAX_ANSWER,
+                            scale=2,
+                            min_width=120,
+                            elem_id="spa-own-answer",
+                        )
+                        ask_own = gr.Button(
+                            "Ask", size="md", scale=1, min_width=100, elem_id="spa-ask-own"
+                        )
+                problem = html("spa-problem", cards.problem_placeholder())
+            answers = html("spa-answers", cards.answer_grid([cards.Answer()] * len(cards.CORNERS)))
+            families = html("spa-families", charts.family_chart({}, {}, False))
+        with gr.Column(scale=4, min_width=320, elem_classes="spa-desk"):
+            with gr.Column(elem_classes="spa-panel spa-train-panel"):
+                hint = html("spa-hint", cards.hint("One moment …", "working"))
+                with gr.Column(elem_classes="spa-action"):
+                    with gr.Row(elem_classes="spa-buttons"):
+                        train = gr.Button(
+                            f"Train {DEFAULT_EPISODES} episodes",
+                            variant="primary",
+                            scale=4,
+                            min_width=180,
+                            elem_id="spa-train",
+                        )
+                        stop = gr.Button(
+                            "Stop",
+                            interactive=False,
+                            scale=1,
+                            min_width=80,
+                            elem_id="spa-stop",
+                        )
+                    progress = html("spa-progress", cards.progress(0, 0, None, None))
+                with gr.Column(elem_classes="spa-more"):
+                    with gr.Row(elem_classes="spa-buttons spa-quiet"):
+                        train_one = gr.Button(
+                            "Train on this problem",
+                            size="md",
+                            scale=3,
+                            min_width=180,
+                            elem_id="spa-train-one",
+                        )
+                        undo = gr.Button(
+                            "Undo", size="md", scale=1, min_width=70, elem_id="spa-undo"
+                        )
+                        reset = gr.Button(
+                            "Reset", size="md", scale=1, min_width=70, elem_id="spa-reset"
+                        )
+                    with gr.Row(elem_classes="spa-settings"):
+                        chat_template = gr.Radio(
+                            FORMAT_CHOICES,
+                            value=False,
+                            label="Learn in this format",
+                            scale=3,
+                            min_width=200,
+                            elem_id="spa-format",
+                        )
+                        episodes = gr.Number(
+                            DEFAULT_EPISODES,
+                            label="Episodes",
+                            precision=0,
+                            minimum=1,
+                            maximum=MAX_EPISODES,
+                            scale=1,
+                            min_width=90,
+                            elem_id="spa-episodes",
+                        )
+            accuracy = html("spa-accuracy", charts.accuracy_chart([], {}, False))
+            loss = html("spa-loss", charts.loss_chart([]))
+    return TeachPanel(
+        family=family,
+        difficulty=difficulty,
+        new_problem=new_problem,
+        own_question=own_question,
+        own_answer=own_answer,
+        ask_own=ask_own,
+        problem=problem,
+        answers=answers,
+        hint=hint,
+        train=train,
+        stop=stop,
+        progress=progress,
+        train_one=train_one,
+        undo=undo,
+        reset=reset,
+        episodes=episodes,
+        chat_template=chat_template,
+        accuracy=accuracy,
+        loss=loss,
+        families=families,
+    )

@@ -1,0 +1,146 @@
+"""From a lesson to what the page shows: every picture, line and button state, as plain values."""
+
+from dataclasses import dataclass
+
+from learner.base_model import BaseModel
+from learner.soft_prompt import Learner
+from learner.view import cards, charts
+from learner.view.exam import Exam, Marks
+from learner.view.lesson import Lesson, News
+
+STRIP_SCALE = 2.5  # standard deviations of the word embeddings at which a cell is fully coloured
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the page shows of a lesson: HTML strings, and which buttons can be pressed."""
+
+    strip: str
+    problem: str
+    answers: str
+    hint: str
+    progress: str
+    accuracy: str
+    loss: str
+    families: str
+    can_train: bool
+    can_stop: bool
+    can_train_one: bool
+    can_undo: bool
+    can_reset: bool
+
+
+class Painter:
+    """Paints lessons in front of one base model, scored by one exam."""
+
+    def __init__(self, base_model: BaseModel, exam: Exam) -> None:
+        self._base_model = base_model
+        self._exam = exam
+        self._scale = STRIP_SCALE * float(base_model.embeddings.float().std())
+
+    def paint(self, lesson: Lesson) -> Picture:
+        """The page as it should look now."""
+        learner, board, run = lesson.learner, lesson.board, lesson.run
+        chat_template = lesson.chat_template
+        watching = run is not None or not learner.episodes
+        problem = board.problem
+        answers = cards.answer_grid(board.answers, chat_template if watching else None)
+        return Picture(
+            strip=self.strip(learner),
+            problem=cards.problem_card(problem, lesson.learnt_from_shown) if problem else "",
+            answers=answers,
+            hint=cards.hint(*self._hint(lesson)),
+            progress=_progress(lesson),
+            accuracy=self._accuracy(lesson),
+            loss=charts.loss_chart([(step.episodes, step.loss) for step in learner.history]),
+            families=self._families(lesson),
+            can_train=run is None,
+            can_stop=run is not None,
+            can_train_one=run is None and problem is not None and bool(problem.answer),
+            can_undo=run is None and lesson.session.undo_depth > 0,
+            can_reset=run is None and learner.episodes > 0,
+        )
+
+    def strip(self, learner: Learner) -> str:
+        """The soft prompt's numbers in front of the frozen model."""
+        return cards.strip(
+            learner.prompt.tolist(),
+            self._scale,
+            self._base_model.name,
+            self._base_model.parameter_count,
+            learner.episodes,
+        )
+
+    def _accuracy(self, lesson: Lesson) -> str:
+        chat_template = lesson.chat_template
+        points = [charts.CurvePoint(marks.episodes, marks.tally) for marks in lesson.marks()]
+        until = max(80, lesson.learner.episodes)
+        if lesson.run is not None:
+            until = max(until, lesson.learner.episodes + lesson.run.total - lesson.run.done)
+        return charts.accuracy_chart(points, self._exam.baselines, chat_template, until)
+
+    def _families(self, lesson: Lesson) -> str:
+        chat_template = lesson.chat_template
+        alone = self._exam.alone(chat_template)
+        trained = [marks for marks in lesson.marks() if marks.episodes]
+        problems = self._exam.problems
+        return charts.family_chart(
+            alone.by_family(problems) if alone else {},
+            trained[-1].by_family(problems) if trained and alone else {},
+            chat_template,
+        )
+
+    def _hint(self, lesson: Lesson) -> tuple[str, str]:
+        if lesson.run is not None:
+            what = charts.FORMAT_WORDS[lesson.chat_template]
+            return f"Learning {what}. Watch the ☞ answer, and the curve rise.", "working"
+        if lesson.news is not None:
+            return self._news(lesson.news, lesson.learner.episodes), "done"
+        if not lesson.learner.episodes:
+            return "Press **Train 80 episodes** and watch the ☞ answer change.", "next"
+        return (
+            "Try a **New problem**: neither the model nor your soft prompt has seen it.",
+            "next",
+        )
+
+    def _news(self, news: News, episodes: int) -> str:
+        if news.kind == "run" and news.marks is not None:
+            return self._result(news.marks)
+        if news.kind == "one":
+            loss = "" if news.loss is None else f" (loss {news.loss:.2f})"
+            return f"Learnt once from this very problem{loss}. The cards say what they said before."
+        learnt = cards.count(news.episodes, "episode")
+        return {
+            "run": f"Learnt from {learnt}. Try a **New problem**.",
+            "stopped": f"Stopped after {learnt}; what was learnt is kept.",
+            "undone": f"Undone. Your soft prompt has learnt from {episodes} episodes.",
+            "reset": "A fresh soft prompt. **Undo** brings the old one back.",
+            "loaded": f"Loaded: learnt from {episodes} episodes. Try a **New problem**.",
+        }[news.kind]
+
+    def _result(self, marks: Marks) -> str:
+        score = marks.tally
+        low, high = score.interval.low, score.interval.high
+        told = (
+            f"**{charts.percent(score.accuracy)} right** on {score.n} held-out problems "
+            f"({100 * low:.0f}–{charts.percent(high)})"
+        )
+        alone, gain = self._exam.alone(marks.chat_template), self._exam.gain(marks)
+        if alone is not None and gain is not None:
+            p = "p < 0.0001" if gain.p_value < 1e-4 else f"p = {gain.p_value:.2g}"
+            told += f", {charts.percent(alone.tally.accuracy)} without your soft prompt: "
+            told += f"+{gain.gained} −{gain.lost}, {p}"
+        return f"{told}. Try a **New problem**."
+
+
+def _progress(lesson: Lesson) -> str:
+    run, news = lesson.run, lesson.news
+    if run is not None:
+        doing = "testing on held-out problems" if run.examining else ""
+        return cards.progress(run.done, run.total, run.rate, run.seconds_left, doing or run.refused)
+    if news is None or not news.episodes:
+        return cards.progress(0, 0, None, None)
+    speed = f" · {news.rate:.0f} a second" if news.rate and news.rate >= 1 else ""
+    return cards.progress(
+        0, 0, None, None, f"{cards.count(news.episodes, 'episode')} learnt{speed}"
+    )

@@ -1,0 +1,106 @@
+"""The Save & share tab: the trained soft prompt as a file, and a file as the soft prompt."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+
+from learner.base_model import BaseModel
+from learner.checkpoint import load_zip, save_zip
+from learner.soft_prompt import Learner
+from learner.view import cards
+from learner.view.layout import html
+from learner.view.teach import PRIVATE, Frame, Page, said
+
+FOLLOW_DOWNLOAD = '() => requestAnimationFrame(() => document.querySelector("#spa-file").click())'
+
+
+@dataclass(frozen=True)
+class SharePanel:
+    """The components of the Save & share tab that handlers read or write."""
+
+    save: gr.Button
+    file: gr.DownloadButton
+    upload: gr.UploadButton
+    accept_other_model: gr.Checkbox
+    status: gr.HTML
+
+
+def build_share() -> SharePanel:
+    """Lay out the tab; call inside ``with gr.Tab(...)``."""
+    with gr.Row(elem_classes="spa-share", equal_height=True):
+        with gr.Column(min_width=300, elem_classes="spa-panel"):
+            html("spa-save-words", cards.explanation("Take it with you", _SAVE_WORDS))
+            save = gr.Button("Download your soft prompt", variant="primary", elem_id="spa-save")
+            file = gr.DownloadButton("Soft prompt file", visible="hidden", elem_id="spa-file")
+        with gr.Column(min_width=300, elem_classes="spa-panel"):
+            html("spa-load-words", cards.explanation("Go on with one you have", _LOAD_WORDS))
+            upload = gr.UploadButton(
+                "Load a soft prompt", file_types=[".zip"], elem_id="spa-upload"
+            )
+            accept_other_model = gr.Checkbox(
+                label="Load it even if it was made for another model of the same size",
+                elem_id="spa-accept-other-model",
+            )
+    status = html("spa-share-status", cards.status(""))
+    return SharePanel(save, file, upload, accept_other_model, status)
+
+
+def wire_share(page: Page, panel: SharePanel, base_model: BaseModel) -> None:
+    """Connect the controls of the tab."""
+
+    def save(session_id: object) -> Iterator[tuple[str, str]]:
+        with said(), tempfile.TemporaryDirectory() as folder:
+            learner = page.lessons.get(session_id).learner
+            path = save_zip(learner, Path(folder) / file_name(learner), base_model)
+            size = path.stat().st_size / 1024
+            yield (
+                str(path),
+                cards.status(
+                    f"Saved {path.name}: learnt from {cards.count(learner.episodes, 'episode')}, "
+                    f"{size:.0f} KB."
+                ),
+            )
+
+    def upload(session_id: object, path: object, accept: object) -> Iterator[Frame]:
+        with said():
+            lesson = page.lessons.get(session_id)
+            learner = load_zip(Path(str(path)), base_model, accept is True)
+            lesson.adopt(learner)
+            told = cards.status(
+                f"Loaded. It has learnt from {cards.count(learner.episodes, 'episode')}; "
+                "Undo, on the Teach tab, brings back the one before."
+            )
+            extra = [told, lesson.chat_template]
+            for frame in page.frames(lesson, lambda: lesson.board.answering):
+                yield [*extra, *frame]
+                extra = [gr.skip(), gr.skip()]
+
+    panel.save.click(save, [page.browser], [panel.file, panel.status], **PRIVATE).success(
+        None, js=FOLLOW_DOWNLOAD, **PRIVATE
+    )
+    panel.upload.upload(
+        upload,
+        [page.browser, panel.upload, panel.accept_other_model],
+        [panel.status, page.panel.chat_template, *page.outputs],
+        **PRIVATE,
+    )
+
+
+def file_name(learner: Learner) -> str:
+    """``soft-prompt-pocket-80-episodes.zip``: letters, digits, dots and dashes only."""
+    model = re.sub(r"[^A-Za-z0-9.]+", "-", learner.model_name.split("/")[-1]).strip("-.")
+    return f"soft-prompt-{model or 'model'}-{learner.episodes}-episodes.zip"
+
+
+_SAVE_WORDS = (
+    "Everything learnt is a few thousand numbers. The file holds them in PEFT's own format, "
+    "with the optimiser's state, so it opens in PEFT and training can go on here."
+)
+_LOAD_WORDS = (
+    "A file saved here, or any prompt-tuning adapter of PEFT, zipped. It replaces your soft "
+    "prompt; Undo brings the old one back."
+)

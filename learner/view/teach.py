@@ -1,0 +1,177 @@
+"""The Teach tab at work: what each control does, and how the page follows the lesson."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import Any
+
+import gradio as gr
+
+from learner.view.exam import Exam
+from learner.view.layout import TeachPanel
+from learner.view.lesson import Lesson
+from learner.view.lessons import Lessons
+from learner.view.painting import Painter, Picture
+from learner.view.questions import (
+    checked_difficulty,
+    checked_episodes,
+    checked_families,
+    checked_format,
+    own_problem,
+)
+
+Frame = list[Any]
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+TRAIN_LABEL = """(n) => {
+    const whole = Number.isInteger(n) && n > 0;
+    return whole ? `Train ${n} episode${n === 1 ? "" : "s"}` : "Train";
+}"""
+
+
+class Page:
+    """The components that show a lesson, and the handlers that fill them."""
+
+    def __init__(
+        self,
+        panel: TeachPanel,
+        strip: gr.HTML,
+        browser: gr.BrowserState,
+        lessons: Lessons,
+        exam: Exam,
+        painter: Painter,
+    ) -> None:
+        self.panel = panel
+        self.browser = browser
+        self.lessons = lessons
+        self._exam = exam
+        self._painter = painter
+        shows: dict[str, gr.components.Component] = {
+            "strip": strip,
+            "problem": panel.problem,
+            "answers": panel.answers,
+            "hint": panel.hint,
+            "progress": panel.progress,
+            "accuracy": panel.accuracy,
+            "loss": panel.loss,
+            "families": panel.families,
+            "can_train": panel.train,
+            "can_stop": panel.stop,
+            "can_train_one": panel.train_one,
+            "can_undo": panel.undo,
+            "can_reset": panel.reset,
+        }
+        self.outputs = [shows[field.name] for field in fields(Picture)]
+
+    def going_on(self, lesson: Lesson) -> bool:
+        """Whether anything that this page shows is still being worked on."""
+        return lesson.run is not None or lesson.board.answering or not self._exam.ready
+
+    def frames(self, lesson: Lesson, busy: Callable[[], bool]) -> Iterator[Frame]:
+        """What changes on the page, a few times a second, while ``busy()``; all of it at first."""
+        shown: Picture | None = None
+        for _ in lesson.follow(busy):
+            picture = self._painter.paint(lesson)
+            yield [
+                _update(getattr(picture, field.name))
+                if shown is None or getattr(picture, field.name) != getattr(shown, field.name)
+                else gr.skip()
+                for field in fields(Picture)
+            ]
+            shown = picture
+
+    def act(self, session_id: object, action: Callable[[Lesson], None]) -> Iterator[Frame]:
+        """Do something in a visitor's lesson, and follow it until the run and the answers are done.
+
+        A visitor's mistake is shown to them as a sentence, and changes nothing.
+        """
+        with said():
+            lesson = self.lessons.get(session_id)
+            action(lesson)
+            yield from self.frames(lesson, lambda: lesson.run is not None or lesson.board.answering)
+
+
+@contextmanager
+def said() -> Iterator[None]:
+    """What goes wrong with what a visitor asked for is told to them in its own words."""
+    try:
+        yield
+    except ValueError as error:
+        raise gr.Error(str(error), title="That did not work", print_exception=False) from error
+
+
+def wire_teach(demo: gr.Blocks, page: Page) -> None:
+    """Connect the controls. Everything that they send is checked here, on the server."""
+    panel, browser = page.panel, page.browser
+
+    def load(session_id: object) -> Iterator[Frame]:
+        lesson = page.lessons.open(session_id)
+        if notice := lesson.session.take_notice():
+            gr.Warning(notice)
+        extra = [lesson.session.id, lesson.chat_template]
+        for frame in page.frames(lesson, lambda: page.going_on(lesson)):
+            yield [*extra, *frame]
+            extra = [gr.skip(), gr.skip()]
+
+    def new_problem(session_id: object, family: object, difficulty: object) -> Iterator[Frame]:
+        with said():
+            lesson = page.lessons.get(session_id)
+            lesson.draw(checked_families(family), checked_difficulty(difficulty))
+            yield from page.frames(lesson, lambda: lesson.board.answering)
+
+    def ask_own(session_id: object, question: object, answer: object) -> Iterator[Frame]:
+        with said():
+            lesson = page.lessons.get(session_id)
+            lesson.show(own_problem(question, answer))
+            yield from page.frames(lesson, lambda: lesson.board.answering)
+
+    def train(session_id: object, episodes: object) -> Iterator[Frame]:
+        yield from page.act(session_id, lambda lesson: lesson.train(checked_episodes(episodes)))
+
+    def train_one(session_id: object) -> Iterator[Frame]:
+        yield from page.act(session_id, Lesson.train_one)
+
+    def stop(session_id: object) -> Iterator[Frame]:
+        yield from page.act(session_id, Lesson.stop)
+
+    def undo(session_id: object) -> Iterator[Frame]:
+        yield from page.act(session_id, Lesson.undo)
+
+    def reset(session_id: object) -> Iterator[Frame]:
+        yield from page.act(session_id, Lesson.reset)
+
+    def choose_format(session_id: object, chat_template: object) -> Iterator[Frame]:
+        yield from page.act(
+            session_id, lambda lesson: lesson.choose_format(checked_format(chat_template))
+        )
+
+    demo.load(load, [browser], [browser, panel.chat_template, *page.outputs], **PRIVATE)
+    panel.new_problem.click(
+        new_problem,
+        [browser, panel.family, panel.difficulty],
+        page.outputs,
+        trigger_mode="multiple",
+        **PRIVATE,
+    )
+    gr.on(
+        [panel.ask_own.click, panel.own_question.submit, panel.own_answer.submit],
+        ask_own,
+        [browser, panel.own_question, panel.own_answer],
+        page.outputs,
+        trigger_mode="multiple",
+        **PRIVATE,
+    )
+    panel.train.click(train, [browser, panel.episodes], page.outputs, **PRIVATE)
+    panel.train_one.click(train_one, [browser], page.outputs, **PRIVATE)
+    panel.stop.click(stop, [browser], page.outputs, **PRIVATE)
+    panel.undo.click(undo, [browser], page.outputs, **PRIVATE)
+    panel.reset.click(reset, [browser], page.outputs, **PRIVATE)
+    panel.chat_template.input(
+        choose_format, [browser, panel.chat_template], page.outputs, **PRIVATE
+    )
+    panel.episodes.change(None, [panel.episodes], [panel.train], js=TRAIN_LABEL, **PRIVATE)
+
+
+def _update(value: str | bool) -> Any:
+    """HTML as it is; a truth value says whether a button can be pressed."""
+    return gr.update(interactive=value) if isinstance(value, bool) else value
