@@ -1,0 +1,95 @@
+"""What programs see: the same actions, typed, documented, checked."""
+
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+ENDPOINTS = {
+    "/new_session",
+    "/new_problem",
+    "/ask",
+    "/train",
+    "/train_on_problem",
+    "/evaluate",
+    "/stop",
+    "/undo",
+    "/reset",
+    "/learner",
+    "/status",
+}
+
+
+@pytest.fixture(scope="module")
+def client(url):
+    return Client(url, verbose=False)
+
+
+@pytest.fixture
+def session(client):
+    return client.predict(api_name="/new_session")
+
+
+def test_only_documented_endpoints_are_public(client):
+    info = client.view_api(return_format="dict", print_info=False)
+    assert set(info["named_endpoints"]) == ENDPOINTS
+    assert not info["unnamed_endpoints"]
+    train = info["named_endpoints"]["/train"]["parameters"]
+    assert [(one["parameter_name"], one["python_type"]["type"]) for one in train] == [
+        ("session", "str"),
+        ("episodes", "int"),
+        ("chat_template", "bool"),
+    ]
+
+
+def test_train_then_fresh_problems_are_answered_rightly_more_often_than_not(client, session):
+    result = client.predict(session, 80, False, api_name="/train")
+    held_out = result["held_out"]
+    assert held_out["n"] == 200
+    assert held_out["interval"][0] > held_out["model_alone"]["interval"][1]
+    assert held_out["p_value"] < 1e-4
+    problems = [client.predict(session, api_name="/new_problem") for _ in range(20)]
+    assert len({problem["question"] for problem in problems}) == 20
+    plain = [problem["answers"][3] for problem in problems]
+    assert all(answer["soft_prompt"] and not answer["chat_template"] for answer in plain)
+    assert sum(answer["verdict"] == "correct" for answer in plain) > 10
+
+
+def test_a_session_from_first_to_last(client, session):
+    asked = client.predict(session, "Ann has 2 apples. How many?", "2", api_name="/ask")
+    assert [answer["chat_template"] for answer in asked["answers"]] == [True, False, True, False]
+    assert client.predict(session, api_name="/train_on_problem")["question"] == asked["question"]
+    assert client.predict(session, api_name="/learner")["episodes"] == 1
+    assert client.predict(session, 4, api_name="/train")["episodes"] == 5
+    assert client.predict(session, api_name="/undo")["episodes"] == 1
+    assert client.predict(session, api_name="/reset")["episodes"] == 0
+    assert client.predict(session, api_name="/stop")["episodes"] == 0
+    scored = client.predict(session, True, api_name="/evaluate")
+    assert scored["n"] == 200 and scored["chat_template"]
+    assert client.predict(api_name="/status")["completions"] > 0
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "arguments", "sentence"),
+    [
+        ("/train", (0,), "1 to 2000"),
+        ("/train", (1e9,), "1 to 2000"),
+        ("/train", ("many",), "1 to 2000"),
+        ("/new_problem", ("riddles",), "no family"),
+        ("/new_problem", ("causal", 9), "from 1"),
+        ("/ask", ("",), "Type a question"),
+        ("/ask", ("x" * 601,), "600 characters"),
+        ("/undo", (), "nothing to undo"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence_and_changes_nothing(
+    client, session, endpoint, arguments, sentence
+):
+    with pytest.raises(AppError, match=sentence):
+        client.predict(session, *arguments, api_name=endpoint)
+    assert client.predict(session, api_name="/learner")["episodes"] == 0
+
+
+@pytest.mark.parametrize("nobody", ["", "x" * 43, "../../etc", "null"])
+def test_an_unknown_session_is_refused(client, nobody):
+    with pytest.raises(AppError, match=r"session|kept"):
+        client.predict(nobody, 4, api_name="/train")

@@ -1,0 +1,112 @@
+"""Every screen, light and dark, by keyboard, without jumps, and without a network."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+NARROW = {"width": 390, "height": 844}
+
+
+def test_nothing_sticks_out_on_a_phone(visit):
+    visitor = visit(**NARROW).arrive()
+    assert visitor.fits()
+    visitor.trains(8)
+    assert visitor.fits()
+    visitor.opens_tab("Your own question")
+    assert visitor.fits()
+    visitor.opens_tab("Save & share")
+    assert visitor.fits()
+
+
+def test_on_a_phone_the_train_button_is_always_within_reach_and_cards_have_names(visit):
+    visitor = visit(**NARROW).arrive()
+    expect(visitor.button("Train 80 episodes")).to_be_in_viewport()
+    visitor.page.mouse.wheel(0, 3000)
+    expect(visitor.button("Train 80 episodes")).to_be_in_viewport()
+    expect(visitor.answer("soft-plain")).to_contain_text("Soft prompt · without template")
+    expect(visitor.answer("soft-plain").locator(".spa-where")).to_be_visible()
+
+
+def test_a_wide_screen_shows_button_question_and_all_answers_at_once(visitor):
+    expect(visitor.button("Train 80 episodes")).to_be_in_viewport(ratio=1)
+    expect(visitor.question).to_be_in_viewport(ratio=1)
+    for corner in ("alone-chat", "alone-plain", "soft-chat", "soft-plain"):
+        expect(visitor.answer(corner)).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_follows_light_and_dark(visit, scheme):
+    visitor = visit(color_scheme=scheme).arrive()
+    red = visitor.page.evaluate(
+        "Number(getComputedStyle(document.querySelector('.spa-answer')).backgroundColor"
+        ".match(/\\d+/)[0])"
+    )
+    assert red < 60 if scheme == "dark" else red > 200
+
+
+def test_the_whole_job_by_keyboard_with_focus_always_visible(visitor):
+    def walk_to(name: str) -> None:
+        for _ in range(40):
+            visitor.page.keyboard.press("Tab")
+            focus = visitor.page.evaluate(
+                """() => {
+                    const e = document.activeElement, s = getComputedStyle(e);
+                    return [e.innerText || e.ariaLabel || e.value || "", s.outlineStyle,
+                            parseFloat(s.outlineWidth), s.boxShadow];
+                }"""
+            )
+            text, style, width, shadow = focus
+            assert (style != "none" and width >= 2) or shadow != "none", focus
+            if name in text:
+                return
+        raise AssertionError(f"{name!r} was not reached by Tab")
+
+    question = visitor.question.inner_text()
+    walk_to("New problem")
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.question).not_to_have_text(question)
+    visitor.sees_four_answers()
+    walk_to("Show the answer")
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.page.locator("details.spa-gold p")).to_be_visible()
+    walk_to("Train 80 episodes")
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.button("Stop")).to_be_enabled()
+    walk_to("Stop")
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.hint).to_contain_text(re.compile("is kept|held-out"))
+
+
+def test_nothing_jumps_while_answers_and_training_stream_in(visitor):
+    def places() -> list:
+        return visitor.page.evaluate(
+            """() => ["#spa-answers", "#spa-train", "#spa-undo", "#spa-accuracy", "#spa-families"]
+                .map(q => Math.round(document.querySelector(q).getBoundingClientRect().top))"""
+        )
+
+    visitor.page.evaluate(
+        """() => { window.tops = new Set(); const look = () => {
+            window.tops.add(["#spa-train", "#spa-undo", "#spa-accuracy"].map(q =>
+                Math.round(document.querySelector(q).getBoundingClientRect().top)).join());
+            requestAnimationFrame(look); }; look(); }"""
+    )
+    before = places()
+    visitor.trains(8)
+    assert places() == before
+    assert visitor.page.evaluate("window.tops.size") == 1
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_has_no_errors(visit, url):
+    visitor = visit()
+    asked, errors = [], []
+    visitor.page.on("request", lambda request: asked.append(request.url))
+    visitor.page.on(
+        "console", lambda line: errors.append(line.text) if line.type == "error" else None
+    )
+    visitor.page.on("pageerror", lambda error: errors.append(str(error)))
+    visitor.arrive()
+    visitor.trains(4)
+    visitor.opens_tab("Save & share")
+    assert [one for one in asked if not one.startswith((url, "data:", "blob:"))] == []
+    assert errors == []

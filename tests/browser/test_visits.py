@@ -1,0 +1,44 @@
+"""Reloads, returns, and two people at once."""
+
+import re
+
+from playwright.sync_api import expect
+
+
+def test_a_reload_keeps_learner_problem_and_curve(visitor):
+    visitor.presses("New problem")
+    visitor.sees_four_answers()
+    visitor.trains(8)
+    question, curve = visitor.question.inner_text(), visitor.picture("accuracy")
+    visitor.reloads()
+    expect(visitor.learnt).to_have_text("learnt from 8 episodes")
+    expect(visitor.question).to_have_text(question)
+    assert visitor.picture("accuracy") == curve
+    expect(visitor.button("Undo")).to_be_enabled()
+
+
+def test_a_reload_in_the_middle_of_a_run_goes_on_showing_it(visitor):
+    visitor.starts_training(2000)
+    visitor.page.reload()
+    expect(visitor.page.locator(".spa-progress")).to_contain_text("of 2,000 episodes")
+    expect(visitor.button("Train 80 episodes")).to_be_disabled()
+    visitor.presses("Stop")
+    expect(visitor.hint).to_contain_text("what was learnt is kept")
+    expect(visitor.learnt).to_have_text(re.compile(r"learnt from [\d,]+ episodes"))
+
+
+def test_two_people_never_see_each_others_learner(visit):
+    ann, bob = visit().arrive(), visit().arrive()
+    ann.trains(8)
+    bob.reloads()
+    expect(bob.learnt).to_have_text("not trained yet")
+    bob.trains(4)
+    ann.reloads()
+    expect(ann.learnt).to_have_text("learnt from 8 episodes")
+    expect(bob.learnt).to_have_text("learnt from 4 episodes")
+
+
+def test_two_tabs_of_one_person_are_one_learner(visitor):
+    visitor.trains(4)
+    other = type(visitor)(visitor.page.context.new_page(), visitor.url).arrive()
+    expect(other.learnt).to_have_text("learnt from 4 episodes")

@@ -1,0 +1,91 @@
+"""A person in front of the page."""
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+PATIENCE = 60_000  # milliseconds; a busy machine may take this long, a free one never does
+
+expect.set_options(timeout=PATIENCE)
+
+
+class Visitor:
+    """What a person sees, by what it is called, and what they press."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        page.set_default_timeout(PATIENCE)
+        self.page = page
+        self.url = url
+
+    def arrive(self) -> "Visitor":
+        self.page.goto(self.url)
+        self.sees_four_answers()
+        return self
+
+    def sees_four_answers(self) -> None:
+        expect(self.page.locator(".spa-answer")).to_have_count(4)
+        expect(self.page.locator(".spa-writing")).to_have_count(0)
+
+    def reloads(self) -> None:
+        self.page.reload()
+        self.sees_four_answers()
+
+    def presses(self, name: str) -> None:
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def opens_tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name, exact=True).click()
+
+    def trains(self, episodes: int) -> None:
+        self.starts_training(episodes)
+        expect(self.learnt).to_have_text(re.compile("learnt from"))
+        expect(self.button("Stop")).to_be_disabled()
+        self.sees_four_answers()
+
+    def starts_training(self, episodes: int) -> None:
+        self.page.get_by_role("spinbutton", name="Episodes").fill(str(episodes))
+        self.presses(f"Train {episodes} episodes")
+        expect(self.button("Stop")).to_be_enabled()
+
+    def asks(self, question: str, answer: str = "") -> None:
+        self.opens_tab("Your own question")
+        self.page.get_by_label("Your question").fill(question)
+        self.page.get_by_label("Its answer").fill(answer)
+        self.presses("Ask")
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def answer(self, corner: str) -> Locator:
+        """One of the cards: alone-chat, alone-plain, soft-chat or soft-plain."""
+        return self.page.locator(f"[data-corner={corner}]")
+
+    @property
+    def question(self) -> Locator:
+        return self.page.locator(".spa-question")
+
+    @property
+    def chips(self) -> Locator:
+        return self.page.locator(".spa-chip")
+
+    @property
+    def hint(self) -> Locator:
+        return self.page.locator(".spa-hint")
+
+    @property
+    def learnt(self) -> Locator:
+        """What the strip says the soft prompt has learnt from."""
+        return self.page.locator(".spa-strip figcaption").first.locator("span").last
+
+    @property
+    def complaint(self) -> Locator:
+        return self.page.locator(".toast-body")
+
+    def picture(self, kind: str) -> str:
+        """What a screen reader says of a picture: accuracy, loss or family."""
+        label = self.page.locator(f".spa-{kind} [role=img]").get_attribute("aria-label")
+        return (label or "").replace("\u202f", " ")
+
+    def fits(self) -> bool:
+        """Whether nothing sticks out to the right of the window."""
+        return self.page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
