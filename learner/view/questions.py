@@ -17,7 +17,7 @@ MAX_ANSWER = 60
 
 _NUMBER = re.compile(r"[-−+]?[$€£]?\d[\d,]*(\.\d+)?\s?%?")
 _YES_NO = re.compile(r"(yes|no)[.!]?", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 class LessonError(ValueError):
@@ -30,7 +30,7 @@ def checked_families(family: object) -> list[str] | None:
         return None
     if not isinstance(family, str) or family not in FAMILIES:
         raise LessonError(
-            f"There is no family {str(family)[:40]!r}; choose any, {', '.join(FAMILIES)}."
+            f"There is no family {str(family)[:20]!r}; choose any, {', '.join(FAMILIES)}."
         )
     return [family]
 
@@ -68,8 +68,8 @@ def own_problem(question: object, answer: object) -> Problem:
     """
     if not isinstance(question, str) or not isinstance(answer, str | None):
         raise LessonError("A question and its answer are text.")
-    asked = " ".join(_CONTROL.sub(" ", question).split())
-    gold = " ".join(_CONTROL.sub(" ", answer or "").split())
+    asked = " ".join(_UNPRINTABLE.sub(" ", question).split())
+    gold = " ".join(_UNPRINTABLE.sub(" ", answer or "").split())
     if not re.search(r"\w", asked):
         raise LessonError("Type a question first.")
     if len(asked) > MAX_QUESTION:

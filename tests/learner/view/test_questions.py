@@ -78,7 +78,7 @@ def test_the_kind_of_an_own_answer_is_read_off_its_looks(answer, kind):
 
 
 def test_an_own_question_is_tidied():
-    problem = questions.own_problem("  What\x00 is\n\n2 + 2? ", " 4\n")
+    problem = questions.own_problem("  What\x00 is\ud800\n\n2 + 2? ", " 4\n")
     assert (problem.family, problem.difficulty) == ("own", 0)
     assert problem.question == "What is 2 + 2?"
     assert problem.answer == "4"
