@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     sessions = Sessions(options.sessions, base_model)
     with Service(base_model) as service:
-        exam = Exam(service, options.held_out)
+        formats = (False, True) if base_model.has_chat_template else (False,)
+        exam = Exam(service, options.held_out, formats)
         exam.measure_shared(new_learner(base_model, LearnerConfig()).prompt)
         demo = build(base_model, service, sessions, exam)
         demo.queue(default_concurrency_limit=None, max_size=1000)
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             server_port=options.port,
             theme=theme.theme(),
             head=theme.head(),
+            favicon_path=HERE / "assets" / "favicon.svg",
             footer_links=["api", "settings"],
             run_history=False,
             max_file_size="32mb",
@@ -105,7 +107,7 @@ def build(base_model: BaseModel, service: Service, sessions: Sessions, exam: Exa
         strip = html("spa-strip", painter.strip(new_learner(base_model, LearnerConfig())))
         with gr.Tabs():
             with gr.Tab("Teach", id="teach"):
-                teach_panel = build_teach()
+                teach_panel = build_teach(exam.formats)
             with gr.Tab("Save & share", id="share"):
                 share_panel = build_share()
         page = Page(teach_panel, strip, browser, lessons, exam, painter)

@@ -11,26 +11,30 @@ from learner.completion import Ask, Completion
 from learner.service import Service
 from learner.view.cards import CORNERS, Answer
 
-ALL_CORNERS = tuple(range(len(CORNERS)))
-SOFT_CORNERS = tuple(i for i in ALL_CORNERS if CORNERS[i][1])
-
 
 class Board:
     """One problem and what the four cards show of it. Thread-safe.
 
-    ``tell`` is called after every change; ``fail`` with what went wrong in the background.
+    ``formats`` are those that the model knows; the other cards stay empty. ``tell`` is called after
+    every change; ``fail`` with what went wrong in the background.
     """
 
     def __init__(
-        self, service: Service, tell: Callable[[], None], fail: Callable[[Exception], None]
+        self,
+        service: Service,
+        formats: Sequence[bool],
+        tell: Callable[[], None],
+        fail: Callable[[Exception], None],
     ) -> None:
+        self._all = tuple(i for i, (chat, _) in enumerate(CORNERS) if chat in formats)
+        self._soft = tuple(i for i in self._all if CORNERS[i][1])
         self.problem: Problem | None = None
-        self.answers: tuple[Answer, ...] = (Answer(),) * len(CORNERS)
+        self.answers = self._blank()
         self._service = service
         self._tell = tell
         self._fail = fail
         self._prompt: torch.Tensor | None = None  # behind which the soft-prompt cards were asked
-        self._corners: Sequence[int] = ALL_CORNERS  # that were asked last
+        self._corners: Sequence[int] = self._all  # that were asked last
         self._asking: object | None = None  # the latest question; what older ones bring is dropped
         self._lock = threading.Lock()
 
@@ -43,8 +47,8 @@ class Board:
         """Put up a problem and answer it in all four ways; ``prompt`` is the soft prompt [n, d]."""
         with self._lock:
             self.problem = problem
-            self.answers = (Answer(),) * len(CORNERS)
-        self._ask(ALL_CORNERS, prompt)
+            self.answers = self._blank()
+        self._ask(self._all, prompt)
 
     def ask_again(self, prompt: torch.Tensor) -> None:
         """Answer the same problem with another soft prompt; the model alone says what it said.
@@ -52,18 +56,18 @@ class Board:
         Does nothing if this is the soft prompt that it was asked with.
         """
         if self.problem is not None and self._prompt is not prompt:
-            self._ask(self._corners if self.answering else SOFT_CORNERS, prompt)
+            self._ask(self._corners if self.answering else self._soft, prompt)
 
     def replace_answers(self, prompt: torch.Tensor) -> None:
         """As ``ask_again``, but wait, and swap the new answers in at once: nothing flickers."""
         problem = self.problem
         if self.answering or problem is None:
             return
-        completions = self._service.complete(_asks(problem, SOFT_CORNERS, prompt))
+        completions = self._service.complete(_asks(problem, self._soft, prompt))
         with self._lock:
             if self.problem is problem and not self.answering:
                 self._prompt = prompt
-                self._write(problem, SOFT_CORNERS, completions, final=True)
+                self._write(problem, self._soft, completions, final=True)
         self._tell()
 
     def keep_for_comparison(self) -> None:
@@ -80,6 +84,10 @@ class Board:
         """The opposite."""
         with self._lock:
             self.answers = tuple(replace(answer, before=None) for answer in self.answers)
+
+    def _blank(self) -> tuple[Answer, ...]:
+        """Four cards that wait to be written; without those of a format the model has not got."""
+        return tuple(Answer(absent=i not in self._all) for i in range(len(CORNERS)))
 
     def _ask(self, corners: Sequence[int], prompt: torch.Tensor) -> None:
         asking = object()

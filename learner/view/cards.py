@@ -32,7 +32,8 @@ class Answer:
 
     ``text`` is the completion so far, ``finished`` whether it is all there; ``grade`` is None
     while it is being written and where there is no answer to grade against. ``before`` is the
-    grade and text that the same card showed before the learning that just happened.
+    grade and text that the same card showed before the learning that just happened. ``absent``
+    says that the model has no chat template, so that this card never gets an answer.
     """
 
     text: str = ""
@@ -41,6 +42,7 @@ class Answer:
     seconds: float = 0.0
     grade: Grade | None = None
     before: tuple[str, Grade | None] | None = None
+    absent: bool = False
 
 
 def header() -> str:
@@ -83,7 +85,8 @@ def strip(
         "<span>with the chat template</span></figcaption></figure>"
         '<span class="spa-operator" aria-hidden="true">→</span>'
         f'<figure class="spa-frozen"><div>{_SNOWFLAKE}<b>frozen model</b></div><figcaption>'
-        f"<b>{escape(model)}</b><span>{_magnitude(parameters)} weights</span>"
+        f'<b title="{escape(model)}">{escape(model.rstrip("/").rsplit("/", 1)[-1])}</b>'
+        f"<span>{_magnitude(parameters)} weights</span>"
         "<span>none ever changes</span></figcaption></figure></section>"
     )
 
@@ -218,7 +221,9 @@ def count(number: int, noun: str) -> str:
 
 def _answer_card(answer: Answer, chat_template: bool, soft_prompt: bool, focus: bool) -> str:
     kind, mark, word = ("writing", "…", "writing")
-    if answer.finished:
+    if answer.absent:
+        kind, mark, word = ("absent", "·", "not available")
+    elif answer.finished:
         kind, mark, word = verdict(answer.grade)
     classes = ["spa-answer", f"spa-{kind}"]
     if soft_prompt:
@@ -233,7 +238,9 @@ def _answer_card(answer: Answer, chat_template: bool, soft_prompt: bool, focus: 
     length = "spa-completion spa-long" if len(answer.text) > LONG else "spa-completion"
     if answer.finished and not answer.text.strip():
         text = '<span class="spa-empty">(it wrote nothing)</span>'
-    if not answer.finished:
+    if answer.absent:
+        text = '<span class="spa-empty">This model has no chat template.</span>'
+    elif not answer.finished:
         text += '<span class="spa-caret"></span>'
     reason = escape(grade.reason) if grade else "&nbsp;"
     cost = f"{count(answer.tokens, 'token')} · {1000 * answer.seconds:.0f} ms"

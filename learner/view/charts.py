@@ -51,10 +51,11 @@ def accuracy_chart(
     ``until`` is the episode count that the axis reaches at least.
     """
     top = _axis_end(max([until, *(point.episodes for point in points)]))
+    close = len({round(10 * score.accuracy) for score in baselines.values()}) < len(baselines)
     n = next((s.n for s in [*(p.score for p in points), *baselines.values()]), None)
     field = [
         _svg(_accuracy_shapes(points, top)),
-        *(_baseline(baselines[key], key) for key in (True, False) if key in baselines),
+        *(_baseline(baselines[key], key, close) for key in (True, False) if key in baselines),
         *(_dot(p, top, last=p is points[-1]) for p in points),
     ]
     if not points:
@@ -171,10 +172,15 @@ def _accuracy_shapes(points: Sequence[CurvePoint], top: int) -> str:
     return f'<polygon class="spa-band" points="{outline}"/>{_line(middle, "spa-curve")}'
 
 
-def _baseline(score: Tally, chat_template: bool) -> str:
-    """A dashed line with its name, on the side and height where the curve is not."""
+def _baseline(score: Tally, chat_template: bool, close: bool) -> str:
+    """A dashed line with its name, on the side and height where the curve is not.
+
+    ``close`` says that the other line is so near that the names could meet.
+    """
     side = "spa-baseline-chat" if chat_template else "spa-baseline-plain"
     below = " spa-baseline-below" if score.accuracy > 0.88 else ""
+    if close and chat_template and not below:
+        below = " spa-baseline-raised"
     text = f"model alone, {'with' if chat_template else 'without'} template"
     return (
         f'<div class="spa-baseline {side}{below}" style="bottom:{100 * score.accuracy:.2f}%">'

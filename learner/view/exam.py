@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from arena.statistics import McNemar, mcnemar_exact
 
 from arena import Grade, Problem, held_out
+from arena.statistics import McNemar, mcnemar_exact
 from learner.completion import Ask, Completion
 from learner.evaluation import Tally, evaluate
 from learner.service import Service, ServiceClosed
@@ -57,9 +57,18 @@ class Stopped(Exception):
 
 
 class Exam:
-    """The held-out set, marks on it, and the background measurement of what all share."""
+    """The held-out set, marks on it, and the background measurement of what all share.
 
-    def __init__(self, service: Service, size: int = HELD_OUT_PROBLEMS) -> None:
+    ``formats`` are those that the model knows: with the chat template (True), without (False).
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        size: int = HELD_OUT_PROBLEMS,
+        formats: Sequence[bool] = (False, True),
+    ) -> None:
+        self.formats = tuple(formats)
         self.problems = tuple(held_out(size))
         self.keys = frozenset(problem.key for problem in self.problems)
         self.seconds: float | None = None  # what taking it took, last time
@@ -113,7 +122,7 @@ class Exam:
     @property
     def ready(self) -> bool:
         """Whether the background measurement has ended."""
-        return len(self._known) == 4 or self.error is not None
+        return len(self._known) == 2 * len(self.formats) or self.error is not None
 
     @property
     def version(self) -> int:
@@ -128,7 +137,7 @@ class Exam:
     def _measure_shared(self, untrained: torch.Tensor) -> None:
         try:
             for prompted in (False, True):
-                for chat_template in (False, True):
+                for chat_template in self.formats:
                     marks = self.take(untrained if prompted else None, chat_template)
                     self._known[prompted, chat_template] = marks
         except ServiceClosed:

@@ -1,5 +1,6 @@
 """The Teach tab's components and where they stand. No behaviour: ``teach.py`` wires them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import gradio as gr
@@ -57,8 +58,8 @@ def html(element_id: str, value: str = "") -> gr.HTML:
     return gr.HTML(value, elem_id=element_id, apply_default_css=False, js_on_load=None)
 
 
-def build_teach() -> TeachPanel:
-    """Lay out the tab; call inside ``with gr.Tab(...)``."""
+def build_teach(formats: Sequence[bool]) -> TeachPanel:
+    """Lay out the tab for a model that knows these formats; call inside ``with gr.Tab(...)``."""
     with gr.Row(elem_classes="spa-main", equal_height=True):
         with gr.Column(scale=7, min_width=320, elem_classes="spa-stage"):
             with gr.Column(elem_classes="spa-panel spa-problem-panel"):
@@ -155,7 +156,7 @@ def build_teach() -> TeachPanel:
                         )
                     with gr.Row(elem_classes="spa-settings"):
                         chat_template = gr.Radio(
-                            FORMAT_CHOICES,
+                            [choice for choice in FORMAT_CHOICES if choice[1] in formats],
                             value=False,
                             label="Learn in this format",
                             scale=3,

@@ -5,7 +5,6 @@ whoever looks (a page, the API, a page opened again after a reload) follows the 
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -49,7 +48,7 @@ class Lesson:
 
     def __init__(self, service: Service, exam: Exam, session: Session) -> None:
         self.session = session
-        self.board = Board(service, self._tell, self._fail)
+        self.board = Board(service, exam.formats, self._tell, self._fail)
         self.run: RunState | None = None  # the run that is on
         self.news: News | None = None
         self._service = service
@@ -108,7 +107,8 @@ class Lesson:
                 raise failure
             if not going_on:
                 return
-            time.sleep(LOOK_SECONDS)
+            with self._changed:
+                self._changed.wait_for(lambda: not busy(), LOOK_SECONDS)
 
     # --- the problem --------------------------------------------------------------------------
 
@@ -130,6 +130,8 @@ class Lesson:
         with self._changed:
             if self.run is not None:
                 raise LessonError("The format can be changed once the run has ended.")
+            if chat_template not in self._exam.formats:
+                raise LessonError("This model has no chat template to learn in.")
             self.chat_template = chat_template
             self.news = None
             self._keep()

@@ -12,8 +12,16 @@ STRIP_SCALE = 2.5  # standard deviations of the word embeddings at which a cell 
 
 
 @dataclass(frozen=True)
+class Choice:
+    """A choice as it stands, and whether it can be changed now."""
+
+    value: bool
+    enabled: bool
+
+
+@dataclass(frozen=True)
 class Picture:
-    """What the page shows of a lesson: HTML strings, and which buttons can be pressed."""
+    """What the page shows of a lesson: HTML strings, choices, which buttons can be pressed."""
 
     strip: str
     problem: str
@@ -23,6 +31,7 @@ class Picture:
     accuracy: str
     loss: str
     families: str
+    chat_template: Choice
     can_train: bool
     can_stop: bool
     can_train_one: bool
@@ -54,6 +63,7 @@ class Painter:
             accuracy=self._accuracy(lesson),
             loss=charts.loss_chart([(step.episodes, step.loss) for step in learner.history]),
             families=self._families(lesson),
+            chat_template=Choice(chat_template, enabled=run is None),
             can_train=run is None,
             can_stop=run is not None,
             can_train_one=run is None and problem is not None and bool(problem.answer),
@@ -140,7 +150,8 @@ def _progress(lesson: Lesson) -> str:
         return cards.progress(run.done, run.total, run.rate, run.seconds_left, doing or run.refused)
     if news is None or not news.episodes:
         return cards.progress(0, 0, None, None)
-    speed = f" · {news.rate:.0f} a second" if news.rate and news.rate >= 1 else ""
+    quick = news.kind == "run" and news.rate is not None and news.rate >= 1
+    speed = f" · {news.rate:.0f} a second" if quick else ""
     return cards.progress(
         0, 0, None, None, f"{cards.count(news.episodes, 'episode')} learnt{speed}"
     )

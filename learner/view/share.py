@@ -70,14 +70,13 @@ def wire_share(page: Page, panel: SharePanel, base_model: BaseModel) -> None:
             lesson = page.lessons.get(session_id)
             learner = load_zip(Path(str(path)), base_model, accept is True)
             lesson.adopt(learner)
-            told = cards.status(
+            told: object = cards.status(
                 f"Loaded. It has learnt from {cards.count(learner.episodes, 'episode')}; "
                 "Undo, on the Teach tab, brings back the one before."
             )
-            extra = [told, lesson.chat_template]
             for frame in page.frames(lesson, lambda: lesson.board.answering):
-                yield [*extra, *frame]
-                extra = [gr.skip(), gr.skip()]
+                yield [told, *frame]
+                told = gr.skip()
 
     panel.save.click(save, [page.browser], [panel.file, panel.status], **PRIVATE).success(
         None, js=FOLLOW_DOWNLOAD, **PRIVATE
@@ -85,7 +84,7 @@ def wire_share(page: Page, panel: SharePanel, base_model: BaseModel) -> None:
     panel.upload.upload(
         upload,
         [page.browser, panel.upload, panel.accept_other_model],
-        [panel.status, page.panel.chat_template, *page.outputs],
+        [panel.status, *page.outputs],
         **PRIVATE,
     )
 

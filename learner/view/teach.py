@@ -11,7 +11,7 @@ from learner.view.exam import Exam
 from learner.view.layout import TeachPanel
 from learner.view.lesson import Lesson
 from learner.view.lessons import Lessons
-from learner.view.painting import Painter, Picture
+from learner.view.painting import Choice, Painter, Picture
 from learner.view.questions import (
     checked_difficulty,
     checked_episodes,
@@ -55,6 +55,7 @@ class Page:
             "accuracy": panel.accuracy,
             "loss": panel.loss,
             "families": panel.families,
+            "chat_template": panel.chat_template,
             "can_train": panel.train,
             "can_stop": panel.stop,
             "can_train_one": panel.train_one,
@@ -97,7 +98,7 @@ def said() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise gr.Error(str(error), title="That did not work", print_exception=False) from error
+        raise gr.Error(str(error), print_exception=False) from error
 
 
 def wire_teach(demo: gr.Blocks, page: Page) -> None:
@@ -108,10 +109,10 @@ def wire_teach(demo: gr.Blocks, page: Page) -> None:
         lesson = page.lessons.open(session_id)
         if notice := lesson.session.take_notice():
             gr.Warning(notice)
-        extra = [lesson.session.id, lesson.chat_template]
+        session: object = lesson.session.id
         for frame in page.frames(lesson, lambda: page.going_on(lesson)):
-            yield [*extra, *frame]
-            extra = [gr.skip(), gr.skip()]
+            yield [session, *frame]
+            session = gr.skip()
 
     def new_problem(session_id: object, family: object, difficulty: object) -> Iterator[Frame]:
         with said():
@@ -145,7 +146,7 @@ def wire_teach(demo: gr.Blocks, page: Page) -> None:
             session_id, lambda lesson: lesson.choose_format(checked_format(chat_template))
         )
 
-    demo.load(load, [browser], [browser, panel.chat_template, *page.outputs], **PRIVATE)
+    demo.load(load, [browser], [browser, *page.outputs], **PRIVATE)
     panel.new_problem.click(
         new_problem,
         [browser, panel.family, panel.difficulty],
@@ -172,6 +173,8 @@ def wire_teach(demo: gr.Blocks, page: Page) -> None:
     panel.episodes.change(None, [panel.episodes], [panel.train], js=TRAIN_LABEL, **PRIVATE)
 
 
-def _update(value: str | bool) -> Any:
+def _update(value: str | bool | Choice) -> Any:
     """HTML as it is; a truth value says whether a button can be pressed."""
+    if isinstance(value, Choice):
+        return gr.update(value=value.value, interactive=value.enabled)
     return gr.update(interactive=value) if isinstance(value, bool) else value

@@ -31,10 +31,11 @@ def theme() -> gr.themes.Base:
         radius_size="lg",
     )
     return base.set(
-        body_background_fill="var(--spa-page)",
-        body_background_fill_dark="var(--spa-page)",
-        body_text_color="var(--spa-ink)",
-        body_text_color_dark="var(--spa-ink)",
+        # Literal, as --spa-page and --spa-ink: Gradio paints with these before our styles arrive.
+        body_background_fill="#faf9f7",
+        body_background_fill_dark="#110f0e",
+        body_text_color="#1c1917",
+        body_text_color_dark="#f5f3f0",
         block_background_fill="transparent",
         block_background_fill_dark="transparent",
         block_border_width="0px",

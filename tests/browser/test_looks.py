@@ -51,13 +51,17 @@ def test_the_whole_job_by_keyboard_with_focus_always_visible(visitor):
             visitor.page.keyboard.press("Tab")
             focus = visitor.page.evaluate(
                 """() => {
-                    const e = document.activeElement, s = getComputedStyle(e);
-                    return [e.innerText || e.ariaLabel || e.value || "", s.outlineStyle,
-                            parseFloat(s.outlineWidth), s.boxShadow];
+                    const rings = [], e = document.activeElement;
+                    for (let box = e, i = 0; box && i < 5; box = box.parentElement, i++) {
+                        const s = getComputedStyle(box);
+                        rings.push(s.outlineStyle === "solid" && parseFloat(s.outlineWidth) >= 2
+                                   && s.outlineColor !== "rgba(0, 0, 0, 0)");
+                    }
+                    return [e.innerText || e.ariaLabel || e.value || "", rings.some(Boolean)];
                 }"""
             )
-            text, style, width, shadow = focus
-            assert (style != "none" and width >= 2) or shadow != "none", focus
+            text, ringed = focus
+            assert ringed, f"the focus on {text!r} cannot be seen"
             if name in text:
                 return
         raise AssertionError(f"{name!r} was not reached by Tab")

@@ -67,6 +67,12 @@ def test_no_verdict_before_the_answer_is_all_there():
     assert "<mark>" not in html
 
 
+def test_a_card_that_never_gets_an_answer_says_why():
+    text = visible(cards.answer_grid([Answer(absent=True)] * 4))
+    assert text.count("This model has no chat template.") == 4
+    assert "writing" not in text
+
+
 def test_an_own_question_without_an_answer_is_not_graded():
     assert "not graded" in visible(grid(text="perhaps", grade=None))
     assert "nothing is graded" in visible(

@@ -200,6 +200,17 @@ def test_the_format_chosen_is_learnt_and_scored_in(lesson, service):
     assert lesson.marks() == []
 
 
+def test_a_model_without_a_chat_template_is_asked_and_taught_without_it(service, session):
+    lesson = finished(Lesson(service, Exam(service, 50, formats=(False,)), session))
+    assert not any(ask.chat_template for ask in service.asked)
+    assert [answer.absent for answer in lesson.board.answers] == [True, False, True, False]
+    with pytest.raises(LessonError, match="no chat template"):
+        lesson.choose_format(True)
+    lesson.train(4)
+    finished(lesson)
+    assert [answer.finished for answer in lesson.board.answers] == [False, True, False, True]
+
+
 def test_a_loaded_learner_is_adopted_in_its_format_and_can_be_undone(lesson):
     own = lesson.learner
     loaded = untrained(type(own.config)(chat_template=True))
