@@ -84,7 +84,7 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--port", type=int, help="port to listen on (default: the first free one from 7860)")
     add("--device", default="auto", choices=DEVICES)
     add("--dtype", default="auto", choices=["auto", *DTYPES])
-    add("--held-out", type=int, default=200, help="problems that everybody is scored on")
+    add("--held-out", type=positive, default=200, help="problems that everybody is scored on")
     add(
         "--sessions",
         type=Path,
@@ -92,6 +92,14 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="folder where visitors' learners are kept",
     )
     return flags
+
+
+def positive(text: str) -> int:
+    """A number of problems. Raises ArgumentTypeError below 1, ValueError for no number."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
 
 
 def build(base_model: BaseModel, service: Service, sessions: Sessions, exam: Exam) -> gr.Blocks:

@@ -43,12 +43,14 @@ def accuracy_chart(
     baselines: Mapping[bool, Tally],
     chat_template: bool,
     until: int = 80,
+    missing: str = "measuring the model alone …",
 ) -> str:
     """Held-out accuracy over episodes, between two dashed lines for the model alone.
 
     ``baselines`` maps *with the chat template?* to the bare model's score and may be empty while
     it is being measured. ``chat_template`` is the format that ``points`` were measured in.
-    ``until`` is the episode count that the axis reaches at least.
+    ``until`` is the episode count that the axis reaches at least; ``missing`` says why there are
+    no baselines.
     """
     top = _axis_end(max([until, *(point.episodes for point in points)]))
     close = len({round(10 * score.accuracy) for score in baselines.values()}) < len(baselines)
@@ -59,8 +61,8 @@ def accuracy_chart(
         *(_dot(p, top, last=p is points[-1]) for p in points),
     ]
     if not points:
-        empty = "measuring the model alone …" if not baselines else "train to draw the curve"
-        field.append(f'<span class="spa-plot-empty">{empty}</span>')
+        empty = "train to draw the curve" if baselines else missing
+        field.append(f'<span class="spa-plot-empty">{escape(empty)}</span>')
     subtitle = f"{n} problems never trained on" if n else "problems never trained on"
     return _chart(
         "Held-out accuracy",

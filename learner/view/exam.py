@@ -100,11 +100,13 @@ class Exam:
         outcomes = "".join(_letter(outcome.grade) for outcome in evaluation.outcomes)
         return Marks(outcomes, chat_template, episodes)
 
-    def measure_shared(self, untrained: torch.Tensor) -> None:
-        """Measure the model alone and the ``untrained`` prompt [n, d] on a background thread."""
-        threading.Thread(
+    def measure_shared(self, untrained: torch.Tensor) -> threading.Thread:
+        """Measure the model alone and the ``untrained`` prompt [n, d] on a thread of its own."""
+        thread = threading.Thread(
             target=self._measure_shared, args=(untrained,), name="baselines", daemon=True
-        ).start()
+        )
+        thread.start()
+        return thread
 
     def alone(self, chat_template: bool) -> Marks | None:
         """Marks of the model alone; None while they are being measured."""

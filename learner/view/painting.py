@@ -87,7 +87,8 @@ class Painter:
         until = max(80, lesson.learner.episodes)
         if lesson.run is not None:
             until = max(until, lesson.learner.episodes + lesson.run.total - lesson.run.done)
-        return charts.accuracy_chart(points, self._exam.baselines, chat_template, until)
+        missing = self._exam.error or "measuring the model alone …"
+        return charts.accuracy_chart(points, self._exam.baselines, chat_template, until, missing)
 
     def _families(self, lesson: Lesson) -> str:
         chat_template = lesson.chat_template

@@ -1,0 +1,74 @@
+"""The held-out set and the marks on it."""
+
+import pytest
+import torch
+from scripted import ScriptedService
+
+from arena import held_out
+from learner.view.exam import Exam, Marks, Stopped
+
+UNTRAINED = torch.zeros(8, 16)
+
+
+def measured(exam: Exam) -> Exam:
+    exam.measure_shared(UNTRAINED).join(10)
+    return exam
+
+
+def test_the_set_is_the_same_for_everybody_and_half_a_set_is_its_beginning(service):
+    assert list(Exam(service, 20).problems) == held_out(20) == held_out(40)[:20]
+
+
+def test_marks_tell_right_wrong_and_no_answer_apart(service, exam):
+    silent = exam.take(None, False)
+    assert set(silent.outcomes) == {"-"}
+    assert (silent.tally.correct, silent.tally.no_answer, silent.tally.n) == (0, 50, 50)
+    taught = exam.take(UNTRAINED + 1, False, episodes=8)  # says Yes to everything
+    rights = [problem.answer == "Yes" for problem in exam.problems]
+    assert list(taught.right) == rights
+    assert taught.tally.correct == sum(rights) > 0
+    assert taught.episodes == 8
+
+
+def test_families_add_up_to_the_whole():
+    exam = Exam(ScriptedService(), 50)
+    marks = exam.take(UNTRAINED + 1, True)
+    families = marks.by_family(exam.problems)
+    assert sum(tally.n for tally in families.values()) == 50
+    assert sum(tally.correct for tally in families.values()) == marks.tally.correct
+    assert list(families) == sorted({problem.family for problem in exam.problems})
+
+
+def test_a_gain_is_paired_with_the_model_alone_in_the_same_format(exam):
+    marks = exam.take(UNTRAINED + 1, False)
+    assert exam.gain(marks) is None
+    gain = measured(exam).gain(marks)
+    assert (gain.gained, gain.lost) == (marks.tally.correct, 0)
+    other = Marks("1" * 50, chat_template=True)
+    assert exam.gain(other).gained == 50
+
+
+@pytest.mark.parametrize("formats", [(False, True), (False,)])
+def test_what_all_share_is_measured_once_in_the_formats_that_the_model_knows(service, formats):
+    exam = Exam(service, 10, formats)
+    assert not exam.ready and exam.version == 0
+    measured(exam)
+    assert exam.ready and exam.version == 2 * len(formats)
+    assert set(exam.baselines) == set(formats)
+    assert len(service.asked) == 10 * 2 * len(formats)
+    assert (exam.alone(True) is None) == (True not in formats)
+
+
+def test_an_exam_can_be_stopped(exam):
+    with pytest.raises(Stopped):
+        exam.take(None, False, stopped=lambda: True)
+
+
+def test_a_measurement_that_fails_says_so_and_ends(exam, service, monkeypatch):
+    def fail(asks, max_new_tokens=48):
+        raise ValueError("The model is too small.")
+
+    monkeypatch.setattr(service, "complete", fail)
+    measured(exam)
+    assert exam.ready
+    assert "too small" in exam.error
