@@ -1,0 +1,147 @@
+"""A request to the service as both sides see it: the caller that waits, the worker that serves.
+
+The two sides meet only here. The worker never blocks on a caller: it overwrites the one latest
+state, so a caller that reads slowly sees fewer partial texts, and one that has gone costs nothing.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from arena import Problem
+from learner.completion import Ask, Completion
+from learner.soft_prompt import Learner
+from learner.training import StepReport
+
+_NOTHING_YET = Completion(text="", tokens=0, finished=False, seconds=0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRequest:
+    """One optimiser step that somebody waits for, since the time ``since`` (seconds)."""
+
+    learner: Learner
+    problems: tuple[Problem, ...]
+    since: float
+    future: "Future[tuple[Learner, StepReport]]" = field(default_factory=Future)
+
+
+class AskingRequest:
+    """Questions of one caller, asked together, and the latest state of their completions."""
+
+    def __init__(self, asks: Sequence[Ask], max_new_tokens: int, since: float) -> None:
+        self.asks = tuple(asks)
+        self.max_new_tokens = max_new_tokens
+        self.since = since
+        self._dealt = 0  # rows that are in a pass or done; touched by the worker alone
+        self._changed = threading.Condition()  # guards everything below
+        self._rows = [_NOTHING_YET] * len(self.asks)
+        self._missing = len(self.asks)  # rows that are not final
+        self._unread = not self.asks  # no questions: the empty answer is there at once
+        self._error: Exception | None = None
+        self._abandoned = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is something left to do and somebody to do it for."""
+        with self._changed:
+            return self._missing > 0 and self._error is None and not self._abandoned
+
+    @property
+    def undealt(self) -> int:
+        """How many rows are in no pass yet."""
+        return len(self.asks) - self._dealt
+
+    def deal(self, rows: int) -> "Part":
+        """The next ``rows`` rows, to be run in one pass."""
+        part = Part(self, self._dealt, self.asks[self._dealt : self._dealt + rows])
+        self._dealt += rows
+        return part
+
+    def update(self, start: int, completions: Sequence[Completion]) -> None:
+        """Put the state of the rows from ``start`` on before the caller."""
+        with self._changed:
+            self._rows[start : start + len(completions)] = completions
+            self._unread = True
+            self._changed.notify_all()
+
+    def settle(self, rows: int) -> None:
+        """Say that ``rows`` more rows are final."""
+        with self._changed:
+            self._missing -= rows
+            self._changed.notify_all()
+
+    def fail(self, error: Exception) -> None:
+        """End with ``error``, unless every row is final already."""
+        with self._changed:
+            if self._missing:
+                self._error = error
+                self._changed.notify_all()
+
+    def abandon(self) -> None:
+        """Say that nobody reads any more."""
+        with self._changed:
+            self._abandoned = True
+            self._changed.notify_all()
+
+    def read(self) -> tuple[Completion, ...]:
+        """Wait for a state that was not read yet; raises StopIteration after the final one."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._unread or not self._missing or self._error or self._abandoned
+            )
+            if self._abandoned:
+                raise StopIteration
+            if self._error is not None:
+                raise self._error
+            if not self._unread:
+                raise StopIteration
+            self._unread = False
+            return tuple(self._rows)
+
+
+class Part:
+    """Those rows of a request that go into one pass."""
+
+    def __init__(self, request: AskingRequest, start: int, asks: Sequence[Ask]) -> None:
+        self.request = request
+        self.asks = asks
+        self._start = start
+        self._final = False
+
+    def update(self, completions: Sequence[Completion]) -> None:
+        """Hand on the state of these rows.
+
+        Rows that have all ended are final at once: short answers do not wait for long neighbours.
+        """
+        if not self._final:
+            self.request.update(self._start, completions)
+            if all(completion.finished for completion in completions):
+                self.finish()
+
+    def finish(self) -> None:
+        """Say that the latest state of these rows is final."""
+        if not self._final:
+            self._final = True
+            self.request.settle(len(self.asks))
+
+
+class CompletionStream(Iterator[tuple[Completion, ...]]):
+    """The caller's own rows, again and again with ever longer texts; the last item is final.
+
+    Closing it, or dropping it, tells the service that nobody reads any more.
+    """
+
+    def __init__(self, request: AskingRequest) -> None:
+        self._request = request
+
+    def __next__(self) -> tuple[Completion, ...]:
+        return self._request.read()
+
+    def close(self) -> None:
+        """Stop reading: rows still waiting are never run."""
+        self._request.abandon()
+
+    def __del__(self) -> None:
+        self.close()
