@@ -1,0 +1,46 @@
+"""Soft prompts and results to push: as after some training, without the training."""
+
+import dataclasses
+
+import torch
+
+from learner.base_model import BaseModel
+from learner.results import HeldOutResults
+from learner.soft_prompt import Learner, LearnerConfig, StepRecord, new_learner
+
+
+def trained_learner(base_model: BaseModel, seed: int = 0) -> Learner:
+    """A learner with numbers of its own everywhere."""
+    generator = torch.Generator().manual_seed(seed)
+    fresh = new_learner(base_model, LearnerConfig(soft_tokens=5))
+    shape = fresh.prompt.shape
+    history = tuple(
+        StepRecord(step, 4 * step, 3 / step, step % 5, 4, 0.5, False) for step in range(1, 21)
+    )
+    return dataclasses.replace(
+        fresh,
+        prompt=torch.randn(shape, generator=generator),
+        first_moment=torch.randn(shape, generator=generator),
+        second_moment=torch.rand(shape, generator=generator),
+        steps=20,
+        episodes=80,
+        history=history,
+    )
+
+
+def sample_results() -> HeldOutResults:
+    """Ten problems of two families: one right alone, seven with the soft prompt, none lost."""
+    return HeldOutResults(
+        families=("causal", "sequence") * 5,
+        before=(True, *[False] * 9),
+        after=(*[True] * 7, *[False] * 3),
+        chat_template=False,
+    )
+
+
+def assert_equal_learners(one: Learner, other: Learner) -> None:
+    """Bit for bit."""
+    for name in ("prompt", "first_moment", "second_moment"):
+        assert torch.equal(getattr(one, name), getattr(other, name))
+    for name in ("config", "steps", "episodes", "history"):
+        assert getattr(one, name) == getattr(other, name)
