@@ -1,0 +1,108 @@
+"""The model card of a soft prompt on the Hub: found by tags, judged by its results, loaded by name.
+
+The front matter is what the Hub reads: the base model that the prompt belongs to, the tags that
+`learner.hub.browse` looks for, and the held-out results as a ``model-index``.
+"""
+
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from learner.base_model import POCKET
+from learner.model_card import hub_id, model_card
+from learner.results import Change, HeldOutResults
+from learner.soft_prompt import Learner
+
+APP_TAG = "soft-prompt-arena"
+AFTER, BEFORE = "accuracy with the soft prompt", "accuracy of the model alone"
+_POCKET_TAG = f"{APP_TAG}-pocket"  # the embedded model has no page of its own to point to
+_FORMATS = {True: "with the chat template", False: "without the chat template"}
+
+
+def model_filters(model_name: str) -> list[str] | None:
+    """The Hub's tags of soft prompts for this base model; None if it has no name there."""
+    if model_name == POCKET:
+        return [APP_TAG, _POCKET_TAG]
+    is_named = hub_id(model_name) and not Path(model_name).is_dir()
+    return [APP_TAG, f"base_model:{model_name}"] if is_named else None
+
+
+def hub_card(
+    learner: Learner,
+    repo_id: str,
+    results: HeldOutResults | None = None,
+    curve_file: str | None = None,
+) -> str:
+    """The README.md of ``repo_id``. ``curve_file`` names the picture of the training curve."""
+    pocket = learner.model_name == POCKET
+    metadata = ModelCardData(
+        base_model=hub_id(learner.model_name),
+        library_name="peft",
+        pipeline_tag="text-generation",
+        tags=["soft-prompt", "prompt-tuning", APP_TAG, *([_POCKET_TAG] if pocket else [])],
+        model_name=repo_id.split("/")[-1],
+        eval_results=_evaluations(results) if results else None,
+    )
+    sections = [_results_section(results)] if results else []
+    if curve_file:
+        sections.append(
+            "## Training\n\n"
+            f"![Loss and share of right answers over {learner.episodes} episodes]({curve_file})\n"
+        )
+    return model_card(
+        learner, repo_id=repo_id, front_matter=metadata.to_yaml(), sections="\n".join(sections)
+    )
+
+
+def _evaluations(results: HeldOutResults) -> list[EvalResult]:
+    """The ``model-index``: accuracy after and before, with all that is needed to judge it."""
+    total = results.total
+    return [
+        EvalResult(
+            task_type="text-generation",
+            task_name=f"Answering {_FORMATS[results.chat_template]}",
+            dataset_type=APP_TAG,
+            dataset_name="Soft Prompt Arena",
+            dataset_split="held-out",
+            dataset_args={"seed": results.seed, "n": total.n},
+            metric_type="accuracy",
+            metric_name=name,
+            metric_value=round(correct / total.n, 4),
+            metric_args={
+                "n": total.n,
+                "correct": correct,
+                "interval_95": [round(bound, 4) for bound in (interval.low, interval.high)],
+            },
+        )
+        for name, correct in ((AFTER, total.after), (BEFORE, total.before))
+        for interval in [total.interval(correct)]
+    ]
+
+
+def _results_section(results: HeldOutResults) -> str:
+    test = results.test
+    rows = "\n".join(map(_row, (results.total, *results.by_family)))
+    return f"""\
+## Results
+
+Accuracy on {results.total.n} held-out problems (seed {results.seed}) that were never trained on, \
+asked {_FORMATS[results.chat_template]}, greedy decoding, one exact answer each; in brackets the \
+95 % Wilson interval.
+
+| problems | n | model alone | with the soft prompt |
+|---|---:|---:|---:|
+{rows}
+
+{test.gained} problems gained, {test.lost} lost; exact two-sided McNemar test: \
+p = {test.p_value:.2g}.
+"""
+
+
+def _row(change: Change) -> str:
+    cells = [_cell(change, correct) for correct in (change.before, change.after)]
+    return f"| {change.name.replace('_', ' ')} | {change.n} | {' | '.join(cells)} |"
+
+
+def _cell(change: Change, correct: int) -> str:
+    interval = change.interval(correct)
+    return f"{correct / change.n:.1%} [{interval.low:.1%}, {interval.high:.1%}]"
