@@ -1,0 +1,103 @@
+"""The README.md of a checkpoint: what the soft prompt is, and how to load it here and in PEFT."""
+
+import dataclasses
+import json
+import re
+
+from learner.base_model import POCKET, POCKET_FOLDER
+from learner.soft_prompt import Learner
+
+_FRONT_MATTER = """\
+library_name: peft
+{base_model}tags:
+- soft-prompt
+- prompt-tuning"""
+
+_CARD = """\
+---
+{front_matter}
+---
+
+# Soft prompt for {name}
+
+{tokens} learnt vectors of size {size} that stand in front of the input embeddings of the frozen
+language model `{name}` (revision `{revision}`): prompt tuning, after
+[Lester et al., 2021](https://arxiv.org/abs/2104.08691). Nothing else was trained, and the vectors
+mean something to this base model only. Learnt from {episodes} problems in {steps} optimiser steps,
+{asked}.
+
+Settings:
+
+```json
+{settings}
+```
+
+{sections}## Load it
+
+{how} The two `training_state` files hold what training needs to go on exactly where it stopped.
+
+In [PEFT](https://github.com/huggingface/peft), which reads only the two `adapter` files:
+
+```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+base_model = AutoModelForCausalLM.from_pretrained({source}){where}
+model = PeftModel.from_pretrained(base_model, "{place}")
+```
+"""
+
+_FROM_FOLDER = """\
+In the app that made it: **Load** takes this folder as a zip file. On its command line:
+`python -m learner evaluate --checkpoint FOLDER`."""
+
+_FROM_HUB = """\
+In the app that made it: type `{repo_id}` under **Save & share**, or add `?prompt={repo_id}` to the
+app's address. On its command line: `python -m learner pull {repo_id} FOLDER`, then
+`python -m learner evaluate --checkpoint FOLDER`."""
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def hub_id(model_name: str) -> str | None:
+    """``model_name`` if it can be a model's name on the Hub: not the embedded one, not a path."""
+    return model_name if _HUB_ID.fullmatch(model_name) else None
+
+
+def model_card(
+    learner: Learner,
+    repo_id: str | None = None,
+    front_matter: str | None = None,
+    sections: str = "",
+) -> str:
+    """The card as Markdown behind YAML front matter, made from nothing but the learner.
+
+    For the Hub: ``repo_id`` is where it is loaded from, ``front_matter`` replaces the YAML, and
+    ``sections`` is Markdown that goes in before the instructions.
+    """
+    pocket = learner.model_name == POCKET
+    base_model = hub_id(learner.model_name)
+    source = "/".join(POCKET_FOLDER.parts[-2:]) if pocket else learner.model_name
+    tokens, size = learner.prompt.shape
+    return _CARD.format(
+        front_matter=front_matter
+        or _FRONT_MATTER.format(base_model=f"base_model: {base_model}\n" if base_model else ""),
+        sections=f"{sections}\n" if sections else "",
+        how=_FROM_HUB.format(repo_id=repo_id) if repo_id else _FROM_FOLDER,
+        place=repo_id or "FOLDER",
+        name=_plain(learner.model_name),
+        revision=_plain(learner.model_revision),
+        tokens=tokens,
+        size=size,
+        episodes=learner.episodes,
+        steps=learner.steps,
+        asked="with the chat template" if learner.config.chat_template else "without chat template",
+        settings=json.dumps(dataclasses.asdict(learner.config), indent=2, ensure_ascii=False),
+        source=json.dumps(source),
+        where="  # a folder of the app" if pocket else "",
+    )
+
+
+def _plain(text: str) -> str:
+    """``text`` in one line and without what Markdown could take for markup."""
+    return " ".join(re.sub(r"[`<>\[\]|]", " ", text).split())
