@@ -1,0 +1,209 @@
+"""One visitor's learner with what surrounds it: undo, a running run, notes for the page.
+
+Any thread may use a session; two tabs of one browser do. It changes in whole steps under its lock,
+and only one run at a time may teach its learner.
+"""
+
+import dataclasses
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from learner.soft_prompt import Learner, LearnerConfig
+
+UNDO_DEPTH = 20
+MAX_NOTES_BYTES = 1 << 17  # as JSON; a problem, some settings and a few hundred accuracies
+
+
+class SessionError(ValueError):
+    """A session cannot do what was asked; the message is one sentence for its visitor."""
+
+
+class SessionBusy(SessionError):
+    """The learner is being taught already."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This learner is in training already, perhaps in another tab; wait or press Stop."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SessionState:
+    """What of a session is saved.
+
+    ``notes`` is a JSON object, as text, that means something to the page alone. ``seed`` and
+    ``position`` say which problem of the visitor's own stream comes next.
+    """
+
+    learner: Learner
+    seed: int
+    position: int = 0
+    notes: str = "{}"
+
+
+class Session:
+    """A visitor's learner. Made by `Sessions`.
+
+    ``changed`` is called after each change, and says whether it ends something that should be on
+    the disk at once. ``fresh_learner`` makes the learner that `reset` starts from. ``stop`` is an
+    event for anybody to set, which ends the run that is going on.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        state: SessionState,
+        changed: Callable[["Session", bool], None],
+        fresh_learner: Callable[[LearnerConfig], Learner],
+        notice: str = "",
+    ) -> None:
+        self.id = session_id
+        self.stop = threading.Event()
+        self._state = state
+        self._changed = changed
+        self._fresh_learner = fresh_learner
+        self._notice = notice
+        self._lock = threading.RLock()
+        self._undo: deque[Learner] = deque(maxlen=UNDO_DEPTH)
+        self._running = False
+
+    @property
+    def state(self) -> SessionState:
+        """What of the session is to be saved, as it is now."""
+        return self._state
+
+    @property
+    def learner(self) -> Learner:
+        """The learner as it is now."""
+        return self._state.learner
+
+    @property
+    def seed(self) -> int:
+        """The seed of this visitor's stream of problems."""
+        return self._state.seed
+
+    @property
+    def position(self) -> int:
+        """How many problems were taken from that stream."""
+        return self._state.position
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What the page wants to find again after a reload; a copy."""
+        notes: dict[str, Any] = json.loads(self._state.notes)
+        return notes
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is going on."""
+        return self._running
+
+    @property
+    def undo_depth(self) -> int:
+        """How many times `undo` would work. Earlier learners do not survive a restart."""
+        return len(self._undo)
+
+    def take_notice(self) -> str:
+        """A sentence the visitor should see, once: why the learner is a fresh one, say. Or ""."""
+        with self._lock:
+            notice, self._notice = self._notice, ""
+            return notice
+
+    def give_notice(self, notice: str) -> None:
+        """Set the sentence that the visitor should see next."""
+        with self._lock:
+            self._notice = notice
+
+    @contextmanager
+    def run(self) -> Iterator["Run"]:
+        """Teach the learner: the only way to. One undo takes back the whole run.
+
+        Clears ``stop`` first. Raises SessionBusy if a run is going on.
+        """
+        with self._lock:
+            self._check_idle()
+            self._running = True
+            self.stop.clear()
+            before = self.learner
+        try:
+            yield Run(self)
+        finally:
+            with self._lock:
+                self._running = False
+                self._remember(before)
+            self._changed(self, True)
+
+    def replace_learner(self, learner: Learner) -> None:
+        """Go on with another learner, say a loaded one; can be undone. Raises SessionBusy."""
+        with self._lock:
+            self._check_idle()
+            before = self.learner
+            self._change(learner=learner)
+            self._remember(before)
+
+    def reset(self, config: LearnerConfig | None = None) -> Learner:
+        """Start over, with the same settings or others; can be undone. Raises SessionBusy."""
+        with self._lock:
+            self.replace_learner(self._fresh_learner(config or self.learner.config))
+            return self.learner
+
+    def undo(self) -> Learner:
+        """Go back to the learner before the latest run, reset or load.
+
+        Raises SessionBusy, and SessionError when there is nothing to go back to.
+        """
+        with self._lock:
+            self._check_idle()
+            if not self._undo:
+                raise SessionError("There is nothing to undo.")
+            self._change(learner=self._undo.pop())
+            return self.learner
+
+    def note(self, **values: object) -> None:
+        """Add ``values``, which JSON can hold, to the notes. Raises SessionError if too much."""
+        with self._lock:
+            text = json.dumps(self.notes | values, allow_nan=False)
+            if len(text) > MAX_NOTES_BYTES:
+                raise SessionError("That is too long to be kept; shorten it.")
+            self._change(notes=text)
+
+    def advance(self, problems: int) -> int:
+        """Take the next ``problems`` of the visitor's stream; the position of the first of them."""
+        with self._lock:
+            position = self._state.position
+            self._change(position=position + problems)
+            return position
+
+    def _check_idle(self) -> None:
+        if self._running:
+            raise SessionBusy
+
+    def _remember(self, before: Learner) -> None:
+        if self.learner is not before:
+            self._undo.append(before)
+
+    def _change(self, **values: Any) -> None:
+        self._state = dataclasses.replace(self._state, **values)
+        self._changed(self, False)
+
+
+class Run:
+    """The right to teach a session's learner, while the ``with`` of `Session.run` lasts."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody asked for the run to end."""
+        return self._session.stop.is_set()
+
+    def adopt(self, learner: Learner) -> None:
+        """Make ``learner`` the session's."""
+        with self._session._lock:
+            self._session._change(learner=learner)
