@@ -31,10 +31,11 @@ COLOURS = tuple(
 )
 
 _OPENING_END = re.compile(
-    r"[\"')]*\s*(?:$|[.,!;\n(]|-\s|(?:because|since|as|is the answer|is correct)\b)", re.I
+    r"[\"')\]]*\s*(?:$|[.,!;\n(]|-\s|(?:because|since|as|is the answer|is correct)\b)", re.I
 )
 _NEGATION = re.compile(
-    r"\b(?:not|never|neither|nor|cannot|rather than|instead of|except|without|other than)\b|n't\b",
+    r"\b(?:not|never|neither|nor|cannot|rather than|instead of|except|without|other than"
+    r"|hates?|dislikes?)\b|n't\b",
     re.I,
 )
 _UNDECIDED = re.compile(

@@ -12,7 +12,7 @@ STATED = re.compile(
 )
 # Words that may stand between the start, or "the answer is", and the answer itself.
 LEAD_IN = re.compile(
-    r"(?:[^\w\n.]|\b(?:that|the|an?|his|her|their|it|it's|is|was|must|would|be|name|number|colou?r|option|most"
+    r"(?:[^\w\n.]|\b(?:that|the|an?|his|her|their|it|it's|is|was|must|would|should|will|be|name|number|colou?r|option|most"
     r"|likely|probably|definitely|therefore|so|i|think)\b)*",
     re.I,
 )
@@ -32,8 +32,8 @@ _NEW_SUBJECT = re.compile(
 # "taller than Bob", "of Alice and Bob": what follows is only compared with, or chosen from.
 BESIDE = re.compile(r"\b(?:than|among|amongst|between|as\s+\w+\s+as)\s+(?:\w+\s+)?$", re.I)
 OUT_OF = re.compile(r"\b(?:of|from)\s+(?:either\s+|both\s+)?$", re.I)
-_BARE_END = re.compile(r"[\"')]*\s*(?:[.\n]|$)")
-_LABEL = re.compile(r"(?:^|(?<=[\s(]))\(?([A-E])\s?[.):]\s*$")
+_BARE_END = re.compile(r"[\"')\]]*\s*(?:[.\n]|$)")
+_LABEL = re.compile(r"(?:^|(?<=[\s(]))\(?([A-Ea-e])\s?[.):]\s*$")
 _CHOSEN_LABEL = re.compile(r"\b(?:answer|option|choice)\b(?:\s+is)?[\s:]*\(?([A-E])\b", re.I)
 _IS = re.compile(r"\b(?:is|are)\s+(?:either\s+)?(?:the\s+|an?\s+)?$", re.I)
 _ARTICLE = re.compile(r"\b(?:the|an?|either|both)$", re.I)
@@ -86,17 +86,17 @@ def pick_option(text: str, mentions: Sequence[Mention]) -> tuple[str, Mention | 
     Returns the text without the options (a single one loses only its letter), the option that a
     letter picks further on, if any, and whether there were several options.
     """
-    labelled = [(match, m) for m in mentions if (match := _LABEL.search(text[: m.start]))]
+    labelled = [(label, m) for m in mentions if (label := _LABEL.search(text[: m.start]))]
     options: dict[str, Mention] = {}
     repeated: tuple[str, int] | None = None
-    for match, mention in labelled:
-        if match[1] in options:
-            repeated = match[1], match.start(1)
+    for label, mention in labelled:
+        if label[1].upper() in options:
+            repeated = label[1].upper(), label.start(1)
             break
-        options[match[1]] = mention
+        options[label[1].upper()] = mention
     if len(options) < 2:
-        for match, _ in labelled:
-            text = blank(text, *match.span())
+        for label, _ in labelled:
+            text = blank(text, *label.span())
         return text, None, False
     end = max(mention.end for mention in options.values())
     if chosen := _CHOSEN_LABEL.search(text, end):

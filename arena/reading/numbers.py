@@ -19,11 +19,11 @@ _WORTH = {word: i for i, word in enumerate(_TEENS)} | {
     word: 10 * i for i, word in enumerate(_TENS, start=2)
 }
 _WORDED = rf"(?:{'|'.join(_TENS)})(?:[- ](?:{'|'.join(_TEENS[1:10])}))?|{'|'.join(_TEENS)}"
-_PLAIN = r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
+_PLAIN = r"[0-9]+(?:\.[0-9]+)?|(?<!\.)\.[0-9]+"
 _GROUPED = r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?"
 _NUMBER, _NUMBER_IN_ROW = (
     re.compile(
-        rf"(?<![A-Za-z0-9_.])[$€£]?(?P<digits>{digits})(?![0-9]|\.[0-9]|(?:st|nd|rd|th|n)\b)"
+        rf"(?<![A-Za-z0-9_])(?<![0-9]\.)[$€£]?(?P<digits>{digits})(?![0-9]|\.[0-9]|(?:st|nd|rd|th|n)\b)"
         rf"|\b(?P<words>{_WORDED})\b(?!-)|(?<=has |ave |are )no(?=\s+(?:more\s+)?[a-z]+s\b)",
         re.I,
     )
@@ -34,7 +34,7 @@ _MINUS = re.compile(r"(?:^|(?<![\w)%]))(?<![0-9)%] )-$|(?<![0-9])(?:^|\s)(?:nega
 _UNITS = r"(?:[A-Za-z]+(?:/[A-Za-z]+)?\s+){0,3}?"
 _BEFORE_OPERAND = re.compile(
     r"(?:[+*/^]|[0-9)]\s*(?:[A-Za-z]+\s+){0,2}-|[0-9 )]x|\b(?:plus|minus|times|by|adding|add"
-    r"|subtract|subtracting))\s*\(?\s*$",
+    r"|subtract\w*|sum of|multiply\w*)(?:\s+\S+\s+(?:and|to|from))?)\s*\(?\s*$",
     re.I,
 )
 _AFTER_OPERAND = re.compile(

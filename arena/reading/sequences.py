@@ -12,7 +12,7 @@ from arena.reading import passage
 from arena.reading.mention import LEAD_IN, Mention, Reading, no_answer, pick_option
 from arena.reading.numbers import find, is_operand, is_result, runs, stated, taken
 
-_ROW_OPENING_END = re.compile(r"[\"')%]*\s*(?:$|[.,;:!\n()=]|[0-9]|(?:and|because|since|as)\b)")
+_ROW_OPENING_END = re.compile(r"[\"')\]%]*\s*(?:$|[.,;:!\n()=]|[0-9]|(?:and|because|since|as)\b)")
 _ASKS_FOR_NEXT = re.compile(r"\b(?:next|sequence|row|series|pattern|continues?|missing)\b", re.I)
 _ROW_END = re.compile(r"[,\s]*(?:\?|\.\.\.|_+)?")
 _NEXT_BEFORE = re.compile(
@@ -63,6 +63,7 @@ def read_sequence(problem: Problem, text: str) -> Reading:
         ("read {} after an equals sign", lambda m: _is_new_result(text, m, row, numbers)),
         ("arrives at {}", lambda m: bool(_GIVES.search(text[max(0, m.start - 40) : m.start]))),
         ("concludes with {}", lambda m: _is_concluded(text, m)),
+        ("read {} on its own", lambda m: _stands_alone(text, m)),
     ):
         if found := next((m for m in free if holds(m)), None):
             return taken(text, found, free, reason.format(found.values[0]))
@@ -114,7 +115,7 @@ def _opens(text: str, first: Mention) -> bool:
 
 
 def _leads(text: str, first: Mention) -> bool:
-    return bool(LEAD_IN.fullmatch(text[: first.start].lstrip()))
+    return bool(LEAD_IN.fullmatch(text[: first.start].lstrip(" \t\n.")))
 
 
 def _is_next(text: str, number: Mention) -> bool:
@@ -139,6 +140,13 @@ def _is_new_result(
     if operator in ("-", "/") and (left, right) in neighbours:
         return False
     return result not in row or row[-1] in (left, right)
+
+
+def _stands_alone(text: str, number: Mention) -> bool:
+    spans = (
+        text[start:end] for start, end in passage.sentences(text) if start <= number.start < end
+    )
+    return any(sentence.strip(" .!\n") == text[slice(*number.span)] for sentence in spans)
 
 
 def _is_concluded(text: str, number: Mention) -> bool:

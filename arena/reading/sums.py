@@ -15,8 +15,8 @@ from arena.reading.mention import LEAD_IN, Mention, Reading, no_answer, pick_opt
 from arena.reading.numbers import find, is_operand, is_result, stated, taken
 
 _OPENING_END = re.compile(
-    r"[\"')%]*(?:\s+(?!(?:is|are|was|were|and|or|from|with|to|gives?|gave|has|have|had)\b)"
-    r"[A-Za-z]+){0,4}[\"')]*\s*(?:$|[.,;!\n(=])"
+    r"[\"')\]%]*(?:\s+(?!(?:is|are|was|were|and|or|from|with|to|gives?|gave|has|have|had)\b)"
+    r"[A-Za-z]+){0,4}[\"')\]]*\s*(?:$|[.,;!\n(=])"
 )
 _LIST_GAP = re.compile(r"\s*[,;/|\n]?\s*(?:(?:and|or)\s+)?")
 
@@ -84,7 +84,7 @@ def read_sum(problem: Problem, text: str) -> Reading:
         tuple((clause.start, clause.end) for clause in passage.clauses(text)),
     )
     candidates = [m for m in free if _may_be_total(telling, m)]
-    if free and free[0] == numbers[0] and LEAD_IN.fullmatch(text[: free[0].start].lstrip()):
+    if free and free[0] == numbers[0] and LEAD_IN.fullmatch(text[: free[0].start].lstrip(" \t\n.")):
         if listed := _listed(text, free):
             return Reading(listed, "")
         superseded = free[0].values[0] in telling.given and candidates not in ([], free[:1])
@@ -123,8 +123,13 @@ def _may_be_total(telling: Telling, number: Mention) -> bool:
     if _is_anothers(telling.question, before):
         return False
     if value not in telling.given:
-        spelt = text[number.start].isalpha()
-        return not spelt or bool(_HAS.search(before) or _TOLD_AFTER.match(text, number.end))
+        asked = _HOW_MANY.search(telling.question)
+        return bool(
+            not text[number.start].isalpha()  # in words, "one" or "two" may well be no count
+            or _HAS.search(before)
+            or _TOLD_AFTER.match(text, number.end)
+            or (asked and text.startswith(f" {asked[1]}", number.end))
+        )
     low, high = telling.clause(number)
     clause = text[low:high]
     told = (
@@ -160,7 +165,11 @@ def _last_step(telling: Telling, candidates: Sequence[Mention], free: Sequence[M
         if later.values[0] in telling.given and not is_result(text, later):
             continue
         since = max(answer.end, telling.sentence(later)[0])
-        if _TOLD_BEFORE.search(text[since : later.start]) or _goes_on(telling, answer, later.end):
+        if (
+            later.values == answer.values
+            or _TOLD_BEFORE.search(text[since : later.start])
+            or _goes_on(telling, answer, later.end)
+        ):
             answer = later
     if not is_result(text, answer):
         return taken(text, answer, free, f"states {answer.values[0]}")
