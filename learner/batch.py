@@ -18,6 +18,8 @@ import torch
 from learner.attention import CachedRows, PackedSegments, Segment, no_mask, run_packed
 from learner.base_model import BaseModel
 
+TRAINING_BYTES = 4 << 30  # what one training pass may keep in memory
+
 
 @dataclass(frozen=True)
 class Row:
@@ -107,6 +109,20 @@ def row_length(row: Row, prompt_lengths: Sequence[int]) -> int:
     """Tokens of a row together with its whole prefix."""
     soft = 0 if row.prompt is None else prompt_lengths[row.prompt]
     return soft + len(row.head) + len(row.tokens)
+
+
+def max_training_tokens(base_model: BaseModel) -> int:
+    """How long a training pass may be, so that what it keeps for its backward pass is bounded.
+
+    A layer keeps about 20 numbers a token for each of its hidden units and 3 for each of its
+    intermediate ones (measured on Qwen2, from above). Beyond a few thousand tokens a longer pass
+    is no faster either.
+    """
+    config = base_model.model.config.get_text_config()
+    hidden = config.hidden_size
+    numbers = 20 * hidden + 3 * (getattr(config, "intermediate_size", None) or 4 * hidden)
+    token_bytes = config.num_hidden_layers * numbers * base_model.dtype.itemsize
+    return max(512, min(8192, TRAINING_BYTES // token_bytes))
 
 
 def split_passes(

@@ -19,13 +19,11 @@ import torch.nn.functional as F
 
 from arena.problem import Problem
 from learner.base_model import BaseModel
-from learner.batch import Batch, Row, split_passes
+from learner.batch import Batch, Row, max_training_tokens, split_passes
 from learner.formatting import encode
 from learner.soft_prompt import MAX_HISTORY, Learner, StepRecord
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's usual constants (Kingma & Ba, 2015)
-# Larger passes are split: beyond this nothing is gained by merging, and memory is bounded.
-MAX_PASS_TOKENS = {"cpu": 8192, "cuda": 32768}
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def _gradients(base_model: BaseModel, tasks: Sequence[_Task]) -> list[_Found]:
     weights = [1 / sum(map(len, task.gold)) for task in tasks for _ in task.rows]
     prompts = torch.cat([task.learner.prompt for task in tasks]).to(device).requires_grad_()
     losses, hits = [], []
-    for members in split_passes(rows, lengths, MAX_PASS_TOKENS[device.type]):
+    for members in split_passes(rows, lengths, max_training_tokens(base_model)):
         batch = Batch(base_model, [rows[i] for i in members], lengths)
         target = torch.tensor([token for i in members for token in gold[i]], device=device)
         weight = torch.tensor([weights[i] for i in members for _ in gold[i]], device=device)
