@@ -134,7 +134,7 @@ def first_difficulty_table(base_model: BaseModel, problems: int) -> str:
         asked = held_out(problems, families=[family], difficulty=1)
         result = evaluate(partial(complete, base_model), asked, chat_template=True)
         chance = mean(1 / len(p.choices) if p.choices else 0.0 for p in asked)
-        low, high = result.interval
+        low, high = result.interval.low, result.interval.high
         lines.append(
             f"| {family} | {result.accuracy:.1%} [{low:.1%}, {high:.1%}] of {result.n} "
             f"| {chance:.1%} |"
