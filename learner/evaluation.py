@@ -93,7 +93,7 @@ def evaluate(
     prompt: torch.Tensor | None = None,
     chat_template: bool = False,
     rows_per_pass: int = 64,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Evaluation:
     """Answer every problem, behind ``prompt`` [soft tokens, hidden] if there is one, and grade it.
 

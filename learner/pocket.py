@@ -105,11 +105,12 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
         initializer_range=0.06,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        # The fused CPU kernel's backward pass is several times slower at this size.
-        attn_implementation="eager",
     )
     dtype = torch.bfloat16 if native_bfloat16(torch.device("cpu")) else torch.float32
-    return Qwen2ForCausalLM(config).to(dtype)
+    model = torch.nn.Module.to(Qwen2ForCausalLM(config), dtype)
+    # The fused CPU kernel's backward pass is several times slower at this size.
+    model.set_attn_implementation("eager")
+    return model
 
 
 def halves(rows: list[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
@@ -177,7 +178,7 @@ def train(base_model: BaseModel) -> None:
         if step < SKILL_STEPS:
             problems = [curriculum.draw(rng) for _ in range(ROWS)]
             documents = {chat_document(base_model, problem): problem for problem in problems}
-            batches = halves(list(documents))
+            batches: tuple[list[Encoded], ...] = halves(list(documents))
         else:
             documents = {}
             chat = [chat_document(base_model, draw_any(rng)) for _ in range(ROWS // 2)]
@@ -192,6 +193,7 @@ def train(base_model: BaseModel) -> None:
                 if row in documents:
                     curriculum.note(documents[row], right)
         for weight, copy in zip(weights, master, strict=True):
+            assert weight.grad is not None  # every weight takes part in every batch
             copy.grad = weight.grad.float()
             weight.grad = None
         torch.nn.utils.clip_grad_norm_(master, MAX_GRAD_NORM)
@@ -243,7 +245,7 @@ def main() -> None:
     base_model = BaseModel(POCKET, "", model, tokenizer, torch.device("cpu"), model.dtype)
     print(f"{base_model.parameter_count:,} weights, {len(tokenizer)} tokens, {model.dtype}")
     train(base_model)
-    model.to(torch.bfloat16).save_pretrained(folder)
+    torch.nn.Module.to(model, torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     build = {
         "command": "python -m learner.pocket",
