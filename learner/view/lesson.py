@@ -113,7 +113,10 @@ class Lesson:
     # --- the problem --------------------------------------------------------------------------
 
     def draw(self, families: list[str] | None = None, difficulty: int | None = None) -> None:
-        """Put a new held-out problem on the board, never one of the scored set, and answer it."""
+        """Put a new held-out problem on the board and answer it.
+
+        Never one of the scored set, and never the one that is there already.
+        """
         self.show(self._next_problem(families, difficulty, self.session.advance(1)))
 
     def show(self, problem: Problem) -> None:
@@ -248,7 +251,8 @@ class Lesson:
         self, families: list[str] | None, difficulty: int | None, start: int
     ) -> Problem:
         problems = stream(self.session.seed, "held-out", families, difficulty, start)
-        return next(problem for problem in problems if problem.key not in self._exam.keys)
+        unwanted = self._exam.keys | {self.board.problem.key if self.board.problem else ""}
+        return next(problem for problem in problems if problem.key not in unwanted)
 
     def _halt(self) -> None:
         """Stop the run, if one is on, and wait until it has ended."""

@@ -8,7 +8,7 @@ from learner.view import cards, charts
 from learner.view.exam import Exam, Marks
 from learner.view.lesson import Lesson, News
 
-STRIP_SCALE = 2.5  # standard deviations of the word embeddings at which a cell is fully coloured
+STRIP_SCALE = 2.0  # standard deviations of the word embeddings at which a cell is fully coloured
 
 
 @dataclass(frozen=True)

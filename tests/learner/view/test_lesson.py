@@ -49,8 +49,10 @@ def test_who_only_looks_in_leaves_nothing_to_save(service, exam):
 def test_problems_shown_are_never_scored_and_follow_the_choice(lesson, exam):
     seen = set()
     for _ in range(30):
+        before = lesson.board.problem
         lesson.draw(["causal"], 2)
         problem = lesson.board.problem
+        assert problem.key != before.key
         assert (problem.family, problem.difficulty) == ("causal", 2)
         assert split_of(problem) == "held-out"
         assert problem.key not in exam.keys
