@@ -15,8 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from learner.attention import CachedRows, PackedSegments, Segment, no_mask, run_packed
+from learner.attention import PackedSegments, no_mask, run_packed
 from learner.base_model import BaseModel
+from learner.decoding_cache import CachedRows
+from learner.packing import Segment
 
 TRAINING_BYTES = 4 << 30  # what one training pass may keep in memory
 
@@ -50,9 +52,13 @@ class Batch:
         """
         layout = _Layout(rows, prompt_lengths)
         device = base_model.device
+        rounded = _compiles_shapes(base_model)
+        tokens, self._predictions = len(layout.ids), len(layout.keep)
+        filler = _rounded(tokens) - tokens if rounded else 0
+        spare = _rounded(self._predictions) - self._predictions if rounded else 0
         self._base_model = base_model
-        self._ids = torch.tensor(layout.ids, device=device)
-        self._keep = torch.from_numpy(layout.keep).to(device)
+        self._ids = torch.tensor(layout.ids + [0] * filler, device=device)
+        self._keep = torch.from_numpy(np.pad(layout.keep, (0, spare), "edge")).to(device)
         self._soft_places = torch.tensor(layout.soft_places, device=device)
         self._soft_sources = torch.tensor(layout.soft_sources, device=device)
         self.cache = (
@@ -60,11 +66,11 @@ class Batch:
             if decode_room
             else None
         )
-        self._packed = PackedSegments(layout.segments, device, self.cache)
+        self._packed = PackedSegments(layout.segments, device, self.cache, filler, rounded)
         self._next_positions = torch.tensor(layout.row_ends, device=device)[:, None]
 
     def __len__(self) -> int:
-        """How many tokens the pass runs over."""
+        """How many tokens the pass runs over, fillers included."""
         return len(self._ids)
 
     def logits(self, prompts: torch.Tensor | None) -> torch.Tensor:
@@ -77,7 +83,8 @@ class Batch:
         if prompts is not None and len(self._soft_places):
             soft = prompts.to(embeddings.dtype).index_select(0, self._soft_sources)
             embeddings = embeddings.index_copy(0, self._soft_places, soft)
-        return run_packed(self._base_model.model, self._packed, embeddings, self._keep)
+        logits = run_packed(self._base_model.model, self._packed, embeddings, self._keep)
+        return logits[: self._predictions]
 
     def next_logits(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits [rows, vocabulary] after one more token for every row that is still decoded.
@@ -109,6 +116,21 @@ def row_length(row: Row, prompt_lengths: Sequence[int]) -> int:
     """Tokens of a row together with its whole prefix."""
     soft = 0 if row.prompt is None else prompt_lengths[row.prompt]
     return soft + len(row.head) + len(row.tokens)
+
+
+def _compiles_shapes(base_model: BaseModel) -> bool:
+    """Whether sizes are rounded up, so that few distinct ones occur.
+
+    On a CPU, half-precision matrix products run on kernels that oneDNN compiles for every new
+    shape: with 2.13 and AMX that made a pass over the embedded model half as long again.
+    """
+    return base_model.device.type == "cpu" and base_model.dtype != torch.float32
+
+
+def _rounded(size: int) -> int:
+    """The next of 16 sizes an octave: at most 6 % larger, from 128 on."""
+    step = 1 << max(3, size.bit_length() - 5)
+    return -(-size // step) * step
 
 
 def max_training_tokens(base_model: BaseModel) -> int:

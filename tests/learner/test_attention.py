@@ -15,8 +15,9 @@ from transformers import (
     PreTrainedModel,
 )
 
-from learner.attention import Gather, PackedSegments, Segment, enable_segment_attention
+from learner.attention import PackedSegments, enable_segment_attention
 from learner.base_model import BaseModel
+from learner.packing import Gather, Segment
 from tests.learner.tiny_models import build_model
 
 
