@@ -10,9 +10,20 @@ from transformers import (
     BloomForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
     GptOssConfig,
     GptOssForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedConfig,
     PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 from learner.attention import PackedSegments, enable_segment_attention
@@ -59,22 +70,42 @@ SHAPE = {
 }
 
 
-@pytest.mark.parametrize("architecture", ["qwen2", "llama"])
-def test_models_of_the_attention_interface_take_part(architecture: str) -> None:
-    assert enable_segment_attention(build_model(architecture))
+def random_model(kind: type[PreTrainedModel], config: PreTrainedConfig) -> PreTrainedModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return kind(config).eval()
 
 
 @pytest.mark.parametrize(
-    "model",
+    ("kind", "config"),
     [
-        BloomForCausalLM(BloomConfig(vocab_size=64, hidden_size=32, n_layer=1, n_head=2)),
-        Gemma2ForCausalLM(Gemma2Config(**SHAPE)),  # caps its attention scores
-        GptOssForCausalLM(GptOssConfig(**SHAPE, num_local_experts=2)),  # has attention sinks
+        (Qwen2ForCausalLM, Qwen2Config(**SHAPE)),
+        (LlamaForCausalLM, LlamaConfig(**SHAPE)),
+        (Qwen3ForCausalLM, Qwen3Config(**SHAPE)),
+        (MistralForCausalLM, MistralConfig(**SHAPE)),
+        (GPT2LMHeadModel, GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=2)),
+    ],
+    ids=["qwen2", "llama", "qwen3", "mistral", "gpt2"],
+)
+def test_models_of_the_attention_interface_take_part(
+    kind: type[PreTrainedModel], config: PreTrainedConfig
+) -> None:
+    assert enable_segment_attention(random_model(kind, config))
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        (BloomForCausalLM, BloomConfig(vocab_size=64, hidden_size=32, n_layer=1, n_head=2)),
+        (Gemma2ForCausalLM, Gemma2Config(**SHAPE)),  # caps its attention scores
+        (GptOssForCausalLM, GptOssConfig(**SHAPE, num_local_experts=2)),  # has attention sinks
     ],
     ids=["bloom", "gemma2", "gpt-oss"],
 )
-def test_models_that_attend_in_other_ways_are_not_run_wrongly(model: PreTrainedModel) -> None:
-    assert not enable_segment_attention(model.eval())
+def test_models_that_attend_in_other_ways_are_not_run_wrongly(
+    kind: type[PreTrainedModel], config: PreTrainedConfig
+) -> None:
+    assert not enable_segment_attention(random_model(kind, config))
 
 
 def test_the_model_still_works_as_any_other(base_model: BaseModel) -> None:
