@@ -1,0 +1,72 @@
+"""Push and pull from the command line, as a person runs them."""
+
+from functools import partial
+
+import pytest
+
+from learner import hub_commands
+from learner.__main__ import parser
+from learner.checkpoint import load, save
+from learner.hub_errors import HubError, RemoteChangedError
+from tests.hub.samples import assert_equal_learners, trained_learner
+from tests.learner.tiny_models import build_base_model
+
+
+@pytest.fixture
+def folder(qwen2, tmp_path):
+    return save(trained_learner(qwen2), tmp_path / "mine", qwen2)
+
+
+@pytest.fixture
+def ada(hub, monkeypatch):
+    """This machine is logged in as ada, and the Hub is the one on loopback."""
+    for name in ("fetch", "push", "whoami"):
+        call = getattr(hub_commands, name)
+        monkeypatch.setattr(hub_commands, name, partial(call, endpoint=hub.endpoint))
+    monkeypatch.setenv("HF_TOKEN", hub.store.add_login("ada"))
+
+
+def run(base_model, *arguments):
+    options = parser().parse_args([str(argument) for argument in arguments])
+    options.command(base_model, options)
+
+
+def test_push_then_pull(hub, ada, qwen2, folder, tmp_path, capsys):
+    run(qwen2, "push", folder, "--problems", "5", "--message", "Hello")
+    assert "private" in capsys.readouterr().out
+    (repo,) = hub.store.listed("model")
+    assert repo.repo_id == "ada/soft-prompt-tiny-qwen2-mixed"
+    assert repo.head.title == "Hello"
+    assert "Accuracy on 5 held-out problems" in repo.head.files["README.md"].data.decode()
+
+    run(qwen2, "pull", repo.repo_id, tmp_path / "theirs")
+    printed = capsys.readouterr().out
+    assert "made for tiny-qwen2; learnt from 80 episodes" in printed
+    assert "on 5 held-out problems" in printed
+    assert_equal_learners(load(tmp_path / "theirs", qwen2), trained_learner(qwen2))
+
+
+def test_a_second_push_is_told_of_the_first_and_then_goes_on_top(hub, ada, qwen2, folder, tmp_path):
+    push = ("push", folder, "--repo", "ada/p", "--problems", "0", "--public")
+    run(qwen2, *push)
+    save(trained_learner(qwen2, seed=1), folder, qwen2)
+    with pytest.raises(RemoteChangedError) as caught:
+        run(qwen2, *push)
+    run(qwen2, *push, "--onto", caught.value.commit)
+    repo = hub.store.repos["model", "ada/p"]
+    assert len(repo.commits) == 3 and not repo.private
+
+
+def test_without_a_login_a_push_says_how_to_log_in(qwen2, folder):
+    with pytest.raises(HubError, match="hf auth login"):
+        run(qwen2, "push", folder)
+
+
+def test_a_prompt_for_another_model_is_only_pulled_on_request(hub, ada, qwen2, folder, tmp_path):
+    run(qwen2, "push", folder, "--repo", "ada/p", "--problems", "0")
+    llama = build_base_model("llama")
+    with pytest.raises(ValueError, match=r"made for 'tiny-qwen2'.*--any-model"):
+        run(llama, "pull", "ada/p", tmp_path / "theirs")
+    assert not (tmp_path / "theirs").exists()
+    run(llama, "pull", "ada/p", tmp_path / "theirs", "--any-model")
+    assert load(tmp_path / "theirs", llama).episodes == 80
