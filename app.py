@@ -26,6 +26,8 @@ from learner.soft_prompt import LearnerConfig, new_learner
 from learner.view import cards, theme
 from learner.view.api import add_api
 from learner.view.exam import Exam
+from learner.view.hub import link_opener, wire_hub
+from learner.view.hub_layout import build_hub
 from learner.view.layout import build_teach, html
 from learner.view.lessons import Lessons
 from learner.view.painting import Painter
@@ -116,12 +118,14 @@ def build(base_model: BaseModel, service: Service, sessions: Sessions, exam: Exa
         with gr.Tabs():
             with gr.Tab("Teach", id="teach"):
                 teach_panel = build_teach(exam.formats)
-            with gr.Tab("Save & share", id="share"):
+            with gr.Tab("Save & share", id="share") as share_tab:
                 share_panel = build_share()
+                hub_panel = build_hub()
         page = Page(teach_panel, strip, browser, lessons, exam, painter)
         add_api(lessons, exam, service)  # first, so that its names are free
-        wire_teach(demo, page)
+        wire_teach(demo, page, hub_panel.linked, link_opener(base_model))
         wire_share(page, share_panel, base_model)
+        wire_hub(page, hub_panel, share_tab, exam, base_model)
     return demo
 
 

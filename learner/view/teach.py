@@ -21,11 +21,23 @@ from learner.view.questions import (
 )
 
 Frame = list[Any]
+OpenLink = Callable[[Lesson, object, gr.Request, gr.OAuthToken | None], None]
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 TRAIN_LABEL = """(n) => {
     const whole = Number.isInteger(n) && n > 0;
     return whole ? `Train ${n} episode${n === 1 ? "" : "s"}` : "Train";
+}"""
+
+
+# Takes the soft prompt that a shared link names out of the address, so that a reload, which comes
+# back to what was learnt since, does not open it again.
+TAKE_LINKED = """(session) => {
+    const address = new URL(location.href);
+    const linked = address.searchParams.get("prompt") || "";
+    address.searchParams.delete("prompt");
+    if (linked) history.replaceState(history.state, "", address);
+    return [session, linked];
 }"""
 
 
@@ -101,18 +113,27 @@ def said() -> Iterator[None]:
         raise gr.Error(str(error), print_exception=False) from error
 
 
-def wire_teach(demo: gr.Blocks, page: Page) -> None:
-    """Connect the controls. Everything that they send is checked here, on the server."""
+def wire_teach(demo: gr.Blocks, page: Page, linked: gr.Textbox, open_link: OpenLink) -> None:
+    """Connect the controls. Everything that they send is checked here, on the server.
+
+    ``linked`` is filled with the soft prompt that the page's address names; once the page is there,
+    ``open_link`` gets it.
+    """
     panel, browser = page.panel, page.browser
 
-    def load(session_id: object) -> Iterator[Frame]:
+    def load(
+        session_id: object, linked: object, request: gr.Request, oauth: gr.OAuthToken | None
+    ) -> Iterator[Frame]:
         lesson = page.lessons.open(session_id)
         if notice := lesson.session.take_notice():
             gr.Warning(notice)
         session: object = lesson.session.id
-        for frame in page.frames(lesson, lambda: page.going_on(lesson)):
+        to_open = [linked] if linked else []
+        for frame in page.frames(lesson, lambda: bool(to_open) or page.going_on(lesson)):
             yield [session, *frame]
             session = gr.skip()
+            if to_open:
+                open_link(lesson, to_open.pop(), request, oauth)
 
     def new_problem(session_id: object, family: object, difficulty: object) -> Iterator[Frame]:
         with said():
@@ -146,7 +167,7 @@ def wire_teach(demo: gr.Blocks, page: Page) -> None:
             session_id, lambda lesson: lesson.choose_format(checked_format(chat_template))
         )
 
-    demo.load(load, [browser], [browser, *page.outputs], **PRIVATE)
+    demo.load(load, [browser, linked], [browser, *page.outputs], js=TAKE_LINKED, **PRIVATE)
     panel.new_problem.click(
         new_problem,
         [browser, panel.family, panel.difficulty],

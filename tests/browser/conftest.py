@@ -1,17 +1,12 @@
-"""The real app on the embedded model, in a process of its own, and people who visit it."""
+"""The running app, and people who visit it."""
 
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from running_app import open_app
 from visitor import Visitor
 
-ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
 QUIET = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
@@ -22,27 +17,8 @@ QUIET = (
 @pytest.fixture(scope="session")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the app is open."""
-    folder = tmp_path_factory.mktemp("app")
-    log = folder / "log.txt"
-    command = [sys.executable, "app.py", "--sessions", str(folder / "sessions")]
-    with (
-        log.open("w") as errors,
-        subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=os.environ | {"GRADIO_TEMP_DIR": str(folder / "gradio")},
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        ) as process,
-    ):
-        opened = re.compile(r"open on (\S+)")
-        found = next((match[1] for line in process.stdout if (match := opened.search(line))), None)
-        assert found, log.read_text()
-        yield found
-        process.terminate()
-        process.wait(30)
-    assert "Traceback" not in log.read_text(), log.read_text()
+    with open_app(tmp_path_factory.mktemp("app")) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

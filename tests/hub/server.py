@@ -149,8 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
         """The request, and whether the Hub knows the token it carries, if any."""
         address = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        authorization = headers.get("authorization")
-        login = hub.store.login(authorization.removeprefix("Bearer ")) if authorization else None
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        login = hub.store.login(token)
         request = Request(
             self.command,
             address.path,
@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
             hub.endpoint,
             hub.storage,
         )
-        return request, login is not None or authorization is None
+        return request, login is not None or kind != "Bearer"
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":

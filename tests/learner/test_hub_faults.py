@@ -31,6 +31,12 @@ STATUSES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def tried_again_at_once(monkeypatch):
+    """How often is tested here, not how patiently."""
+    monkeypatch.setattr("learner.hub_push._RETRY_WAITS", (0.0, 0.0))
+
+
 def said_by(call) -> str:
     with pytest.raises(HubError) as caught:
         call()

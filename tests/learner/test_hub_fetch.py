@@ -169,8 +169,9 @@ def test_a_private_prompt_is_its_owners(hub, ada, learner, qwen2, who):
 
 def test_one_visitors_private_prompt_is_never_kept_for_the_next(hub, ada, learner, qwen2):
     pushed = push(learner, REPO, ada, endpoint=hub.endpoint)
+    kept_before = set(Path(constants.HF_HUB_CACHE).rglob("*"))
     load(hub, REPO, qwen2, ada)
-    assert not list(Path(constants.HF_HUB_CACHE).rglob("adapter_model.safetensors"))
+    assert set(Path(constants.HF_HUB_CACHE).rglob("*")) == kept_before
     for reference in (REPO, f"{REPO}@{pushed.commit}"):
         with pytest.raises(HubError, match="There is no model"):
             load(hub, reference, qwen2)
@@ -323,13 +324,18 @@ def test_a_local_folder_has_no_prompts_on_the_hub(hub, tmp_path):
 _CHILD = """
 import sys
 from pathlib import Path
+from peft import PeftModel
 from learner.checkpoint import save
 from learner.hub import fetch, parse_reference
-from tests.learner.tiny_models import build_base_model
+from tests.learner.tiny_models import build_base_model, build_model
 model = build_base_model("qwen2")
 folder = Path(sys.argv[1])
 for number, reference in enumerate(sys.argv[2:]):
-    save(fetch(parse_reference(reference), None, model).learner, folder / str(number))
+    learner = fetch(parse_reference(reference), None, model).learner
+    save(learner, folder / str(number))
+    if "@" not in reference:
+        adapted = PeftModel.from_pretrained(build_model("qwen2"), reference)
+        assert adapted.get_prompt_embedding_to_save("default").equal(learner.prompt)
 """
 
 
@@ -344,7 +350,9 @@ def in_a_new_process(folder, *references, **environment):
     )
 
 
-def test_another_machine_loads_it_and_then_again_offline(hub, pushed, learner, qwen2, tmp_path):
+def test_another_machine_and_peft_load_it_and_then_again_offline(
+    hub, pushed, learner, qwen2, tmp_path
+):
     home = {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.endpoint}
     online = in_a_new_process(tmp_path / "online", REPO, **home, HF_HUB_OFFLINE="0")
     assert online.returncode == 0, online.stderr

@@ -1,0 +1,40 @@
+"""The real app on the embedded model, in a process of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def open_app(folder: Path, known: str = "", **environment: str) -> Iterator[str]:
+    """Start the app, keeping its files in ``folder``; the address it is open on.
+
+    Afterwards its log must hold no traceback but one that says ``known``.
+    """
+    log = folder / "log.txt"
+    command = [sys.executable, "app.py", "--sessions", str(folder / "sessions")]
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | {"GRADIO_TEMP_DIR": str(folder / "gradio"), **environment},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        opened = re.compile(r"open on (\S+)")
+        found = next((match[1] for line in process.stdout if (match := opened.search(line))), None)
+        assert found, log.read_text()
+        yield found
+        process.terminate()
+        process.wait(30)
+    said = log.read_text()
+    assert said.count("Traceback") == (known != "" and known in said), said

@@ -1,0 +1,179 @@
+"""The Hub's panel by mouse and by keyboard, against a Hub on loopback: push, link, look, browse."""
+
+import dataclasses
+
+import pytest
+from playwright.sync_api import expect
+from running_app import open_app
+from visitor import Visitor
+
+from learner.base_model import load_base_model
+from learner.checkpoint_format import pack
+from learner.hub_card import hub_card
+from learner.soft_prompt import LearnerConfig, new_learner
+from tests.hub.samples import sample_results
+from tests.hub.server import HubServer
+from tests.hub.store import File
+
+REPO = "bob/his-prompt"
+
+
+@pytest.fixture(scope="module")
+def hub():
+    with HubServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def url(hub, tmp_path_factory):
+    """An app on ada's own machine, which is logged in as her."""
+    with open_app(
+        tmp_path_factory.mktemp("app"),
+        HF_ENDPOINT=hub.endpoint,
+        HF_HUB_OFFLINE="0",
+        HF_TOKEN=hub.store.add_login("ada"),
+    ) as address:
+        yield address
+
+
+@pytest.fixture(scope="module", autouse=True)
+def somebody_elses_prompt(hub):
+    """A soft prompt of bob's for the model in use, as if learnt from 12 episodes."""
+    base_model = load_base_model()
+    learner = dataclasses.replace(new_learner(base_model, LearnerConfig(seed=5)), episodes=12)
+    files = pack(learner, base_model)
+    files["README.md"] = hub_card(learner, REPO, sample_results()).encode()
+    repo = hub.store.create("model", REPO, private=False)
+    hub.store.large_files.update({File(data).sha256: data for data in files.values()})
+    changes = {name: File(data, name.endswith(".safetensors")) for name, data in files.items()}
+    hub.store.commit(repo, "Learnt on a Sunday", "bob", changes, "")
+
+
+@pytest.fixture
+def shared(visitor) -> Visitor:
+    """Somebody who looks at the Save & share tab."""
+    visitor.opens_tab("Save & share")
+    return visitor
+
+
+def note(visitor, name):
+    return visitor.page.locator(f"#spa-{name}")
+
+
+def looks_at(visitor, reference):
+    visitor.page.get_by_label("Soft prompt on the Hub").fill(reference)
+    visitor.presses("Look")
+
+
+def test_push_copy_the_link_and_open_it_as_somebody_else(visit, hub, url):
+    ada = visit(permissions=["clipboard-read", "clipboard-write"]).arrive()
+    ada.trains(8)
+    ada.opens_tab("Save & share")
+    expect(note(ada, "who")).to_contain_text("You push as ada.")
+    repository = ada.page.get_by_label("Repository")
+    expect(repository).to_have_value("ada/soft-prompt-pocket-mixed")
+    repository.fill("ada/first")
+    ada.page.get_by_label("Private").uncheck()
+    ada.page.get_by_label("What changed").fill("Eight episodes")
+    ada.presses("Push to the Hub")
+    expect(note(ada, "pushed")).to_contain_text("Pushed to ada/first")
+    expect(note(ada, "pushed")).to_contain_text("everybody can see it")
+    repo = hub.store.repos["model", "ada/first"]
+    assert [commit.title for commit in repo.commits] == ["initial commit", "Eight episodes"]
+    assert "problems gained" in repo.head.files["README.md"].data.decode()
+
+    link = f"{url.rstrip('/')}/?prompt=ada/first@{repo.head.oid}"
+    expect(ada.page.get_by_label("Opens the app with this soft prompt")).to_have_value(link)
+    ada.presses("Copy link")
+    expect(ada.button("Copied")).to_be_visible()
+    assert ada.page.evaluate("navigator.clipboard.readText()") == link
+
+    eve = visit()
+    eve.page.goto(link)
+    expect(eve.learnt).to_have_text("learnt from 8 episodes")
+    expect(eve.page.locator(".toast-body")).to_contain_text("You go on with ada/first")
+    assert "prompt=" not in eve.page.url
+    eve.sees_four_answers()
+    eve.presses("Undo")
+    expect(eve.learnt).to_have_text("not trained yet")
+
+
+def test_a_reload_after_a_link_keeps_what_was_learnt_since(visit, url):
+    visitor = visit()
+    visitor.page.goto(f"{url}?prompt={REPO}")
+    expect(visitor.learnt).to_have_text("learnt from 12 episodes")
+    visitor.sees_four_answers()
+    visitor.trains(4)
+    visitor.reloads()
+    expect(visitor.learnt).to_have_text("learnt from 16 episodes")
+
+
+def test_a_bad_link_is_a_sentence_and_nothing_more(visit, url):
+    visitor = visit()
+    visitor.page.goto(f"{url}?prompt=<img src=x onerror=\"document.title='owned'\">")
+    expect(visitor.complaint).to_contain_text("is not the name of a soft prompt")
+    visitor.sees_four_answers()
+    expect(visitor.learnt).to_have_text("not trained yet")
+    assert visitor.page.locator(".toast-body img").count() == 0
+    assert visitor.page.title() == "Soft Prompt Arena"
+
+
+def test_look_and_use_by_keyboard(shared):
+    shared.page.get_by_label("Soft prompt on the Hub").focus()
+    shared.page.keyboard.type(REPO)
+    shared.page.keyboard.press("Enter")
+    found = shared.page.locator(".spa-found")
+    for words in ("by bob", "12 episodes", "of 10 right", "8 virtual tokens"):
+        expect(found).to_contain_text(words.replace("by ", ""))
+    expect(shared.learnt).to_have_text("not trained yet")  # only looked at so far
+    use = shared.button("Use it")
+    for _ in range(6):
+        shared.page.keyboard.press("Tab")
+        if use.evaluate("button => button === document.activeElement"):
+            break
+    shared.page.keyboard.press("Enter")
+    expect(note(shared, "preview")).to_contain_text(f"You go on with {REPO}")
+    expect(shared.learnt).to_have_text("learnt from 12 episodes")
+
+
+def test_browse_choose_and_use_by_mouse(shared):
+    shared.presses("Browse")
+    shared.page.get_by_role("radio", name=REPO).click()
+    expect(shared.page.locator(".spa-found")).to_contain_text(REPO)
+    shared.presses("Use it")
+    expect(shared.learnt).to_have_text("learnt from 12 episodes")
+
+
+@pytest.mark.parametrize(
+    ("reference", "says"),
+    [
+        ("bob/nothing", "There is no model bob/nothing on the Hub"),
+        ("nonsense", "has no owner"),
+        ("https://huggingface.co/datasets/a/b", "is a dataset"),
+    ],
+)
+def test_what_cannot_be_loaded_is_said_and_changes_nothing(shared, reference, says):
+    looks_at(shared, reference)
+    expect(shared.complaint).to_contain_text(says)
+    expect(shared.learnt).to_have_text("not trained yet")
+    expect(shared.button("Use it")).to_be_hidden()
+
+
+def test_a_changed_repository_is_told_then_pushed_on_top_of(shared, hub):
+    repo = hub.store.create("model", "ada/second", private=True)
+    hub.store.commit(repo, "by hand", "ada", {"README.md": File(b"# Mine\n")}, "")
+    shared.page.get_by_label("Repository").fill("ada/second")
+    shared.presses("Push to the Hub")
+    expect(shared.complaint).to_contain_text("holds something that this push has not seen")
+    assert repo.head.title == "by hand"
+    shared.presses("Push to the Hub")
+    expect(note(shared, "pushed")).to_contain_text("only you can see it")
+    assert repo.head.title == "Soft prompt after 0 episodes"
+
+
+def test_the_panel_fits_a_phone(visit):
+    visitor = visit(width=390, height=844).arrive()
+    visitor.opens_tab("Save & share")
+    looks_at(visitor, REPO)
+    expect(visitor.page.locator(".spa-found")).to_be_visible()
+    assert visitor.fits()
