@@ -128,7 +128,7 @@ def _compiles_shapes(base_model: BaseModel) -> bool:
 
 
 def _rounded(size: int) -> int:
-    """The next multiple of 16, or of a 16th to a 32nd of the size from 512 on: few per cent more."""
+    """The next multiple of 16 or, from 1024 on, of a larger power of two: at most 6 % more there."""
     step = 1 << max(4, size.bit_length() - 5)
     return -(-size // step) * step
 
