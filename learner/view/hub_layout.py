@@ -36,7 +36,7 @@ class HubPanel:
 
 def build_hub() -> HubPanel:
     """Lay out the panel; call inside the tab."""
-    with gr.Row(elem_classes="spa-hub", equal_height=True):
+    with gr.Row(elem_classes="spa-hub", equal_height=False):
         with gr.Column(min_width=300, elem_classes="spa-panel"):
             html("spa-push-words", cards.explanation("Share it on the Hub", _PUSH_WORDS))
             if can_sign_in():
