@@ -128,7 +128,7 @@ def _compiles_shapes(base_model: BaseModel) -> bool:
 
 
 def _rounded(size: int) -> int:
-    """The next multiple of 16 or, from 1024 on, of a larger power of two: at most 6 % more there."""
+    """The next multiple of 16; from 512 on of a larger power of two, at most 6 % more."""
     step = 1 << max(4, size.bit_length() - 5)
     return -(-size // step) * step
 
