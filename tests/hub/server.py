@@ -16,8 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import tests.hub.sign_in  # noqa: F401, its routes
-from tests.hub.routes import Refusal, Request, Response, answer, reply
+import tests.hub.reading
+import tests.hub.sign_in
+import tests.hub.writing  # noqa: F401, their routes
+from tests.hub.protocol import Refusal, Request, Response, answer, reply
 from tests.hub.store import Store
 
 DROP, LOSE_ANSWER, STALL, TRUNCATE = "drop", "lose answer", "stall", "truncate"

@@ -11,7 +11,7 @@ import json
 import time
 from urllib.parse import parse_qs, urlencode
 
-from tests.hub.routes import Request, Response, reply, route
+from tests.hub.protocol import Request, Response, reply, route
 from tests.hub.store import Store
 
 SCOPES = "openid profile contribute-repos"

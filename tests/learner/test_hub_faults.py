@@ -4,7 +4,7 @@ import pytest
 
 from learner.hub import Reference, browse, fetch, push
 from learner.hub_errors import HubError
-from tests.hub.routes import Response
+from tests.hub.protocol import Response
 from tests.hub.samples import trained_learner
 from tests.hub.server import DROP, STALL, HubServer
 
