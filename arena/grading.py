@@ -57,8 +57,7 @@ def grade(problem: Problem, completion: str) -> Grade:
     """
     text = prepare(completion, problem.question)
     if not text.strip():
-        reason = "asks something else instead" if completion.strip() else "wrote nothing"
-        return Grade(False, None, reason)
+        return Grade(False, None, _why_nothing(completion))
     reading = READERS[_manner(problem)](problem, text)
     mention = reading.mention
     if mention is None:
@@ -67,6 +66,15 @@ def grade(problem: Problem, completion: str) -> Grade:
         return Grade(False, None, f"names {' and '.join(mention.values[:3])} as equals")
     extracted = mention.values[0]
     return Grade(_equal(extracted, problem.answer), extracted, reading.reason, mention.span)
+
+
+def _why_nothing(completion: str) -> str:
+    """Why nothing is left of ``completion`` once it is prepared for reading."""
+    if not completion.strip():
+        return "wrote nothing"
+    if not any(character.isalnum() for character in completion):
+        return "left a blank"
+    return "asks something else instead"
 
 
 def _manner(problem: Problem) -> str:

@@ -142,6 +142,7 @@ def test_says_what_was_read_and_where(problem, completion, highlighted, reason):
     ("problem", "completion", "reason"),
     [
         (APPLES, "", "wrote nothing"),
+        (APPLES, "____", "left a blank"),
         (APPLES, "Question: How many apples does Bob have?", "asks something else instead"),
         (APPLES, "To find out how many apples Alice has, we", "cut off before an answer"),
         (OLDEST, "Either Diana or Erik is the oldest.", "names Diana and Erik as equals"),
