@@ -14,7 +14,7 @@ import torch
 
 from learner.base_model import BaseModel
 from learner.batch import Batch, Row, row_length
-from learner.formatting import decode, encode, format_of
+from learner.formatting import Examples, decode, encode, format_of
 
 # Ended rows are computed along until they are this share of the batch: then moving the keys and
 # values of the rest costs less than what they would cost.
@@ -27,11 +27,13 @@ class Ask:
     """A question to complete: in which format, and behind which soft prompt [soft tokens, hidden].
 
     Asks with the same ``prompt`` tensor share the work of reading it. None is the base model alone.
+    ``examples`` are worked examples that stand before the question.
     """
 
     question: str
     chat_template: bool
     prompt: torch.Tensor | None = None
+    examples: Examples = ()
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ class _Decoding:
 
 
 def _row(base_model: BaseModel, ask: Ask, prompt: int | None) -> Row:
-    encoded = encode(base_model, ask.question, None, ask.chat_template)
+    encoded = encode(base_model, ask.question, None, ask.chat_template, ask.examples)
     return Row(prompt, encoded.head, encoded.question)
 
 

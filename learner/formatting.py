@@ -3,7 +3,8 @@
 Plain text is ``Question: {question}\\nAnswer:`` followed by `` {answer}\\n``. Chat is whatever the
 model's template renders for a system and a user message, followed by the answer and the token with
 which the template ends an assistant's turn. What belongs to the format and not to the question is
-derived once by rendering it around two dummy questions.
+derived once by rendering it around two dummy questions. Worked examples belong to the format too:
+they are rows of plain text, or turns of the chat, before the question.
 
 A person's words are text: special tokens written inside a question or an answer are tokenised as
 the characters they are made of, and never steer the model.
@@ -24,6 +25,9 @@ SYSTEM_MESSAGE = (
 DUMMY_QUESTIONS = ("What is it?", "7 + 5")
 DUMMY_ANSWER = "Dummy-answer-4711"
 DUMMY_SYSTEM = "Dummy-system-1147"
+
+Examples = tuple[tuple[str, str], ...]
+"""Worked examples that stand before a question: (question, right answer) each."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,13 @@ class Format:
 
 
 def encode(
-    base_model: BaseModel, question: str, answer: str | None, chat_template: bool
+    base_model: BaseModel,
+    question: str,
+    answer: str | None,
+    chat_template: bool,
+    examples: Examples = (),
 ) -> Encoded:
-    """Token ids of a question, and of its gold answer where there is one.
+    """Token ids of a question behind ``examples``, and of its gold answer where there is one.
 
     Surrounding space is dropped, and an answer is one line. Raises ValueError if the chat template
     is asked of a model that has none, if there is no question, or if the row cannot fit the model.
@@ -69,6 +77,7 @@ def encode(
         question.strip(),
         None if answer is None else " ".join(answer.split()),
         chat_template,
+        examples,
     )
     length = len(encoded.head) + len(encoded.question) + len(encoded.answer)
     if length >= base_model.context_length:
@@ -84,7 +93,7 @@ def format_of(base_model: BaseModel, chat_template: bool) -> Format:
 
     Raises ValueError if the chat template is asked of a model that has none.
     """
-    return _format(base_model.tokenizer, chat_template)
+    return _format(base_model.tokenizer, chat_template, ())
 
 
 def decode(base_model: BaseModel, ids: Sequence[int], special: bool = False) -> str:
@@ -95,11 +104,15 @@ def decode(base_model: BaseModel, ids: Sequence[int], special: bool = False) -> 
 
 @lru_cache(maxsize=8192)
 def _encode(
-    tokenizer: PreTrainedTokenizerBase, question: str, answer: str | None, chat_template: bool
+    tokenizer: PreTrainedTokenizerBase,
+    question: str,
+    answer: str | None,
+    chat_template: bool,
+    examples: Examples,
 ) -> Encoded:
     if not question:
         raise ValueError("There is no question to ask.")
-    layout = _format(tokenizer, chat_template)
+    layout = _format(tokenizer, chat_template, examples)
     prompt = _ids(tokenizer, layout, question, None)
     shared = _common_prefix(layout.head, prompt)
     answer_ids: tuple[int, ...] = ()
@@ -140,16 +153,18 @@ def _answer_ids(tokenizer: PreTrainedTokenizerBase, layout: Format, answer: str)
 
 
 @lru_cache(maxsize=32)
-def _format(tokenizer: PreTrainedTokenizerBase, chat_template: bool) -> Format:
+def _format(tokenizer: PreTrainedTokenizerBase, chat_template: bool, examples: Examples) -> Format:
     if chat_template and not tokenizer.chat_template:
         raise ValueError("This model has no chat template; turn the chat template off.")
     stop = {tokenizer.eos_token_id} - {None}
     if chat_template:
-        before, after, lead, end, end_ids = _chat_parts(tokenizer)
+        before, after, lead, end, end_ids = _chat_parts(tokenizer, examples)
         first: tuple[int, ...] = ()
     else:
         before, after, lead, end = "Question: ", "\nAnswer:", " ", "\n"
-        end_ids = _chat_parts(tokenizer)[4] if tokenizer.chat_template else frozenset()
+        rows = (f"{before}{asked}{after}{lead}{right}{end}" for asked, right in examples)
+        before = "".join(rows) + before
+        end_ids = _chat_parts(tokenizer, ())[4] if tokenizer.chat_template else frozenset()
         first = _first_ids(tokenizer)
     layout = Format(
         before=before,
@@ -168,10 +183,10 @@ def _format(tokenizer: PreTrainedTokenizerBase, chat_template: bool) -> Format:
 
 
 def _chat_parts(
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase, examples: Examples
 ) -> tuple[str, str, str, str, frozenset[int]]:
     """What the template writes before and after a question, and before and after its answer."""
-    render = _renderer(tokenizer)
+    render = _renderer(tokenizer, examples)
     question = DUMMY_QUESTIONS[0]
     prompt = render(question, None)
     whole = render(question, DUMMY_ANSWER)
@@ -184,7 +199,9 @@ def _chat_parts(
     return before, after, lead, end, frozenset({end_id})
 
 
-def _renderer(tokenizer: PreTrainedTokenizerBase) -> Callable[[str, str | None], str]:
+def _renderer(
+    tokenizer: PreTrainedTokenizerBase, examples: Examples
+) -> Callable[[str, str | None], str]:
     """The template as a function of question and answer; system text where the template takes it.
 
     Templates without a system role either refuse it or drop it: then it opens the user's message.
@@ -199,12 +216,12 @@ def _renderer(tokenizer: PreTrainedTokenizerBase) -> Callable[[str, str | None],
         return text
 
     def messages_of(question: str, system: str | None) -> list[dict[str, str]]:
-        if system is not None:
-            return [
-                {"role": "system", "content": system},
-                {"role": "user", "content": question},
-            ]
-        return [{"role": "user", "content": f"{SYSTEM_MESSAGE}\n\n{question}"}]
+        turns = [text for example in examples for text in example] + [question]
+        if system is None:
+            turns[0] = f"{SYSTEM_MESSAGE}\n\n{turns[0]}"
+        roles = ("user", "assistant")
+        messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(turns)]
+        return [{"role": "system", "content": system}, *messages] if system else messages
 
     try:
         probe = render(messages_of(DUMMY_QUESTIONS[0], DUMMY_SYSTEM), True)

@@ -20,6 +20,8 @@ INITIALISERS = ("vocabulary", "text", "normal")
 MAX_SOFT_TOKENS = 100
 MAX_HISTORY = 2000
 MAX_EPISODES_PER_STEP = 64
+LOSSES = ("answer", "text")
+MAX_SHOTS = 8
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class LearnerConfig:
 
     ``initialiser`` is one of ``INITIALISERS``: ``init_text`` is for "text", ``init_std`` for
     "normal". ``episodes_per_step`` problems make one optimiser step; ``max_grad_norm`` clips the
-    prompt's gradient by its norm; ``chat_template`` is the format it learns in.
+    prompt's gradient by its norm; ``chat_template`` is the format it learns in. ``loss`` is over
+    the tokens of the answer, or over the whole text as in the original experiments. ``shots``
+    worked examples (`learner.worked_examples`) stand before every question it learns from.
     """
 
     soft_tokens: int = 8
@@ -40,6 +44,8 @@ class LearnerConfig:
     max_grad_norm: float = 1.0
     chat_template: bool = False
     seed: int = 0
+    loss: str = "answer"
+    shots: int = 0
 
     def __post_init__(self) -> None:
         _require(
@@ -57,6 +63,14 @@ class LearnerConfig:
         _require(
             1 <= self.episodes_per_step <= MAX_EPISODES_PER_STEP,
             f"A step takes 1 to {MAX_EPISODES_PER_STEP} episodes, not {self.episodes_per_step}.",
+        )
+        _require(
+            self.loss in LOSSES,
+            f"There is no loss over {self.loss!r}; choose {' or '.join(LOSSES)}.",
+        )
+        _require(
+            0 <= self.shots <= MAX_SHOTS,
+            f"A question stands behind 0 to {MAX_SHOTS} worked examples, not {self.shots}.",
         )
         for name in ("init_std", "learning_rate", "max_grad_norm"):
             value = getattr(self, name)

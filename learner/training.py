@@ -1,7 +1,8 @@
 """Training: one optimiser step for many learners at once.
 
 Each learner's loss is the cross-entropy of its answer tokens alone (the token that ends the answer
-included), averaged over all answer tokens of its problems. The losses are summed and one backward
+included), averaged over all answer tokens of its problems; where its config says so, of every token
+of the text but the first, as in the original experiments. The losses are summed and one backward
 pass gives every learner the gradient of its own loss, because no row sees another's prompt. Norm
 clipping and Adam follow, learner by learner in effect, as stacked tensors in practice. Everything
 from the logits on is float32.
@@ -22,6 +23,7 @@ from learner.base_model import BaseModel
 from learner.batch import Batch, Row, max_training_tokens, split_passes
 from learner.formatting import encode
 from learner.soft_prompt import MAX_HISTORY, Learner, StepRecord
+from learner.worked_examples import worked_examples
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's usual constants (Kingma & Ba, 2015)
 
@@ -44,11 +46,15 @@ class StepReport:
 
 @dataclass(frozen=True)
 class _Task:
-    """A learner's rows in a pass and the tokens that should be predicted."""
+    """A learner's rows in a pass and the tokens that should be predicted, those of the answer last.
+
+    ``answers`` says how many tokens the answer of each row has.
+    """
 
     learner: Learner
     rows: tuple[Row, ...]
     gold: tuple[tuple[int, ...], ...]
+    answers: tuple[int, ...]
 
 
 def train_step(
@@ -92,14 +98,22 @@ def _task(
             f"{base_model.name} takes {base_model.hidden_size}; it was learnt in front of "
             f"{learner.model_name}."
         )
-    rows, gold = [], []
+    config = learner.config
+    examples = worked_examples(config.shots)
+    rows, gold, answers = [], [], []
     for problem in problems:
         if not problem.answer.strip():
             raise ValueError("The problem has no answer to learn from.")
-        encoded = encode(base_model, problem.question, problem.answer, learner.config.chat_template)
-        row = Row(number, encoded.head, encoded.question + encoded.answer[:-1], len(encoded.answer))
-        rows.append(row)
-        gold.append(encoded.answer)
+        encoded = encode(
+            base_model, problem.question, problem.answer, config.chat_template, examples
+        )
+        head, text, predicted = encoded.head, encoded.question + encoded.answer, encoded.answer
+        if config.loss == "text":  # what is predicted cannot be in a prefix that rows share
+            head, text = (), head + text
+            predicted = text[1:]
+        rows.append(Row(number, head, text[:-1], len(predicted)))
+        gold.append(predicted)
+        answers.append(len(encoded.answer))
     soft = learner.prompt.shape[0]
     longest = max(soft + len(row.head) + len(row.tokens) for row in rows)
     if longest > base_model.context_length:
@@ -107,7 +121,7 @@ def _task(
             f"The problem is too long: {longest} tokens with the soft prompt, where "
             f"{base_model.name} reads {base_model.context_length}."
         )
-    return _Task(learner, tuple(rows), tuple(gold))
+    return _Task(learner, tuple(rows), tuple(gold), tuple(answers))
 
 
 @dataclass(frozen=True)
@@ -149,7 +163,9 @@ def _gradients(base_model: BaseModel, tasks: Sequence[_Task]) -> list[_Found]:
         mine = of_row[first : first + len(task.rows)]
         first += len(task.rows)
         total = float(torch.cat([row_loss for row_loss, _ in mine]).sum())
-        results.append(_Found(total, own, tuple(bool(right.all()) for _, right in mine)))
+        ends = zip(mine, task.answers, strict=True)
+        correct = tuple(bool(right[-length:].all()) for (_, right), length in ends)
+        results.append(_Found(total, own, correct))
     return results
 
 

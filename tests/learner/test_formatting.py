@@ -165,3 +165,34 @@ def test_no_question_and_too_long_a_question_are_refused() -> None:
 def test_formats_do_not_depend_on_the_models_numbers() -> None:
     exact, rough = build_base_model("qwen2"), build_base_model("qwen2", dtype=torch.bfloat16)
     assert encode(exact, "Who?", "Bob", True) == encode(rough, "Who?", "Bob", True)
+
+
+@pytest.mark.parametrize("template", WITH_CHAT)
+@pytest.mark.parametrize("bos", [False, True])
+def test_worked_examples_are_earlier_turns_of_the_chat(template: str, bos: bool) -> None:
+    base_model = build_base_model("qwen2", template, bos=bos)
+    examples = (("How many?", "3"), ("Who?", "Alice"))
+    first, *rest = [text for example in examples for text in example] + ["7 + 5 = ?"]
+    turns = [{"role": "system", "content": SYSTEM_MESSAGE}]
+    if template != "chatml":
+        turns, first = [], f"{SYSTEM_MESSAGE}\n\n{first}"
+    for i, text in enumerate((first, *rest)):
+        turns.append({"role": ("user", "assistant")[i % 2], "content": text})
+    expected = base_model.tokenizer.apply_chat_template(
+        turns, add_generation_prompt=True, return_dict=False
+    )
+    encoded = encode(base_model, "7 + 5 = ?", None, True, examples)
+    assert [*encoded.head, *encoded.question] == expected
+
+
+@pytest.mark.parametrize("chat", [False, True])
+@pytest.mark.parametrize("bos", [False, True])
+def test_worked_examples_are_part_of_the_head_that_questions_share(chat: bool, bos: bool) -> None:
+    base_model = build_base_model("qwen2", bos=bos)
+    bare = encode(base_model, "7 + 5 = ?", "12", chat)
+    taught = encode(base_model, "7 + 5 = ?", "12", chat, (("How many?", "3"),))
+    assert len(taught.head) > len(bare.head)
+    assert (taught.question, taught.answer) == (bare.question, bare.answer)
+    if not chat:
+        text = base_model.tokenizer.decode([*taught.head], skip_special_tokens=True)
+        assert text == "Question: How many?\nAnswer: 3\nQuestion:"

@@ -15,6 +15,7 @@ from learner.base_model import BaseModel
 from learner.formatting import encode
 from learner.soft_prompt import MAX_HISTORY, Learner, LearnerConfig, StepRecord, new_learner
 from learner.training import StepReport, adam, train_step, train_steps
+from learner.worked_examples import worked_examples
 from tests.learner.tiny_models import build_base_model, build_model
 
 
@@ -111,6 +112,45 @@ def test_loss_and_gradient_are_those_of_the_plain_forward(
     assert report.correct == tuple(hits)
     expected = 0.1 * prompt.grad
     assert (stepped.first_moment - expected).norm() <= 1e-4 * expected.norm()
+
+
+@pytest.mark.parametrize("chat_template", [False, True])
+@pytest.mark.parametrize("shots", [0, 2])
+def test_the_loss_over_the_whole_text_leaves_out_only_its_first_token(
+    base_model: BaseModel, chat_template: bool, shots: int
+) -> None:
+    """As in the original experiments: the logits from the text's first token on, shifted by one."""
+    value = learner(
+        base_model, soft_tokens=4, chat_template=chat_template, loss="text", shots=shots
+    )
+    value = replace(value, config=replace(value.config, max_grad_norm=1e9))
+    model = build_model("llama" if "llama" in base_model.name else "qwen2").eval()
+    prompt = value.prompt.clone().requires_grad_()
+    losses, hits = [], []
+    for item in PROBLEMS[:3]:
+        row = encode(base_model, item.question, item.answer, chat_template, worked_examples(shots))
+        ids = torch.tensor(row.head + row.question + row.answer)
+        embeddings = torch.cat((prompt, model.get_input_embeddings()(ids)))
+        logits = model(inputs_embeds=embeddings[None]).logits[0, 4:-1]
+        losses.append(F.cross_entropy(logits, ids[1:], reduction="none"))
+        right = logits.argmax(-1) == ids[1:]
+        hits.append(bool(right[-len(row.answer) :].all()))
+    loss = torch.cat(losses).mean()
+    loss.backward()
+    _, report = train_step(base_model, value, PROBLEMS[:3])
+    assert prompt.grad is not None
+    assert math.isclose(report.loss, loss.item(), rel_tol=1e-5)
+    assert math.isclose(report.grad_norm, float(prompt.grad.norm()), rel_tol=1e-3)
+    assert report.correct == tuple(hits)
+
+
+def test_losses_of_both_kinds_merge(base_model: BaseModel) -> None:
+    made = [
+        (learner(base_model, seed, loss=loss, shots=seed), PROBLEMS[:2])
+        for seed, loss in enumerate(("answer", "text", "answer"))
+    ]
+    for (value, problems), merged in zip(made, train_steps(base_model, made), strict=True):
+        assert_close(merged, train_step(base_model, value, problems))
 
 
 def test_adam_is_torch_adam_to_the_bit() -> None:
