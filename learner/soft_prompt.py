@@ -17,7 +17,7 @@ import torch
 from learner.base_model import BaseModel
 
 INITIALISERS = ("vocabulary", "text", "normal")
-MAX_SOFT_TOKENS = 100
+MAX_SOFT_TOKENS = 2000  # the longest in the literature have a few hundred
 MAX_HISTORY = 2000
 MAX_EPISODES_PER_STEP = 64
 LOSSES = ("answer", "text")
@@ -100,7 +100,10 @@ class Learner:
 
     ``prompt`` and Adam's ``first_moment`` and ``second_moment`` are float32 CPU tensors
     [soft_tokens, hidden_size] that are never changed in place. ``history`` keeps the newest
-    ``MAX_HISTORY`` steps. ``model_name`` and ``model_revision`` say what it was learnt in front of.
+    ``MAX_HISTORY`` steps. ``model_name`` and ``model_revision`` say what it was learnt in front of,
+    ``families`` (sorted) of which families its problems were. ``stream_seed`` is the seed of the
+    stream of training problems that it goes through, None for its config's; the next one to learn
+    from is number ``episodes``, so a run that is continued elsewhere goes on with that.
     """
 
     config: LearnerConfig
@@ -112,6 +115,8 @@ class Learner:
     history: tuple[StepRecord, ...]
     model_name: str
     model_revision: str
+    families: tuple[str, ...] = ()
+    stream_seed: int | None = None
 
 
 def new_learner(base_model: BaseModel, config: LearnerConfig) -> Learner:
