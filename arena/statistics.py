@@ -64,13 +64,17 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
         raise ValueError(f"{successes} successes out of {n} is not a proportion.")
     if n == 0:
         return Interval(0.0, 1.0)
-    z = _two_sided_z(1 - confidence)
-    share = successes / n
+    return score_interval(successes / n, n, confidence)
+
+
+def score_interval(share: float, n: float, confidence: float = 0.95) -> Interval:
+    """Wilson's interval for a ``share`` of ``n`` > 0 observations, which need not be whole."""
+    z = two_sided_z(1 - confidence)
     centre = share + z * z / (2 * n)
     spread = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
     scale = 1 + z * z / n
-    low = 0.0 if successes == 0 else (centre - spread) / scale
-    high = 1.0 if successes == n else (centre + spread) / scale
+    low = 0.0 if share == 0 else (centre - spread) / scale
+    high = 1.0 if share == 1 else (centre + spread) / scale
     return Interval(low, high)
 
 
@@ -99,15 +103,15 @@ def _sign_test(one: int, other: int) -> float:
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Mean:
     """The mean of one value a seed, with its t-interval (Student, 1908).
 
-    Where seeds and problems both vary, outcomes of one seed are not independent: give one accuracy,
-    or one before/after difference, a seed, so that seeds are the clusters.
+    Give one accuracy, or one before/after difference, a seed. The interval speaks of other seeds on
+    these very problems; of other problems too, `arena.crossed`.
 
     Raises ValueError for fewer than two values, from which no spread can be told.
     """
     if len(values) < 2:
         raise ValueError("An interval over seeds needs at least two seeds.")
     mean = fmean(values)
-    margin = _t_quantile(1 - (1 - confidence) / 2, len(values) - 1) * stdev(values)
+    margin = t_quantile(1 - (1 - confidence) / 2, len(values) - 1) * stdev(values)
     margin /= math.sqrt(len(values))
     return Mean(mean, Interval(mean - margin, mean + margin), len(values))
 
@@ -126,7 +130,7 @@ def problems_needed(
     change = abs(change)
     if not 0 < change <= discordant <= 1:
         raise ValueError("The change must be above 0, and the discordant share between it and 1.")
-    z, z_power = _two_sided_z(significance), NormalDist().inv_cdf(power)
+    z, z_power = two_sided_z(significance), NormalDist().inv_cdf(power)
     root = z * math.sqrt(discordant) + z_power * math.sqrt(discordant - change**2)
     return max(math.ceil((root / change) ** 2), math.ceil(_fewest(significance) / discordant))
 
@@ -173,19 +177,30 @@ def transfer(accuracy: Matrix, untrained: Sequence[float]) -> Transfer:
     )
 
 
-def _two_sided_z(significance: float) -> float:
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for having asked all of these questions at once (Holm, 1979), in order."""
+    adjusted = [0.0] * len(p_values)
+    least = 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = least
+    return adjusted
+
+
+def two_sided_z(significance: float) -> float:
+    """The standard normal deviate that is exceeded, either way, this often."""
     return NormalDist().inv_cdf(1 - significance / 2)
 
 
-def _t_quantile(probability: float, degrees: int) -> float:
+def t_quantile(probability: float, degrees: int) -> float:
     """Student's t below which ``probability`` (> 0.5) lies, by bisection of the exact integral."""
     high = 1.0
-    while _t_cdf(high, degrees) < probability:
+    while t_cdf(high, degrees) < probability:
         high *= 2
-    return _bisect(lambda t: _t_cdf(t, degrees) - probability, 0.0, high)
+    return _bisect(lambda t: t_cdf(t, degrees) - probability, 0.0, high)
 
 
-def _t_cdf(t: float, degrees: int) -> float:
+def t_cdf(t: float, degrees: int) -> float:
     """Exact for whole degrees of freedom (Abramowitz & Stegun, 1964, 26.7.3 and 26.7.4)."""
     angle = math.atan(t / math.sqrt(degrees))
     sine, cosine = math.sin(angle), math.cos(angle)

@@ -11,6 +11,7 @@ from arena.statistics import (
     Interval,
     Mean,
     detectable_change,
+    holm,
     mcnemar_exact,
     mean_interval,
     problems_needed,
@@ -163,6 +164,27 @@ def test_mean_interval_of_equal_seeds_has_no_width():
 def test_mean_interval_needs_two_seeds():
     with pytest.raises(ValueError, match="two seeds"):
         mean_interval([0.5])
+
+
+# --- Many questions at once -----------------------------------------------------------------------
+
+
+def test_holm_of_hand_worked_values():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@law
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_keeps_the_order_and_is_between_one_question_and_all(p_values):
+    adjusted = holm(p_values)
+    for raw, after in zip(p_values, adjusted, strict=True):
+        assert raw <= after <= min(1.0, raw * len(p_values))
+    ranked = sorted(zip(p_values, adjusted, strict=True))
+    assert [after for _, after in ranked] == sorted(adjusted)
+    least = min(p_values)
+    assert min(adjusted) == pytest.approx(min(1.0, least * len(p_values)))
 
 
 # --- Power ----------------------------------------------------------------------------------------
