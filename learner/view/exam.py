@@ -8,48 +8,17 @@ background, when the app starts.
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 
-from arena import Grade, Problem, held_out
+from arena import held_out
 from arena.statistics import McNemar, mcnemar_exact
 from learner.completion import Ask, Completion
 from learner.evaluation import Tally, evaluate
+from learner.marks import Marks, marks_of
 from learner.service import Service, ServiceClosed
 
 HELD_OUT_PROBLEMS = 200
-RIGHT, WRONG, NO_ANSWER = "1", "0", "-"
-
-
-@dataclass(frozen=True)
-class Marks:
-    """How each problem of the held-out set was answered, in its order.
-
-    ``outcomes`` has a letter for each: 1 right, 0 wrong, - no answer. ``episodes`` is what the
-    learner had learnt from by then (0 for the model alone).
-    """
-
-    outcomes: str
-    chat_template: bool
-    episodes: int = 0
-
-    @property
-    def right(self) -> tuple[bool, ...]:
-        """Whether each was right, for pairing with other marks."""
-        return tuple(outcome == RIGHT for outcome in self.outcomes)
-
-    @property
-    def tally(self) -> Tally:
-        """How many were right, and how many gave no answer."""
-        return _tally(self.outcomes)
-
-    def by_family(self, problems: Sequence[Problem]) -> dict[str, Tally]:
-        """A tally for each family; ``problems`` is the held-out set that was answered."""
-        groups: dict[str, str] = {}
-        for problem, outcome in zip(problems, self.outcomes, strict=True):
-            groups[problem.family] = groups.get(problem.family, "") + outcome
-        return {family: _tally(groups[family]) for family in sorted(groups)}
 
 
 class Stopped(Exception):
@@ -97,8 +66,7 @@ class Exam:
 
         evaluation = evaluate(answer, self.problems, prompt=prompt, chat_template=chat_template)
         self.seconds = time.monotonic() - began
-        outcomes = "".join(_letter(outcome.grade) for outcome in evaluation.outcomes)
-        return Marks(outcomes, chat_template, episodes)
+        return marks_of(evaluation, episodes)
 
     def measure_shared(self, untrained: torch.Tensor) -> threading.Thread:
         """Measure the model alone and the ``untrained`` prompt [n, d] on a thread of its own."""
@@ -146,13 +114,3 @@ class Exam:
             return
         except (ValueError, RuntimeError) as problem:
             self.error = f"The model alone could not be measured: {problem}"
-
-
-def _letter(grade: Grade) -> str:
-    if grade.extracted is None:
-        return NO_ANSWER
-    return RIGHT if grade.correct else WRONG
-
-
-def _tally(outcomes: str) -> Tally:
-    return Tally(outcomes.count(RIGHT), len(outcomes), outcomes.count(NO_ANSWER))
