@@ -6,37 +6,32 @@ so that a crash leaves the old checkpoint or the new one, and read no further th
 
 import contextlib
 import io
-import stat
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from learner.atomic_folder import OccupiedFolderError, settle, write_file, write_folder
 from learner.base_model import BaseModel
-from learner.checkpoint_format import (
-    SIZE_LIMITS,
-    OtherModelError,
-    check_names_and_sizes,
-    pack,
-    unpack,
-)
-from learner.checkpoint_reading import CheckpointError
+from learner.cautious_zip import open_zip, reason
+from learner.checkpoint_format import FILES, pack, size_limits
+from learner.checkpoint_reading import CheckpointError, OtherModelError
+from learner.checkpoint_unpacking import read_checked, unpack
+from learner.original_checkpoint import load_original
 from learner.soft_prompt import Learner
 
 __all__ = [
     "CheckpointError",
     "OtherModelError",
     "load",
+    "load_file",
+    "load_original",
     "load_zip",
     "save",
     "save_zip",
 ]
 
+ORIGINAL_SUFFIXES = (".pt", ".pth")  # what torch.save's files are called
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same learner gives the same bytes whenever it is saved
-_MAX_ZIP_BYTES = sum(SIZE_LIMITS.values())
-_MAX_ZIP_READ = 1 << 17  # bytes; holds the directory of any zip with a handful of entries
 
 
 def save(learner: Learner, folder: Path, base_model: BaseModel | None = None) -> Path:
@@ -46,7 +41,7 @@ def save(learner: Learner, folder: Path, base_model: BaseModel | None = None) ->
     completes PEFT's config (see `pack`). Raises CheckpointError if it cannot be written.
     """
     with _write_errors(folder):
-        return write_folder(pack(learner, base_model), folder, replaceable=SIZE_LIMITS)
+        return write_folder(pack(learner, base_model), folder, replaceable=FILES)
 
 
 def load(folder: Path, base_model: BaseModel, accept_other_model: bool = False) -> Learner:
@@ -54,7 +49,8 @@ def load(folder: Path, base_model: BaseModel, accept_other_model: bool = False) 
 
     Files of other names are not looked at. Raises as `unpack` does.
     """
-    return unpack(read_folder(folder, SIZE_LIMITS), base_model, accept_other_model)
+    files = read_folder(folder, size_limits(base_model))
+    return unpack(files, base_model, accept_other_model)
 
 
 def read_folder(folder: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
@@ -72,7 +68,7 @@ def read_folder(folder: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
                     files[file_name] = file.read(limit + 1)
     except OSError as error:
         raise CheckpointError(
-            f"{name} cannot be read ({_reason(error)}); check that you may open it."
+            f"{name} cannot be read ({reason(error)}); check that you may open it."
         ) from error
     return files
 
@@ -92,59 +88,19 @@ def load_zip(path: Path, base_model: BaseModel, accept_other_model: bool = False
 
     Raises as `unpack` does; also for folders, links, encryption, and names that do not belong.
     """
-    return unpack(_read_zip(path), base_model, accept_other_model)
+    remedy = "zip the checkpoint's files, or download it again"
+    with open_zip(path, sum(size_limits(base_model).values()), remedy) as archive:
+        files = read_checked(archive.sizes, archive.read, base_model)
+    return unpack(files, base_model, accept_other_model)
 
 
-class _CautiousFile(io.FileIO):
-    """A file that refuses large reads: a zip's directory is read whole, at the size it claims."""
+def load_file(path: Path, base_model: BaseModel, accept_other_model: bool = False) -> Learner:
+    """The learner in a file: the original experiments' by its name (.pt), else a zipped checkpoint.
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        most = _MAX_ZIP_READ + 1
-        data = super().read(most if size is None or size < 0 else min(size, most))
-        if len(data) > _MAX_ZIP_READ:
-            raise zipfile.BadZipFile("its directory is too large")
-        return data
-
-
-def _read_zip(path: Path) -> dict[str, bytes]:
-    try:
-        with _CautiousFile(path) as file:
-            if file.seek(0, io.SEEK_END) > _MAX_ZIP_BYTES:
-                raise zipfile.BadZipFile("it is larger than any checkpoint")
-            with zipfile.ZipFile(file) as archive:
-                entries = archive.infolist()
-                sizes = {entry.filename: entry.file_size for entry in entries}
-                check_names_and_sizes(sizes)
-                if len(sizes) != len(entries):
-                    raise zipfile.BadZipFile("it holds two files of one name")
-                return {entry.filename: _read_entry(archive, entry) for entry in entries}
-    except CheckpointError:
-        raise
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        NotImplementedError,  # a version or a method that this zipfile does not know
-        EOFError,
-        OSError,
-        ValueError,
-    ) as error:
-        raise CheckpointError(
-            f"{path.name} cannot be read as a zip file ({_reason(error)}); zip the checkpoint's "
-            "files, or download it again."
-        ) from error
-
-
-def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """One file of the archive, at most as long as it said it is; its checksum is compared too."""
-    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
-        raise zipfile.BadZipFile(f"{entry.filename} is a link or a device, not a file")
-    if entry.flag_bits & 1:
-        raise zipfile.BadZipFile(f"{entry.filename} is encrypted")
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise zipfile.BadZipFile(f"{entry.filename} is compressed in a way other than deflate")
-    with archive.open(entry) as file:
-        return b"".join(iter(lambda: file.read(_MAX_ZIP_READ // 2), b""))
+    Raises as `load_original` or `load_zip` does.
+    """
+    reader = load_original if path.suffix.lower() in ORIGINAL_SUFFIXES else load_zip
+    return reader(path, base_model, accept_other_model)
 
 
 @contextlib.contextmanager
@@ -158,10 +114,6 @@ def _write_errors(path: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise CheckpointError(
-            f"The checkpoint could not be written to {path} ({_reason(error)}); choose another "
+            f"The checkpoint could not be written to {path} ({reason(error)}); choose another "
             "place, or make room."
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or "it ends early"

@@ -1,63 +1,78 @@
-"""What is in a checkpoint's files: a `Learner` as bytes, and bytes as a `Learner`, checked.
+"""What is in a checkpoint's files: their names, how large they may be, and a `Learner` as bytes.
 
-Folders, zip files and the Hub differ only in how the bytes travel, so whatever arrives goes through
-`unpack`. The two ``adapter`` files are PEFT's own (``PromptTuningConfig`` and ``save_pretrained``
-of PEFT 0.21); with these two alone, as PEFT writes them, a prompt loads as a learner that has
-not trained here yet.
+Folders, zip files and the Hub differ only in how the bytes travel. The two ``adapter`` files are
+PEFT's own (``PromptTuningConfig`` and ``save_pretrained`` of PEFT 0.21). The way back from bytes to
+a learner is `checkpoint_unpacking.py`.
 """
 
 import dataclasses
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
 
 import safetensors.torch
 import torch
 
 from learner.base_model import BaseModel
-from learner.checkpoint_reading import (
-    FLOAT_DTYPES,
-    CheckpointError,
-    parse_count,
-    parse_json,
-    parse_record,
-    parse_tensors,
-    shown,
-)
+from learner.checkpoint_reading import CheckpointError, shown
 from learner.model_card import model_card
-from learner.soft_prompt import MAX_HISTORY, Learner, LearnerConfig, StepRecord
+from learner.soft_prompt import MAX_SOFT_TOKENS, Learner
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_MODEL = "adapter_model.safetensors"
 TRAINING_TENSORS = "training_state.safetensors"
 TRAINING_STATE = "training_state.json"
+CARD = "README.md"
+CURVE = "learning_curves.png"
 
-# The files of a checkpoint, and the most bytes that are read of each: far above any real prompt
-# (100 vectors of 8192 numbers are 3.3 MB), far below what would trouble a small server.
-SIZE_LIMITS: Mapping[str, int] = {
-    ADAPTER_CONFIG: 1 << 20,
-    ADAPTER_MODEL: 1 << 24,
-    TRAINING_TENSORS: 1 << 25,
-    TRAINING_STATE: 1 << 22,
-    "README.md": 1 << 20,
-    "learning_curves.png": 1 << 23,
-}
+# In the order in which they are read: what tells what the rest is comes first, and what nothing
+# loads without comes last, so that a download broken off is never mistaken for a plain adapter.
+FILES = (ADAPTER_CONFIG, CARD, TRAINING_TENSORS, TRAINING_STATE, CURVE, ADAPTER_MODEL)
 
 SCHEMA_VERSION = 1
-_STATE_KEYS = {"schema_version", "base_model", "config", "steps", "episodes", "history"}
-_MOMENTS = ("first_moment", "second_moment")
+_HEADER_BYTES = 1 << 16  # more than any header of a safetensors file with three tensors
 
 
-class OtherModelError(CheckpointError):
-    """The checkpoint fits the base model in size but was made for another: ask, then accept it."""
+def size_limits(base_model: BaseModel) -> dict[str, int]:
+    """The most bytes that are read of each file: far above any real prompt for this base model.
+
+    They hold `MAX_SOFT_TOKENS` vectors, in float64 if need be, and a full history.
+    """
+    numbers = MAX_SOFT_TOKENS * base_model.hidden_size
+    return {
+        ADAPTER_CONFIG: 1 << 20,
+        CARD: 1 << 20,
+        TRAINING_TENSORS: 2 * 4 * numbers + _HEADER_BYTES,
+        TRAINING_STATE: 1 << 22,
+        CURVE: 1 << 23,
+        ADAPTER_MODEL: 8 * numbers + _HEADER_BYTES,
+    }
 
 
-@dataclasses.dataclass(frozen=True)
-class _Origin:
-    """The base model a checkpoint says it was made for; empty where it does not say."""
+def check_names(names: Collection[str]) -> None:
+    """Raise CheckpointError unless these files, and no others, can be a checkpoint."""
+    for name in names:
+        if name not in FILES:
+            raise CheckpointError(
+                f"{shown(name)} does not belong in a checkpoint; its files are {', '.join(FILES)}."
+            )
+    needed = [ADAPTER_CONFIG, ADAPTER_MODEL]
+    if TRAINING_STATE in names or TRAINING_TENSORS in names:
+        needed += [TRAINING_STATE, TRAINING_TENSORS]
+    missing = [name for name in needed if name not in names]
+    if missing:
+        raise CheckpointError(
+            f"{missing[0]} is missing: this checkpoint needs {', '.join(needed)} together."
+        )
 
-    name: str = ""
-    revision: str = ""
+
+def check_sizes(sizes: Mapping[str, int], limits: Mapping[str, int]) -> None:
+    """Raise CheckpointError if one of the files has more bytes than ``limits`` allows it."""
+    for name, size in sizes.items():
+        if size > limits[name]:
+            raise CheckpointError(
+                f"{name} is larger than {limits[name] / 1e6:.0f} MB, which no soft prompt for this "
+                "model needs; load the checkpoint of a soft prompt."
+            )
 
 
 def pack(learner: Learner, base_model: BaseModel | None = None) -> dict[str, bytes]:
@@ -72,6 +87,8 @@ def pack(learner: Learner, base_model: BaseModel | None = None) -> dict[str, byt
         "config": dataclasses.asdict(learner.config),
         "steps": learner.steps,
         "episodes": learner.episodes,
+        "families": learner.families,
+        "stream_seed": learner.stream_seed,
         "history": [dataclasses.asdict(record) for record in learner.history],
     }
     return {
@@ -81,67 +98,8 @@ def pack(learner: Learner, base_model: BaseModel | None = None) -> dict[str, byt
             first_moment=learner.first_moment, second_moment=learner.second_moment
         ),
         TRAINING_STATE: _json(state),
-        "README.md": model_card(learner).encode(),
+        CARD: model_card(learner).encode(),
     }
-
-
-def unpack(
-    files: Mapping[str, bytes], base_model: BaseModel, accept_other_model: bool = False
-) -> Learner:
-    """The learner in ``files``, for use in front of ``base_model``.
-
-    Raises CheckpointError for whatever is not right; OtherModelError where nothing but the base
-    model's identity differs, unless ``accept_other_model``.
-    """
-    check_names_and_sizes({name: len(data) for name, data in files.items()})
-    adapter = parse_json(files[ADAPTER_CONFIG], ADAPTER_CONFIG)
-    shape = _adapter_shape(adapter, base_model)
-    if TRAINING_STATE not in files:
-        learner = _untrained(files[ADAPTER_MODEL], shape, base_model)
-        name, revision = adapter.get("base_model_name_or_path"), adapter.get("revision")
-        origin = _Origin(str(name or ""), str(revision or ""))
-    else:
-        learner, origin = _trained(files, shape, base_model)
-    if not accept_other_model:
-        _check_origin(origin, base_model)
-    return learner
-
-
-def adapter_base_model(data: bytes, base_model: BaseModel) -> str:
-    """The base model that the bytes of an adapter_config.json name; "" where they name none.
-
-    Raises CheckpointError if they do not describe a soft prompt of ``base_model``'s size: that much
-    can be known before the rest is downloaded.
-    """
-    adapter = parse_json(data, ADAPTER_CONFIG)
-    _adapter_shape(adapter, base_model)
-    return str(adapter.get("base_model_name_or_path") or "")
-
-
-def check_names_and_sizes(sizes: Mapping[str, int]) -> None:
-    """Raise CheckpointError unless these are a checkpoint's files with sizes (bytes) in bounds.
-
-    For use before anything is read or downloaded, as well as after.
-    """
-    for name, size in sizes.items():
-        if name not in SIZE_LIMITS:
-            raise CheckpointError(
-                f"{shown(name)} does not belong in a checkpoint; its files are "
-                f"{', '.join(SIZE_LIMITS)}."
-            )
-        if size > SIZE_LIMITS[name]:
-            raise CheckpointError(
-                f"{name} is larger than {SIZE_LIMITS[name] >> 20} MB, which no soft prompt needs; "
-                "load the checkpoint of a soft prompt."
-            )
-    needed = [ADAPTER_CONFIG, ADAPTER_MODEL]
-    if TRAINING_STATE in sizes or TRAINING_TENSORS in sizes:
-        needed += [TRAINING_STATE, TRAINING_TENSORS]
-    missing = [name for name in needed if name not in sizes]
-    if missing:
-        raise CheckpointError(
-            f"{missing[0]} is missing: this checkpoint needs {', '.join(needed)} together."
-        )
 
 
 def _adapter_config(learner: Learner, base_model: BaseModel | None) -> dict[str, object]:
@@ -168,130 +126,6 @@ def _adapter_config(learner: Learner, base_model: BaseModel | None) -> dict[str,
         "tokenizer_kwargs": None,
         "tokenizer_name_or_path": None,
     }
-
-
-def _adapter_shape(adapter: Mapping[str, Any], base_model: BaseModel) -> tuple[int, int]:
-    """(virtual tokens, hidden size), if PEFT's config describes a soft prompt of the right size."""
-    for key, right, meaning in (
-        ("peft_type", ("PROMPT_TUNING",), "only PROMPT_TUNING adapters load here"),
-        ("task_type", ("CAUSAL_LM",), "only prompts for CAUSAL_LM load here"),
-        ("num_transformer_submodules", (1, None), "a causal language model has 1"),
-    ):
-        if adapter.get(key) not in right:
-            raise CheckpointError(
-                f"{ADAPTER_CONFIG} says {key} {shown(adapter.get(key))}; {meaning}."
-            )
-    tokens = parse_count(
-        adapter.get("num_virtual_tokens"), ADAPTER_CONFIG, "num_virtual_tokens", least=1
-    )
-    if adapter.get("token_dim") != base_model.hidden_size:
-        raise CheckpointError(
-            f"{ADAPTER_CONFIG} says token_dim {shown(adapter.get('token_dim'))}, but "
-            f"{base_model.name} takes vectors of {base_model.hidden_size} numbers; choose the base "
-            f"model the prompt was made for: {shown(adapter.get('base_model_name_or_path'))}."
-        )
-    return tokens, base_model.hidden_size
-
-
-def _untrained(data: bytes, shape: tuple[int, int], base_model: BaseModel) -> Learner:
-    """The learner in a plain PEFT adapter: its prompt, and everything else as it starts."""
-    config = parse_record(
-        LearnerConfig, {"soft_tokens": shape[0]}, ADAPTER_CONFIG, "num_virtual_tokens"
-    )
-    prompt = _prompt(data, shape, tuple(FLOAT_DTYPES))
-    return Learner(
-        config=config,
-        prompt=prompt,
-        first_moment=torch.zeros_like(prompt),
-        second_moment=torch.zeros_like(prompt),
-        steps=0,
-        episodes=0,
-        history=(),
-        model_name=base_model.name,
-        model_revision=base_model.revision,
-    )
-
-
-def _trained(
-    files: Mapping[str, bytes], shape: tuple[int, int], base_model: BaseModel
-) -> tuple[Learner, _Origin]:
-    """The learner in a checkpoint of ours, exactly as it was saved, and what it was made for."""
-    state = parse_json(files[TRAINING_STATE], TRAINING_STATE)
-    if state.get("schema_version") != SCHEMA_VERSION:
-        raise CheckpointError(
-            f"{TRAINING_STATE} has schema_version {shown(state.get('schema_version'))}, and this "
-            f"app reads {SCHEMA_VERSION}; update the app, or remove both training_state files to "
-            "load the prompt alone."
-        )
-    if set(state) != _STATE_KEYS:
-        raise CheckpointError(
-            f"{TRAINING_STATE} has the keys {shown(sorted(state))}; "
-            f"{', '.join(sorted(_STATE_KEYS))} would be right."
-        )
-    config = parse_record(LearnerConfig, state["config"], TRAINING_STATE, "config")
-    if config.soft_tokens != shape[0]:
-        raise CheckpointError(
-            f"{TRAINING_STATE} says {config.soft_tokens} soft tokens and {ADAPTER_CONFIG} "
-            f"{shape[0]}; the two files belong to different checkpoints."
-        )
-    moments = parse_tensors(files[TRAINING_TENSORS], TRAINING_TENSORS, _MOMENTS, shape, ("F32",))
-    if (moments["second_moment"] < 0).any():
-        raise CheckpointError(
-            f"second_moment in {TRAINING_TENSORS} has negative numbers; a mean of squares has none."
-        )
-    learner = Learner(
-        config=config,
-        prompt=_prompt(files[ADAPTER_MODEL], shape, ("F32",)),
-        first_moment=moments["first_moment"],
-        second_moment=moments["second_moment"],
-        steps=parse_count(state["steps"], TRAINING_STATE, "steps"),
-        episodes=parse_count(state["episodes"], TRAINING_STATE, "episodes"),
-        history=_history(state["history"]),
-        model_name=base_model.name,
-        model_revision=base_model.revision,
-    )
-    return learner, parse_record(_Origin, state["base_model"], TRAINING_STATE, "base_model")
-
-
-def _history(value: object) -> tuple[StepRecord, ...]:
-    if not isinstance(value, list) or len(value) > MAX_HISTORY:
-        raise CheckpointError(
-            f"{TRAINING_STATE} has a history that is not a list of at most {MAX_HISTORY} steps; "
-            "save the checkpoint again."
-        )
-    records = tuple(
-        parse_record(StepRecord, entry, TRAINING_STATE, f"history[{index}]")
-        for index, entry in enumerate(value)
-    )
-    for record in records:
-        if not (0 <= record.correct <= record.total and record.total and record.grad_norm >= 0):
-            raise CheckpointError(
-                f"{TRAINING_STATE} has a step with {record.correct} of {record.total} correct and "
-                f"gradient norm {record.grad_norm:g}, which cannot be; save the checkpoint again."
-            )
-    return records
-
-
-def _prompt(data: bytes, shape: tuple[int, int], dtypes: tuple[str, ...]) -> torch.Tensor:
-    names = ("prompt_embeddings",)
-    return parse_tensors(data, ADAPTER_MODEL, names, shape, dtypes)["prompt_embeddings"]
-
-
-def _check_origin(origin: _Origin, base_model: BaseModel) -> None:
-    """Raise OtherModelError if the checkpoint says it was made for something else."""
-    if len(origin.revision) == 64 and origin.revision == base_model.revision:
-        return  # the same weights, to the bit, whatever their folder is called
-    if origin.name and origin.name != base_model.name:
-        made_for, used = shown(origin.name), base_model.name
-    elif origin.revision and origin.revision != base_model.revision:
-        made_for = f"{base_model.name} in revision {shown(origin.revision)}"
-        used = f"revision {base_model.revision}"
-    else:
-        return
-    raise OtherModelError(
-        f"The checkpoint says it was made for {made_for}, not {used}: its size fits, but its "
-        "vectors mean something else here, so load it only to try that out."
-    )
 
 
 def _safetensors(**tensors: torch.Tensor) -> bytes:

@@ -25,6 +25,8 @@ FLOAT_DTYPES = {
 _MAX_HEADER_BYTES = 1 << 16  # of a safetensors file; the header of three tensors has some 300
 _INTEGERS = range(-(2**63), 2**64)  # what a seed may be, and more than any count
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can escape one, UTF-8 cannot hold it
+_MAX_NAMES = 32
+_NAME = re.compile(r"[\w .-]{1,40}")
 _KINDS = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a text"}
 
 Record = TypeVar("Record")
@@ -32,6 +34,10 @@ Record = TypeVar("Record")
 
 class CheckpointError(ValueError):
     """A checkpoint cannot be written or read: the file, the fault and the remedy in a sentence."""
+
+
+class OtherModelError(CheckpointError):
+    """The checkpoint fits the base model in size, but may mean another: ask, then accept it."""
 
 
 def shown(value: object) -> str:
@@ -73,7 +79,8 @@ def parse_record(record: type[Record], value: object, file: str, where: str) -> 
     }
     if not required <= set(value) <= set(kinds):
         raise CheckpointError(
-            f"{file} has a {where} with {shown(sorted(value))}; {', '.join(kinds)} would be right."
+            f"{file} has a {where} with {shown(sorted(map(str, value)))}; {', '.join(kinds)} would "
+            "be right."
         )
     values = {
         name: _scalar(item, kinds[name], file, f"{where}.{name}") for name, item in value.items()
@@ -90,6 +97,20 @@ def parse_count(value: object, file: str, where: str, least: int = 0) -> int:
     if count < least:
         raise CheckpointError(f"{file} has {where} {count}; {least} or more would be right.")
     return count
+
+
+def parse_names(value: object, file: str, where: str) -> tuple[str, ...]:
+    """``value`` as a sorted tuple of different names, few and short."""
+    if not (
+        isinstance(value, list)
+        and len(value) <= _MAX_NAMES
+        and all(isinstance(name, str) and _NAME.fullmatch(name) for name in value)
+    ):
+        raise CheckpointError(
+            f"{file} has {shown(value)} as {where}; a list of at most {_MAX_NAMES} short names "
+            "would be right."
+        )
+    return tuple(sorted(set(value)))
 
 
 def parse_tensors(

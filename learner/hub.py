@@ -2,12 +2,12 @@
 
 Every call takes the token it uses and never falls back on the machine's. A stranger's repository
 is a stranger's file: its sizes are checked before anything is downloaded, and then the bytes go the
-way of every other checkpoint (`learner.checkpoint_format.unpack`).
+way of every other checkpoint (`learner.checkpoint_unpacking.unpack`).
 """
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,16 +23,9 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile
 
 from learner.base_model import BaseModel
-from learner.checkpoint_format import (
-    ADAPTER_CONFIG,
-    ADAPTER_MODEL,
-    TRAINING_STATE,
-    TRAINING_TENSORS,
-    OtherModelError,
-    adapter_base_model,
-    check_names_and_sizes,
-    unpack,
-)
+from learner.checkpoint_format import ADAPTER_CONFIG, CARD, CURVE, FILES
+from learner.checkpoint_reading import OtherModelError
+from learner.checkpoint_unpacking import adapter_base_model, read_checked, unpack
 from learner.hub_card import AFTER, model_filters
 from learner.hub_client import LOG_IN, Account, hub_api, machine_token, whoami
 from learner.hub_errors import HubError, RemoteChangedError, hub_errors
@@ -65,10 +58,7 @@ __all__ = [
     "whoami",
 ]
 
-_CARD = "README.md"
-# In this order: what is looked at before the rest is downloaded comes first, and what nothing loads
-# without comes last, so that a download broken off can never be mistaken for a plain adapter.
-_WANTED = (ADAPTER_CONFIG, _CARD, TRAINING_TENSORS, TRAINING_STATE, ADAPTER_MODEL)
+_WANTED = [name for name in FILES if name != CURVE]
 _SORTS: Mapping[str, Literal["last_modified", "likes"]] = {
     "recent": "last_modified",
     "liked": "likes",
@@ -152,8 +142,8 @@ def fetch(
 
         with hub_errors(subject, signed_in=bool(token)):
             sizes = _remote_sizes(api, repo_id, commit) if about else _cached_sizes(repo_id, commit)
-        files = _read_checked(sizes, read, base_model)
-    card = files.get(_CARD, b"").decode(errors="replace")
+        files = read_checked(sizes, read, base_model)
+    card = files.get(CARD, b"").decode(errors="replace")
     made_for = adapter_base_model(files[ADAPTER_CONFIG], base_model)
     learner, warning = _unpacked(files, base_model)
     url = f"{endpoint or constants.ENDPOINT}/{repo_id}"
@@ -217,7 +207,7 @@ def _model_info(api: HfApi, repo_id: str, commit: str) -> ModelInfo:
 
 def _remote_sizes(api: HfApi, repo_id: str, commit: str) -> dict[str, int]:
     """Sizes in bytes of the wanted files that are there; of nothing else, however much there is."""
-    entries = api.get_paths_info(repo_id, list(_WANTED), revision=commit)
+    entries = api.get_paths_info(repo_id, _WANTED, revision=commit)
     return {entry.path: entry.size for entry in entries if isinstance(entry, RepoFile)}
 
 
@@ -231,22 +221,6 @@ def _cached_sizes(repo_id: str, commit: str) -> dict[str, int]:
     if not sizes:
         raise LocalEntryNotFoundError(f"nothing of {repo_id} at {commit} is cached")
     return sizes
-
-
-def _read_checked(
-    sizes: Mapping[str, int], read: Callable[[str], bytes], base_model: BaseModel
-) -> dict[str, bytes]:
-    """Read the files, after as much has been checked as can be without reading them."""
-    files = {}
-    if ADAPTER_CONFIG in sizes:  # tells a LoRA by its name rather than by its size
-        check_names_and_sizes({ADAPTER_CONFIG: sizes[ADAPTER_CONFIG], ADAPTER_MODEL: 0})
-        files[ADAPTER_CONFIG] = read(ADAPTER_CONFIG)
-        adapter_base_model(files[ADAPTER_CONFIG], base_model)
-    check_names_and_sizes(sizes)
-    for name in _WANTED:
-        if name in sizes and name not in files:
-            files[name] = read(name)
-    return files
 
 
 def _unpacked(files: Mapping[str, bytes], base_model: BaseModel) -> tuple[Learner, str]:

@@ -18,7 +18,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import httpx
 
 from learner.base_model import BaseModel
-from learner.checkpoint_format import SIZE_LIMITS, pack
+from learner.checkpoint_format import CARD, CURVE, FILES, pack
 from learner.hub_card import hub_card
 from learner.hub_client import LOG_IN, Account, hub_api, whoami
 from learner.hub_errors import (
@@ -33,7 +33,6 @@ from learner.learning_curve import draw_learning_curve
 from learner.results import HeldOutResults
 from learner.soft_prompt import Learner
 
-CURVE_FILE = "learning_curves.png"
 _RETRY_WAITS = (1.0, 3.0)  # seconds before a commit whose answer was lost is tried again
 _MAX_MESSAGE = 200  # characters
 
@@ -103,9 +102,9 @@ def published_files(
     files = pack(public, base_model)
     curve = draw_learning_curve(learner.history)
     if curve is not None:
-        files[CURVE_FILE] = curve
-    card = hub_card(public, repo_id, results, CURVE_FILE if curve is not None else None)
-    files["README.md"] = card.encode()
+        files[CURVE] = curve
+    card = hub_card(public, repo_id, results, CURVE if curve is not None else None)
+    files[CARD] = card.encode()
     return files
 
 
@@ -142,7 +141,7 @@ def _commit(
     The parent makes a double impossible even if the first one arrives late.
     """
     title = " ".join(message.split())[:_MAX_MESSAGE] or f"Soft prompt after {episodes} episodes"
-    stale = {file.rfilename for file in info.siblings or ()} & set(SIZE_LIMITS) - set(files)
+    stale = {file.rfilename for file in info.siblings or ()} & set(FILES) - set(files)
     parent = _head(info)
     for wait in (*_RETRY_WAITS, None):
         try:
@@ -186,7 +185,7 @@ def _holds(api: HfApi, repo_id: str, commit: str, files: Mapping[str, bytes]) ->
     """Whether a checkpoint's files at ``commit`` are exactly ``files``."""
     found = {
         entry.path: entry
-        for entry in api.get_paths_info(repo_id, list(SIZE_LIMITS), revision=commit)
+        for entry in api.get_paths_info(repo_id, list(FILES), revision=commit)
         if isinstance(entry, RepoFile)
     }
     return set(found) == set(files) and all(

@@ -24,13 +24,13 @@ from learner.atomic_folder import write_folder
 from learner.autosave import Autosaver
 from learner.base_model import BaseModel
 from learner.checkpoint import read_folder
-from learner.checkpoint_format import SIZE_LIMITS, pack, unpack
+from learner.checkpoint_format import pack, size_limits
 from learner.checkpoint_reading import CheckpointError, parse_count, parse_json
+from learner.checkpoint_unpacking import unpack
 from learner.session import MAX_NOTES_BYTES, Session, SessionError, SessionState
 from learner.soft_prompt import LearnerConfig, new_learner
 
 _SESSION_FILE = "session.json"
-_FILE_LIMITS = {**SIZE_LIMITS, _SESSION_FILE: 2 * MAX_NOTES_BYTES}
 _ID = re.compile(r"[A-Za-z0-9_-]{43}")  # what secrets.token_urlsafe(32) makes: 256 random bits
 _FOLDER = re.compile(r"[0-9a-f]{64}")
 _DAY = 86400.0
@@ -59,6 +59,7 @@ class Sessions:
     ) -> None:
         self._folder = folder.resolve()
         self._base_model = base_model
+        self._file_limits = {**size_limits(base_model), _SESSION_FILE: 2 * MAX_NOTES_BYTES}
         self._config = config or LearnerConfig()
         self._max_sessions = max_sessions
         self._max_in_memory = max_in_memory
@@ -155,7 +156,7 @@ class Sessions:
         files[_SESSION_FILE] = json.dumps(extra).encode()
         path = self._path(session_id)
         is_new = not path.exists()
-        write_folder(files, path / "checkpoint", replaceable=_FILE_LIMITS)
+        write_folder(files, path / "checkpoint", replaceable=self._file_limits)
         self._touch(path)
         if is_new:
             with self._lock:
@@ -170,7 +171,7 @@ class Sessions:
                 "Your learner is no longer kept on this server, so you start with a new one."
             )
         try:
-            files = read_folder(path / "checkpoint", _FILE_LIMITS)
+            files = read_folder(path / "checkpoint", self._file_limits)
             extra = parse_json(files.pop(_SESSION_FILE, b""), _SESSION_FILE)
             if not isinstance(extra.get("notes"), dict):
                 raise CheckpointError(f"{_SESSION_FILE} has no notes.")

@@ -36,11 +36,3 @@ def sample_results() -> HeldOutResults:
         after=(*[True] * 7, *[False] * 3),
         chat_template=False,
     )
-
-
-def assert_equal_learners(one: Learner, other: Learner) -> None:
-    """Bit for bit."""
-    for name in ("prompt", "first_moment", "second_moment"):
-        assert torch.equal(getattr(one, name), getattr(other, name))
-    for name in ("config", "steps", "episodes", "history"):
-        assert getattr(one, name) == getattr(other, name)

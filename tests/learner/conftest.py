@@ -1,5 +1,7 @@
 """Fixtures for the learner's tests: tiny random base models."""
 
+import os
+
 import pytest
 
 from learner.base_model import BaseModel
@@ -19,3 +21,9 @@ def base_model(request: pytest.FixtureRequest) -> BaseModel:
 def qwen2() -> BaseModel:
     """A tiny float32 Qwen2 with ChatML's template."""
     return build_base_model("qwen2")
+
+
+@pytest.fixture
+def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No waiting for the disk: what is synced, and when, is tested in test_atomic_folder.py."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)

@@ -8,7 +8,8 @@ from learner import hub_commands
 from learner.__main__ import parser
 from learner.checkpoint import load, save
 from learner.hub_errors import HubError, RemoteChangedError
-from tests.hub.samples import assert_equal_learners, trained_learner
+from tests.hub.samples import trained_learner
+from tests.learner.checkpoints import assert_equal
 from tests.learner.tiny_models import build_base_model
 
 
@@ -43,7 +44,7 @@ def test_push_then_pull(hub, ada, qwen2, folder, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "made for tiny-qwen2; learnt from 80 episodes" in printed
     assert "on 5 held-out problems" in printed
-    assert_equal_learners(load(tmp_path / "theirs", qwen2), trained_learner(qwen2))
+    assert_equal(load(tmp_path / "theirs", qwen2), trained_learner(qwen2))
 
 
 def test_a_second_push_is_told_of_the_first_and_then_goes_on_top(hub, ada, qwen2, folder, tmp_path):

@@ -12,13 +12,15 @@ import pytest
 from huggingface_hub import constants
 
 from learner.checkpoint import load as load_folder
-from learner.checkpoint_format import CheckpointError, pack
+from learner.checkpoint_format import pack
+from learner.checkpoint_reading import CheckpointError
 from learner.hub import browse, fetch, parse_reference, push, whoami
 from learner.hub_client import machine_token
 from learner.hub_errors import HubError
-from tests.hub.samples import assert_equal_learners, sample_results, trained_learner
+from tests.hub.samples import sample_results, trained_learner
 from tests.hub.server import TRUNCATE
 from tests.hub.store import File
+from tests.learner.checkpoints import assert_equal
 from tests.learner.tiny_models import build_base_model
 
 REPO = "ada/prompt"
@@ -58,7 +60,7 @@ def load(hub, reference, base_model, token=None):
 
 def test_what_was_pushed_comes_back_as_it_was(hub, pushed, learner, qwen2):
     fetched = load(hub, REPO, qwen2)
-    assert_equal_learners(fetched.learner, learner)
+    assert_equal(fetched.learner, learner)
     assert (fetched.commit, fetched.made_for, fetched.warning) == (pushed.commit, qwen2.name, "")
     assert fetched.about.author == "ada"
     assert (fetched.about.accuracy.value, fetched.about.accuracy.n) == (0.7, 10)
@@ -75,7 +77,7 @@ def test_an_older_revision_stays_loadable(hub, ada, pushed, learner, qwen2):
         parent_commit=pushed.commit,
         endpoint=hub.endpoint,
     )
-    assert_equal_learners(load(hub, f"{REPO}@{pushed.commit}", qwen2).learner, learner)
+    assert_equal(load(hub, f"{REPO}@{pushed.commit}", qwen2).learner, learner)
     assert load(hub, REPO, qwen2).commit != pushed.commit
 
 
@@ -164,7 +166,7 @@ def test_a_private_prompt_is_its_owners(hub, ada, learner, qwen2, who):
     says = "your account may not see it" if token else "only its owner sees it. Sign in"
     with pytest.raises(HubError, match=says):
         load(hub, REPO, qwen2, token)
-    assert_equal_learners(load(hub, REPO, qwen2, ada).learner, learner)
+    assert_equal(load(hub, REPO, qwen2, ada).learner, learner)
 
 
 def test_one_visitors_private_prompt_is_never_kept_for_the_next(hub, ada, learner, qwen2):
@@ -204,7 +206,7 @@ def test_a_revision_that_is_not_there(hub, pushed, qwen2, revision):
 def test_a_download_cut_in_half_is_resumed(hub, pushed, learner, qwen2):
     hub.fail("GET", "/stored/", TRUNCATE)
     hub.fail("GET", "training_state.json", TRUNCATE)
-    assert_equal_learners(load(hub, REPO, qwen2).learner, learner)
+    assert_equal(load(hub, REPO, qwen2).learner, learner)
 
 
 def test_an_anonymous_visitor_is_anonymous_whatever_the_machine_has(
@@ -356,12 +358,12 @@ def test_another_machine_and_peft_load_it_and_then_again_offline(
     home = {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.endpoint}
     online = in_a_new_process(tmp_path / "online", REPO, **home, HF_HUB_OFFLINE="0")
     assert online.returncode == 0, online.stderr
-    assert_equal_learners(load_folder(tmp_path / "online" / "0", qwen2), learner)
+    assert_equal(load_folder(tmp_path / "online" / "0", qwen2), learner)
 
     with hub.watching() as seen:
         references = (REPO, f"{REPO}@{pushed.commit}", "ada/other")
         offline = in_a_new_process(tmp_path / "offline", *references, **home, HF_HUB_OFFLINE="1")
     for number in "01":
-        assert_equal_learners(load_folder(tmp_path / "offline" / number, qwen2), learner)
+        assert_equal(load_folder(tmp_path / "offline" / number, qwen2), learner)
     assert "ada/other is not in this machine's cache, and HF_HUB_OFFLINE" in offline.stderr
     assert seen == []

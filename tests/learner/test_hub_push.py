@@ -6,11 +6,12 @@ import peft
 import pytest
 import torch
 
-from learner.checkpoint_format import unpack
+from learner.checkpoint_unpacking import unpack
 from learner.hub_errors import HubError, RemoteChangedError
 from learner.hub_push import published_files, push
-from tests.hub.samples import assert_equal_learners, sample_results, trained_learner
+from tests.hub.samples import sample_results, trained_learner
 from tests.hub.server import DROP, LOSE_ANSWER, STALL
+from tests.learner.checkpoints import assert_equal
 from tests.learner.tiny_models import build_model
 
 REPO = "ada/prompt"
@@ -55,7 +56,7 @@ def test_a_push_is_one_commit_with_every_file(hub, ada, learner, qwen2):
     assert pushed.url == f"{hub.endpoint}/{REPO}"
     assert pushed.share.query == f"?prompt={REPO}@{repo.head.oid}"
     stored = {name: repo.head.files[name].data for name in FILES}
-    assert_equal_learners(unpack(stored, qwen2), learner)
+    assert_equal(unpack(stored, qwen2), learner)
 
 
 def test_both_upload_modes_were_used(hub, ada, learner):

@@ -1,0 +1,300 @@
+"""The original experiments' checkpoints (``checkpoint_ep80.pt``), loaded without running anything.
+
+``torch.save`` wrote them: a zip archive of the tensors' bytes and of a pickle, which in hostile
+hands is a program. Three things keep it from being one here: `pickle_grammar.py` lets through only
+what such a checkpoint says; torch then reads it with ``weights_only=True``, from an archive written
+afresh, because its own zip reader is not meant for hostile files; and every value is checked.
+
+What the file does not say: which base model it was made for (only the hidden size can be compared,
+so somebody has to say that it is the right one), the gradient norms, and whether it learnt with the
+chat template, which was the default there. Its loss was over the whole text, one episode a step.
+"""
+
+import io
+import math
+import pickle
+import threading
+import zipfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from learner.base_model import BaseModel
+from learner.cautious_zip import CautiousZip, open_zip
+from learner.checkpoint_reading import (
+    CheckpointError,
+    OtherModelError,
+    parse_count,
+    parse_names,
+    parse_record,
+    shown,
+)
+from learner.checkpoint_unpacking import check_length
+from learner.pickle_grammar import METRICS, check_pickle
+from learner.soft_prompt import MAX_HISTORY, MAX_SOFT_TOKENS, Learner, LearnerConfig, StepRecord
+
+_PICKLE = "data.pkl"
+_MAX_PICKLE = 1 << 20  # bytes; 17,000 episodes
+_MAX_ENTRIES = 32  # an original has ten files: the pickle, four tensors, versions
+_PARTS = {"soft_prompt", "optimizer", "episode_count", "metrics_history"}
+# What Adam is here: with other settings its moments would mean something else.
+_ADAM = {
+    "betas": (0.9, 0.999),
+    "eps": 1e-8,
+    "weight_decay": 0,
+    "amsgrad": False,
+    "maximize": False,
+}
+_allowing = threading.Lock()  # what torch allows, it allows to the whole process
+
+
+@dataclass(frozen=True)
+class LearningMetrics:
+    """One episode in an original checkpoint. ``accuracy`` is 1 or 0, ``timestamp`` seconds since
+    the epoch, ``loss`` in nats a token of the whole text."""
+
+    episode: int
+    loss: float
+    accuracy: float
+    task_type: str
+    timestamp: float
+
+
+@dataclass(frozen=True, eq=False)
+class OriginalCheckpoint:
+    """Everything in the file. The tensors are float32 [soft tokens, hidden size], on the CPU."""
+
+    prompt: torch.Tensor
+    first_moment: torch.Tensor
+    second_moment: torch.Tensor
+    steps: int
+    learning_rate: float
+    episodes: int
+    history: tuple[LearningMetrics, ...]
+
+
+def load_original(path: Path, base_model: BaseModel, accept_other_model: bool = False) -> Learner:
+    """The learner in an original checkpoint, as after its last episode, to be trained further.
+
+    Raises CheckpointError for whatever is not right with the file; OtherModelError, because it does
+    not name its base model, unless ``accept_other_model``.
+    """
+    original = read_original(path, base_model)
+    if not accept_other_model:
+        raise OtherModelError(
+            f"{path.name} does not say which model it was made for: its size fits "
+            f"{base_model.name}, but if it was another, its vectors mean nothing here, so load it "
+            "only if you know."
+        )
+    chat_template = base_model.has_chat_template
+    first = max(0, original.steps - len(original.history))  # a step without an entry found no loss
+    history = tuple(
+        StepRecord(
+            step=first + number,
+            episodes=metrics.episode,
+            loss=metrics.loss,
+            correct=int(metrics.accuracy),
+            total=1,
+            grad_norm=0.0,
+            chat_template=chat_template,
+        )
+        for number, metrics in enumerate(original.history, start=1)
+    )
+    return Learner(
+        config=LearnerConfig(
+            soft_tokens=len(original.prompt),
+            initialiser="normal",
+            init_std=0.1,
+            learning_rate=original.learning_rate,
+            episodes_per_step=1,
+            chat_template=chat_template,
+            loss="text",
+        ),
+        prompt=original.prompt,
+        first_moment=original.first_moment,
+        second_moment=original.second_moment,
+        steps=original.steps,
+        episodes=original.episodes,
+        history=history[-MAX_HISTORY:],
+        model_name=base_model.name,
+        model_revision=base_model.revision,
+        families=parse_names(
+            sorted({metrics.task_type for metrics in original.history}), path.name, "task types"
+        ),
+    )
+
+
+def read_original(path: Path, base_model: BaseModel) -> OriginalCheckpoint:
+    """What the file says, if it fits the base model in size. Raises CheckpointError."""
+    max_bytes = 3 * 4 * MAX_SOFT_TOKENS * base_model.hidden_size + 2 * _MAX_PICKLE
+    remedy = (
+        "it should be what torch.save has written since version 1.6, so where you trust an older "
+        "one, load and save it again with torch"
+    )
+    with open_zip(path, max_bytes, remedy) as archive:
+        records = _records(archive, path.name, max_bytes)
+    check_pickle(records[_PICKLE], path.name)
+    return _checked(_torch_load(records, path.name), path.name, base_model)
+
+
+def _records(archive: CautiousZip, file: str, max_bytes: int) -> dict[str, bytes]:
+    """The pickle and the tensors' bytes, by their names inside the archive's one folder."""
+    sizes = archive.sizes
+    root = next((name[: -len(_PICKLE)] for name in sizes if name.endswith(f"/{_PICKLE}")), None)
+    if root is None:
+        raise CheckpointError(
+            f"{file} was not written by torch.save; a checkpoint that was saved here ends in .zip."
+        )
+    wanted = [name for name in sizes if name.startswith((f"{root}data", f"{root}byteorder"))]
+    size = sum(sizes[name] for name in wanted)
+    if sizes[root + _PICKLE] > _MAX_PICKLE or size > max_bytes or len(sizes) > _MAX_ENTRIES:
+        raise CheckpointError(
+            f"{file} holds {len(sizes)} files, {size / 1e6:.1f} MB to read, which is more than any "
+            "checkpoint of the original experiments does; take one of theirs."
+        )
+    return {name.removeprefix(root): archive.read(name) for name in wanted}
+
+
+def _torch_load(records: Mapping[str, bytes], file: str) -> Any:
+    """What torch reads in the records: the grammar has been checked, the values have not."""
+    fresh = io.BytesIO()
+    with zipfile.ZipFile(fresh, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in {"version": b"3\n", **records}.items():
+            archive.writestr(f"original/{name}", data)
+    fresh.seek(0)
+    classes: list[Any] = [(LearningMetrics, name) for name in METRICS]
+    try:
+        with _allowing, torch.serialization.safe_globals(classes):
+            return torch.load(fresh, map_location="cpu", weights_only=True)
+    except (
+        pickle.UnpicklingError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise CheckpointError(
+            f"{file} names tensors that it does not hold, or is damaged; download it again."
+        ) from error
+
+
+def _checked(value: object, file: str, base_model: BaseModel) -> OriginalCheckpoint:
+    """What torch read, as the record it should be."""
+    parts = _parts(value, _PARTS, file, "checkpoint")
+    prompt = _parts(parts["soft_prompt"], {"soft_prompt"}, file, "soft_prompt")["soft_prompt"]
+    shape = prompt.shape if isinstance(prompt, torch.Tensor) else ()
+    if len(shape) != 2 or shape[1] != base_model.hidden_size:
+        raise CheckpointError(
+            f"{file} has a soft prompt of shape {shown([*shape])}, and {base_model.name} takes "
+            f"vectors of {base_model.hidden_size} numbers; choose the base model it was made for."
+        )
+    check_length(shape[0], file, base_model)
+    optimiser = _parts(parts["optimizer"], {"state", "param_groups"}, file, "optimizer")
+    steps, first_moment, second_moment = _moments(optimiser["state"], prompt, file)
+    return OriginalCheckpoint(
+        prompt=_finite(prompt, file, "soft_prompt"),
+        first_moment=first_moment,
+        second_moment=second_moment,
+        steps=steps,
+        learning_rate=_learning_rate(optimiser["param_groups"], file),
+        episodes=parse_count(_plain(parts["episode_count"]), file, "episode_count"),
+        history=_history(parts["metrics_history"], file),
+    )
+
+
+def _moments(
+    state: object, prompt: torch.Tensor, file: str
+) -> tuple[int, torch.Tensor, torch.Tensor]:
+    """Adam's count of steps and its two moments; it has none before its first step."""
+    if isinstance(state, dict) and not state:
+        return 0, torch.zeros_like(prompt), torch.zeros_like(prompt)
+    only = [state[key] for key in state] if isinstance(state, dict) else []
+    names = {"step", "exp_avg", "exp_avg_sq"}
+    adam = _parts(only[0] if len(only) == 1 else None, names, file, "optimizer state")
+    moments = [adam["exp_avg"], adam["exp_avg_sq"]]
+    if not all(isinstance(x, torch.Tensor) and x.shape == prompt.shape for x in moments):
+        raise CheckpointError(
+            f"{file} has Adam moments of another shape than its soft prompt; they belong together."
+        )
+    if (moments[1] < 0).any():
+        raise CheckpointError(
+            f"exp_avg_sq in {file} has negative numbers; a mean of squares has none."
+        )
+    step = adam["step"]
+    if isinstance(step, torch.Tensor) and step.numel() == 1:
+        step = step.item()
+    whole = int(step) if isinstance(step, float) and step.is_integer() else _plain(step)
+    first_moment, second_moment = (_finite(x, file, "the optimizer state") for x in moments)
+    return parse_count(whole, file, "step"), first_moment, second_moment
+
+
+def _learning_rate(groups: object, file: str) -> float:
+    """Adam's learning rate, if its other settings are those that Adam has here."""
+    group = groups[0] if isinstance(groups, list) and len(groups) == 1 else None
+    settings = _parts(group, {"lr", *_ADAM}, file, "param_groups")
+    for name, right in _ADAM.items():
+        value = _plain(settings[name])
+        if value != right:
+            raise CheckpointError(
+                f"{file} was trained by Adam with {name} {shown(value)}; here it has {right}, so "
+                "training could not go on as it was."
+            )
+    rate = _plain(settings["lr"])
+    if not isinstance(rate, float) or not 0 < rate < math.inf:
+        raise CheckpointError(f"{file} has the learning rate {shown(rate)}; 0.001 would be usual.")
+    return rate
+
+
+def _history(value: object, file: str) -> tuple[LearningMetrics, ...]:
+    if not isinstance(value, list) or not all(isinstance(x, LearningMetrics) for x in value):
+        raise CheckpointError(
+            f"{file} has a metrics_history that is not a list of LearningMetrics, as in the "
+            "original experiments; take one of their checkpoints."
+        )
+    history = tuple(
+        parse_record(
+            LearningMetrics,
+            {name: _plain(entry) for name, entry in vars(metrics).items()},
+            file,
+            f"metrics_history[{number}]",
+        )
+        for number, metrics in enumerate(value)
+    )
+    for metrics in history:
+        if metrics.accuracy not in (0, 1) or metrics.episode < 0:
+            raise CheckpointError(
+                f"{file} has accuracy {metrics.accuracy} for episode {metrics.episode}; one "
+                "episode is answered rightly (1) or not (0)."
+            )
+    return history
+
+
+def _parts(value: object, names: Collection[str], file: str, where: str) -> dict[Any, Any]:
+    """``value`` as a dictionary that has ``names`` at least."""
+    if not isinstance(value, dict) or not set(names) <= set(value):
+        raise CheckpointError(
+            f"{file} has a {where} without {', '.join(sorted(names))}; take a checkpoint of the "
+            "original experiments."
+        )
+    return value
+
+
+def _plain(value: object) -> object:
+    """``value`` if it can be quoted in a message whatever it is; else only what kind it is."""
+    scalars = (str, int, float, bool, type(None), tuple)
+    return value if isinstance(value, scalars) else type(value)
+
+
+def _finite(tensor: torch.Tensor, file: str, where: str) -> torch.Tensor:
+    """A copy of the tensor in memory of its own, if all of it is finite."""
+    if not tensor.isfinite().all():
+        raise CheckpointError(
+            f"{where} in {file} has numbers that are NaN or infinite; it was saved from a run that "
+            "failed, so take an earlier checkpoint."
+        )
+    return tensor.detach().clone(memory_format=torch.contiguous_format)
