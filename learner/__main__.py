@@ -2,6 +2,7 @@
 
     python -m learner train --no-chat-template --episodes 80
     python -m learner evaluate --problems 500 --checkpoint runs/my-prompt
+    python -m learner evaluate --model Qwen/Qwen2.5-0.5B-Instruct --checkpoint checkpoint_ep80.pt
     python -m learner evaluate --no-chat-template --json -
     python -m learner push runs/my-prompt
     python -m learner pull user/name runs/their-prompt
@@ -25,7 +26,8 @@ from tqdm import tqdm
 
 from arena import held_out, stream
 from learner.base_model import DTYPES, POCKET, BaseModel, ModelError, load_base_model
-from learner.checkpoint import CheckpointError, load, save
+from learner.checkpoint import CheckpointError, OtherModelError, save
+from learner.checkpoint_source import open_checkpoint
 from learner.completion import complete
 from learner.evaluation import Evaluation, compare, evaluate
 from learner.hub_commands import add_hub_commands
@@ -41,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         base_model = load_base_model(options.model, options.device, options.dtype)
         options.command(base_model, options)
+    except OtherModelError as error:
+        print(f"error: {str(error).rstrip('.')} (--any-model does).", file=sys.stderr)
+        return 2
     except (ModelError, CheckpointError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -82,7 +87,8 @@ def parser() -> argparse.ArgumentParser:
     add = evaluating.add_argument
     add("--problems", type=positive, default=500, help="held-out problems")
     add("--held-out-seed", type=int, default=0, help="another fixed set of held-out problems")
-    add("--checkpoint", type=Path, help="folder of a soft prompt to put in front")
+    add("--checkpoint", help="soft prompt to put in front: a folder, a zip or .pt file, a Hub id")
+    add("--any-model", action="store_true", help="even if it was made for another base model")
     add("--json", type=Path, help="also write the result to this file; - for standard output only")
     add_hub_commands(commands, model)
     return top
@@ -148,7 +154,9 @@ def run_evaluate(base_model: BaseModel, options: argparse.Namespace) -> None:
     chat_template = not options.no_chat_template
     problems = held_out(options.problems, options.held_out_seed)
     measure = partial(evaluate, partial(complete, base_model), problems)
-    prompt = load(options.checkpoint, base_model).prompt if options.checkpoint else None
+    prompt = None
+    if options.checkpoint:
+        prompt = open_checkpoint(options.checkpoint, base_model, options.any_model).prompt
     with tqdm(total=len(problems), unit="problem", disable=str(options.json) == "-") as bar:
         result = measure(
             prompt, chat_template=chat_template, progress=lambda done, _: bar.update(done - bar.n)
@@ -158,7 +166,7 @@ def run_evaluate(base_model: BaseModel, options: argparse.Namespace) -> None:
         "revision": base_model.revision,
         "dtype": str(base_model.dtype).removeprefix("torch."),
         "chat_template": chat_template,
-        "checkpoint": str(options.checkpoint) if options.checkpoint else None,
+        "checkpoint": options.checkpoint,
         "held_out_seed": options.held_out_seed,
         **as_record(result),
     }

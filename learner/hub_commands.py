@@ -1,4 +1,4 @@
-"""``python -m learner push`` and ``pull``: a checkpoint folder to the Hub, and one from there."""
+"""``python -m learner push`` and ``pull``: a checkpoint to the Hub, and one from there."""
 
 import argparse
 from functools import partial
@@ -8,7 +8,8 @@ from tqdm import tqdm
 
 from arena import held_out
 from learner.base_model import BaseModel
-from learner.checkpoint import CheckpointError, load, save
+from learner.checkpoint import OtherModelError, save
+from learner.checkpoint_source import open_checkpoint
 from learner.completion import complete
 from learner.evaluation import Evaluation, evaluate
 from learner.hub import (
@@ -34,8 +35,9 @@ def add_hub_commands(
     pushing = commands.add_parser("push", parents=[model], help="put a soft prompt on the Hub")
     pushing.set_defaults(command=run_push)
     add = pushing.add_argument
-    add("folder", type=Path, help="the checkpoint to push")
-    add("--repo", help="user/name on the Hub (default: <you>/soft-prompt-<base model>-mixed)")
+    add("checkpoint", help="what to push: a folder, a zip file or a .pt file")
+    add("--repo", help="user/name on the Hub (default: <you>/soft-prompt-<model>-<families>)")
+    add("--any-model", action="store_true", help="even if it was made for another base model")
     add("--public", action="store_true", help="for everyone to see; a new one is private without")
     add("--message", default="", help="what changed, in one line")
     add("--onto", metavar="COMMIT", help="the commit there that you looked at: push on top of it")
@@ -55,8 +57,8 @@ def run_push(base_model: BaseModel, options: argparse.Namespace) -> None:
     token = machine_token()
     if token is None:
         raise HubError(LOG_IN)
-    learner = load(options.folder, base_model)
-    repo_id = options.repo or default_repo_id(whoami(token).name, base_model.name)
+    learner = open_checkpoint(options.checkpoint, base_model, options.any_model)
+    repo_id = options.repo or default_repo_id(whoami(token).name, base_model.name, learner.families)
     results = _measured(base_model, learner, options) if options.problems else None
     pushed = push(
         learner,
@@ -77,7 +79,7 @@ def run_pull(base_model: BaseModel, options: argparse.Namespace) -> None:
     fetched = fetch(parse_reference(options.prompt), machine_token(), base_model)
     print(described(fetched))
     if fetched.warning and not options.any_model:
-        raise CheckpointError(f"{fetched.warning.rstrip('.')} (--any-model does).")
+        raise OtherModelError(fetched.warning)
     print(f"Saved to {save(fetched.learner, options.folder, base_model)}")
 
 

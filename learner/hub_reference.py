@@ -15,6 +15,7 @@ _HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 _OTHER_KINDS = {"datasets": "dataset", "spaces": "Space"}
 _REVISION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,98}[A-Za-z0-9._-])?")
 _MAX_LENGTH = 500
+_MAX_NAMED = 3  # families in a name that says what it is for
 _MAX_NAME = 96  # characters of user/name together, the Hub's own limit
 _FORM = "write user/name, user/name@revision, or paste the address of its page on the Hub"
 
@@ -62,8 +63,8 @@ def checked_repo_id(text: object) -> str:
 
 
 def default_repo_id(account: str, model_name: str, families: Sequence[str] = ()) -> str:
-    """``<account>/soft-prompt-<base model>-<families>``; no ``families`` means all, "mixed"."""
-    what = "-".join(sorted(families)) or "mixed"
+    """``<account>/soft-prompt-<base model>-<families>``: "mixed" if unknown or more than a few."""
+    what = "-".join(sorted(families)) if 1 <= len(families) <= _MAX_NAMED else "mixed"
     name = re.sub(r"[^A-Za-z0-9.]+", "-", f"soft-prompt-{model_name.split('/')[-1]}-{what}")
     name = re.sub(r"[.-]{2,}", "-", name)[: _MAX_NAME - len(account) - 1]
     return f"{account}/{name.removesuffix('.git').strip('.-')}"

@@ -1,12 +1,13 @@
 """Push and pull from the command line, as a person runs them."""
 
+import dataclasses
 from functools import partial
 
 import pytest
 
 from learner import hub_commands
 from learner.__main__ import parser
-from learner.checkpoint import load, save
+from learner.checkpoint import OtherModelError, load, save, save_zip
 from learner.hub_errors import HubError, RemoteChangedError
 from tests.hub.samples import trained_learner
 from tests.learner.checkpoints import assert_equal
@@ -47,6 +48,14 @@ def test_push_then_pull(hub, ada, qwen2, folder, tmp_path, capsys):
     assert_equal(load(tmp_path / "theirs", qwen2), trained_learner(qwen2))
 
 
+def test_the_name_says_which_families_it_learnt_from(hub, ada, qwen2, tmp_path):
+    learner = dataclasses.replace(trained_learner(qwen2), families=("causal", "math_word"))
+    path = save_zip(learner, tmp_path / "mine.zip", qwen2)
+    run(qwen2, "push", path, "--problems", "0")
+    (repo,) = hub.store.listed("model")
+    assert repo.repo_id == "ada/soft-prompt-tiny-qwen2-causal-math-word"
+
+
 def test_a_second_push_is_told_of_the_first_and_then_goes_on_top(hub, ada, qwen2, folder, tmp_path):
     push = ("push", folder, "--repo", "ada/p", "--problems", "0", "--public")
     run(qwen2, *push)
@@ -66,7 +75,7 @@ def test_without_a_login_a_push_says_how_to_log_in(qwen2, folder):
 def test_a_prompt_for_another_model_is_only_pulled_on_request(hub, ada, qwen2, folder, tmp_path):
     run(qwen2, "push", folder, "--repo", "ada/p", "--problems", "0")
     llama = build_base_model("llama")
-    with pytest.raises(ValueError, match=r"made for 'tiny-qwen2'.*--any-model"):
+    with pytest.raises(OtherModelError, match="made for 'tiny-qwen2'"):
         run(llama, "pull", "ada/p", tmp_path / "theirs")
     assert not (tmp_path / "theirs").exists()
     run(llama, "pull", "ada/p", tmp_path / "theirs", "--any-model")

@@ -112,6 +112,7 @@ def test_default_names():
         default_repo_id("ada", "Qwen/Qwen2.5-0.5B-Instruct", ["sequence", "math_word"])
         == "ada/soft-prompt-Qwen2.5-0.5B-Instruct-math-word-sequence"
     )
+    assert default_repo_id("ada", "pocket", ["a", "b", "c", "d"]) == "ada/soft-prompt-pocket-mixed"
 
 
 def test_a_push_goes_to_a_repository_not_to_a_revision():

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from learner.__main__ import main
+from learner.base_model import POCKET_FOLDER
+from tests.learner.checkpoints import OriginalExperiment
 
 
 def test_training_without_the_template_shows_the_rise_and_saves(tmp_path, capsys):
@@ -39,7 +41,7 @@ def test_evaluate_prints_every_family_with_its_interval(capsys):
     [
         (["evaluate", "--model", "no/such/folder"], "no/such/folder"),
         (["evaluate", "--checkpoint", "nowhere"], "nowhere"),
-        (["train", "--soft-tokens", "0"], "1 to 100"),
+        (["train", "--soft-tokens", "0"], "1 to 2000"),
         (["train", "--lr", "nan"], "learning rate"),
     ],
 )
@@ -49,6 +51,18 @@ def test_a_mistake_is_one_sentence_and_status_2(arguments, complaint, capsys):
     assert complaint in printed.err
     assert len(printed.err.strip().splitlines()) == 1
     assert "Traceback" not in printed.err
+
+
+def test_a_checkpoint_whose_model_is_not_known_is_used_on_request(tmp_path, capsys):
+    path = tmp_path / "checkpoint_ep2.pt"
+    size = json.loads((POCKET_FOLDER / "config.json").read_text())["hidden_size"]
+    path.write_bytes(OriginalExperiment(size).learn(2).saved())
+    arguments = ["evaluate", "--problems", "5", "--checkpoint", str(path)]
+    assert main(arguments) == 2
+    assert "checkpoint_ep2.pt does not say" in (complaint := capsys.readouterr().err)
+    assert complaint.endswith("(--any-model does).\n")
+    assert main([*arguments, "--any-model"]) == 0
+    assert "by the soft prompt" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [["train", "--episodes", "0"], ["train", "--episodes", "x"]])
