@@ -1,0 +1,94 @@
+"""Decoding: tokens a second in batches, against transformers' own batched ``generate``.
+
+Same dtype, same left-padded prompts behind the same soft prompt, greedy, no compilation on either
+side. Before anything is timed, in float32: both write the same tokens.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+
+from arena import Problem
+from learner.base_model import BaseModel
+from learner.completion import Ask, complete
+from learner.soft_prompt import LearnerConfig, new_learner
+from tests.benchmarks.models import base_model, encodings, lengths, plain_model, problems
+from tests.benchmarks.timing import (
+    Line,
+    Setting,
+    Spread,
+    compared,
+    measure_in_turn,
+    require_equal,
+    short,
+)
+
+ROWS = (1, 16, 64)
+NEW_TOKENS = 30
+
+
+def run(setting: Setting) -> Iterator[Line | str]:
+    exact = base_model(setting.shape, torch.float32, setting.device)
+    prompt = new_learner(exact, LearnerConfig(chat_template=True)).prompt
+    check_same_tokens(exact, problems(exact, 4), prompt)
+    dtype = setting.dtypes[0]
+    base = base_model(setting.shape, dtype, setting.device)
+    for number in ROWS[: 2 if setting.small else None]:
+        chosen = problems(base, number)
+        asks = [Ask(problem.question, True, prompt) for problem in chosen]
+        samples = measure_in_turn(
+            {
+                "learner": partial(complete, base, asks, NEW_TOKENS),
+                "generate": generation(base, chosen, prompt),
+            },
+            setting,
+        )
+        written = number * NEW_TOKENS
+        rates = {name: written / Spread.of(times).median for name, times in samples.items()}
+        line = compared("", samples, "learner", "generate")
+        yield Line(
+            f"{number} row{'s' * (number > 1)} of {NEW_TOKENS} tokens, {short(dtype)}",
+            f"{rates['learner']:.4g} tokens/s",
+            f"{rates['generate']:.4g} tokens/s",
+            line.value,
+            samples=line.samples,
+        )
+    yield f"{lengths(encodings(base, chosen))}."
+    if setting.device.type != "cuda":
+        yield "CUDA: skipped, there is no CUDA device here."
+
+
+def generation(
+    base: BaseModel, chosen: list[Problem], prompt: torch.Tensor
+) -> Callable[[], torch.Tensor]:
+    """A function that has ``generate`` write ``NEW_TOKENS`` tokens after every problem."""
+    model = plain_model(base, "sdpa")
+    embed = model.get_input_embeddings()
+    soft = prompt.to(base.device, base.dtype)
+    prompts = [
+        torch.cat((soft, embed(torch.tensor(row.head + row.question, device=base.device))))
+        for row in encodings(base, chosen)
+    ]
+    longest = max(len(one) for one in prompts)
+    embeds = soft.new_zeros((len(prompts), longest, soft.shape[1]))
+    mask = torch.zeros(embeds.shape[:2], dtype=torch.long, device=base.device)
+    for row, one in enumerate(prompts):
+        embeds[row, longest - len(one) :] = one
+        mask[row, longest - len(one) :] = 1
+    return partial(
+        model.generate,
+        inputs_embeds=embeds,
+        attention_mask=mask,
+        max_new_tokens=NEW_TOKENS,
+        do_sample=False,
+        pad_token_id=0,
+    )
+
+
+def check_same_tokens(exact: BaseModel, chosen: list[Problem], prompt: torch.Tensor) -> None:
+    """Raise DifferentWork unless both write the same tokens after every problem."""
+    asks = [Ask(problem.question, True, prompt) for problem in chosen]
+    generated = generation(exact, chosen, prompt)().tolist()
+    for completion, written in zip(complete(exact, asks, NEW_TOKENS), generated, strict=True):
+        require_equal("completion", list(completion.ids), written)
