@@ -142,7 +142,7 @@ class Lesson:
 
     def train(self, episodes: int) -> None:
         """Start a run over fresh problems of the train split. Raises SessionBusy."""
-        problems = stream(self.session.seed, "train", start=self.learner.episodes)
+        problems = stream(self._stream_seed(), "train", start=self.learner.episodes)
         self._start(problems, episodes, EXAMS_PER_RUN)
 
     def train_one(self) -> None:
@@ -192,7 +192,7 @@ class Lesson:
             teaching = stack.enter_context(self.session.run())
             self._marks_then[self.learner] = self._marks
             config = replace(self.learner.config, chat_template=self.chat_template)
-            learner = replace(self.learner, config=config)
+            learner = replace(self.learner, config=config, stream_seed=self._stream_seed())
             self.board.keep_for_comparison()
             self.run = RunState(learner, 0, episodes)
             self.news = None
@@ -246,6 +246,13 @@ class Lesson:
                 self._marks = (*self._marks, state.marks)[-KEPT:]
                 self._keep()
             self._tell()
+
+    def _stream_seed(self) -> int:
+        """Which problems this learner goes through: those it began with, wherever it comes from."""
+        learner = self.learner
+        if learner.stream_seed is not None:
+            return learner.stream_seed
+        return learner.config.seed if learner.steps else self.session.seed
 
     def _next_problem(
         self, families: list[str] | None, difficulty: int | None, start: int

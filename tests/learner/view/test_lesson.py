@@ -97,6 +97,32 @@ def test_a_second_run_goes_on_where_the_first_ended(lesson, service):
     assert lesson.learner.episodes == len(keys) == len(set(keys)) == 16
 
 
+def test_a_loaded_learner_goes_on_with_the_problems_it_would_have_met(service, exam, lesson):
+    lesson.train(8)
+    taken_away = finished(lesson).learner
+    lesson.train(8)
+    finished(lesson)
+    stayed = [problem.key for problem in service.taught[8:]]
+    service.taught.clear()
+    state = SessionState(untrained(), seed=8)
+    elsewhere = Lesson(service, exam, Session("other-id", state, lambda *_: None, untrained))
+    finished(elsewhere).adopt(taken_away)
+    elsewhere.train(8)
+    finished(elsewhere)
+    assert [problem.key for problem in service.taught] == stayed
+
+
+def test_visitors_who_start_meet_problems_of_their_own(service, exam, lesson):
+    lesson.train(8)
+    finished(lesson)
+    state = SessionState(untrained(), seed=8)
+    other = Lesson(service, exam, Session("other-id", state, lambda *_: None, untrained))
+    finished(other).train(8)
+    finished(other)
+    keys = [problem.key for problem in service.taught]
+    assert set(keys[:8]).isdisjoint(keys[8:])
+
+
 def test_training_on_the_problem_shown_marks_it_as_learnt_from(lesson, service):
     lesson.show(YES)
     finished(lesson)
