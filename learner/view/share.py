@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 from learner.base_model import BaseModel
-from learner.checkpoint import load_zip, save_zip
+from learner.checkpoint import ORIGINAL_SUFFIXES, OtherModelError, load_file, save_zip
 from learner.soft_prompt import Learner
 from learner.view import cards
 from learner.view.layout import html
@@ -39,12 +39,11 @@ def build_share() -> SharePanel:
         with gr.Column(min_width=300, elem_classes="spa-panel"):
             html("spa-load-words", cards.explanation("Go on with one you have", _LOAD_WORDS))
             upload = gr.UploadButton(
-                "Load a soft prompt", file_types=[".zip"], elem_id="spa-upload"
+                "Load a soft prompt",
+                file_types=[".zip", *ORIGINAL_SUFFIXES],
+                elem_id="spa-upload",
             )
-            accept_other_model = gr.Checkbox(
-                label="Load it even if it was made for another model of the same size",
-                elem_id="spa-accept-other-model",
-            )
+            accept_other_model = gr.Checkbox(label=_ACCEPT, elem_id="spa-accept-other-model")
     status = html("spa-share-status", cards.status(""))
     return SharePanel(save, file, upload, accept_other_model, status)
 
@@ -68,7 +67,10 @@ def wire_share(page: Page, panel: SharePanel, base_model: BaseModel) -> None:
     def upload(session_id: object, path: object, accept: object) -> Iterator[Frame]:
         with said():
             lesson = page.lessons.get(session_id)
-            learner = load_zip(Path(str(path)), base_model, accept is True)
+            try:
+                learner = load_file(Path(str(path)), base_model, accept is True)
+            except OtherModelError as error:
+                raise OtherModelError(f"{error} To do so, tick “{_ACCEPT}” first.") from error
             lesson.adopt(learner)
             told: object = cards.status(
                 f"Loaded. It has learnt from {cards.count(learner.episodes, 'episode')}; "
@@ -95,11 +97,12 @@ def file_name(learner: Learner) -> str:
     return f"soft-prompt-{model or 'model'}-{learner.episodes}-episodes.zip"
 
 
+_ACCEPT = "Load it even if it was made for another model of the same size, or does not say"
 _SAVE_WORDS = (
     "Everything learnt is a few thousand numbers. The file holds them in PEFT's own format, "
     "with the optimiser's state, so it opens in PEFT and training can go on here."
 )
 _LOAD_WORDS = (
-    "A file saved here, or any prompt-tuning adapter of PEFT, zipped. It replaces your soft "
-    "prompt; Undo brings the old one back."
+    "A file saved here, any prompt-tuning adapter of PEFT, zipped, or a .pt checkpoint of the "
+    "original experiments. It replaces your soft prompt; Undo brings the old one back."
 )

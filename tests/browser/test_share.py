@@ -1,10 +1,14 @@
 """The trained soft prompt leaves as a file and comes back, to anybody."""
 
+import json
 import zipfile
 
 import pytest
 from playwright.sync_api import expect
 from visitor import Visitor
+
+from learner.base_model import POCKET_FOLDER
+from tests.learner.checkpoints import OriginalExperiment
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +56,16 @@ def test_a_file_that_is_no_soft_prompt_is_refused_with_a_sentence(visitor, tmp_p
     load(visitor, path)
     expect(visitor.complaint).to_contain_text("holiday.zip")
     expect(visitor.learnt).to_have_text("not trained yet")
+
+
+def test_a_file_of_the_original_experiments_is_loaded_by_whoever_vouches_for_it(visitor, tmp_path):
+    path = tmp_path / "checkpoint_ep12.pt"
+    size = json.loads((POCKET_FOLDER / "config.json").read_text())["hidden_size"]
+    path.write_bytes(OriginalExperiment(size).learn(12).saved())
+    load(visitor, path)
+    expect(visitor.complaint).to_contain_text("checkpoint_ep12.pt does not say which model")
+    expect(visitor.learnt).to_have_text("not trained yet")
+    visitor.page.get_by_label("Load it even if").check()
+    load(visitor, path)
+    expect(visitor.page.locator(".spa-status")).to_contain_text("Loaded.")
+    expect(visitor.learnt).to_have_text("learnt from 12 episodes")
