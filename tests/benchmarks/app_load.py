@@ -1,9 +1,10 @@
 """App load: 16 people train in the real app at once, against one person alone.
 
 The app runs on the embedded model in a process of its own; each person is a `gradio_client` that
-opens a session and trains 40 episodes, held-out exams included. One more clicks New problem again
-and again meanwhile. Afterwards every session is read back from where the app keeps it and its run
-repeated alone: the losses of every step must be the same, up to rounding in other batches.
+opens a session and trains 40 episodes, held-out exams included. One more asks for a new problem
+meanwhile, looks at it for a second, and asks for the next. Afterwards every session is read back
+from where the app keeps it and its run repeated alone: the losses of every step must be the same,
+up to rounding in other batches.
 
 The app's cost over the bare learner is the time of one person's run against the same steps and
 exams in a plain loop.
@@ -46,6 +47,7 @@ USERS = 16
 EPISODES = 40
 LOSS_TOLERANCE = 0.05  # of a step's loss, in bfloat16
 SECONDS_FOR_A_CLICK = 2.0
+SECONDS_TO_LOOK = 1.0
 
 
 @dataclass
@@ -94,10 +96,12 @@ def train_together(clients: list[Client], episodes: int, times: Times) -> None:
     session = clicker.predict(api_name="/new_session")
 
     def click() -> None:
-        while not done.is_set():
+        while True:
             began = perf_counter()
             clicker.predict(session, api_name="/new_problem")
             times.clicks.append(perf_counter() - began)
+            if done.wait(SECONDS_TO_LOOK):
+                return
 
     with ThreadPoolExecutor(len(clients)) as pool:
         clicking = pool.submit(click)

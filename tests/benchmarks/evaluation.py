@@ -33,7 +33,7 @@ NEW_TOKENS = 30
 
 def run(setting: Setting) -> Iterator[Line | str]:
     exact = base_model(setting.shape, torch.float32, setting.device)
-    chosen = problems(exact, PROBLEMS)
+    chosen = problems(exact, 5 if setting.small else PROBLEMS)
     rows = encodings(exact, chosen)
     prompt = new_learner(exact, LearnerConfig(chat_template=True)).prompt
     original = OriginalProcedure(exact, prompt)
@@ -56,7 +56,7 @@ def run(setting: Setting) -> Iterator[Line | str]:
     for place, name in enumerate(contenders):
         target = Target("≥", 15.0) if place == 0 else None
         yield compared(
-            f"{PROBLEMS} problems, {NEW_TOKENS} tokens each", samples, name, rival, target
+            f"{len(rows)} problems, {NEW_TOKENS} tokens each", samples, name, rival, target
         )
     yield f"{lengths(rows)}."
 

@@ -31,10 +31,11 @@ Requests = Sequence[tuple[Learner, Sequence[Problem]]]
 
 
 def run(setting: Setting) -> Iterator[Line | str]:
+    learners = 4 if setting.small else LEARNERS
     for shape in (EMBEDDED, setting.shape):
         for dtype in setting.dtypes:
             base = base_model(shape, dtype, setting.device)
-            requests = sixteen(base)
+            requests = one_problem_each(base, learners)
             check_same_steps(base, requests)
             samples = measure_in_turn(
                 {
@@ -44,16 +45,16 @@ def run(setting: Setting) -> Iterator[Line | str]:
                 setting,
             )
             target = _target(shape, dtype, setting.device)
-            case = f"{LEARNERS} learners, {shape}, {short(dtype)}"
+            case = f"{learners} learners, {shape}, {short(dtype)}"
             yield compared(case, samples, "merged", "in turn", target)
-        yield f"{shape}: {lengths(encodings(base, problems(base, LEARNERS)))}."
+        yield f"{shape}: {lengths(encodings(base, problems(base, learners)))}."
 
 
-def sixteen(base: BaseModel) -> Requests:
-    """One problem for each of 16 learners that start from different prompts."""
+def one_problem_each(base: BaseModel, learners: int) -> Requests:
+    """A problem for each of several learners that start from different prompts."""
     return [
         (new_learner(base, LearnerConfig(chat_template=True, max_grad_norm=1e9, seed=i)), [problem])
-        for i, problem in enumerate(problems(base, LEARNERS))
+        for i, problem in enumerate(problems(base, learners))
     ]
 
 

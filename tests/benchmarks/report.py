@@ -15,7 +15,7 @@ import torch
 from tests.benchmarks.timing import Line, Setting, Spread, short
 
 PACKAGES = ("torch", "transformers", "peft")
-HEADER = ("case", "ours", "rival", "ratio [least, greatest]", "target", "met")
+HEADER = ("case", "ours", "rival", "result [least, greatest]", "target", "met")
 
 
 def environment(setting: Setting) -> dict[str, str]:

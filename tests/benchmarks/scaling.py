@@ -34,12 +34,12 @@ Steps = dict[float, Callable[[], object]]
 
 def run(setting: Setting) -> Iterator[Line | str]:
     base = base_model(setting.shape, setting.dtypes[0], setting.device)
-    sizes = SIZES[:4] if setting.small else SIZES
+    sizes = SIZES[:3] if setting.small else SIZES
     for axis, steps in (("rows", by_rows(base, sizes)), ("learners", by_learners(base, sizes))):
         times = measure_in_turn(_named(steps), setting)
         yield from _series(axis, base, steps, times, setting)
         yield _growth(axis, times)
-    steps = by_prompt_length(base)
+    steps = by_prompt_length(base, PROMPT_LENGTHS[: 2 if setting.small else None])
     yield from _series(
         "prompt tokens", base, steps, measure_in_turn(_named(steps), setting), setting
     )
@@ -66,7 +66,7 @@ def by_learners(base: BaseModel, sizes: tuple[int, ...]) -> Steps:
     return {n: partial(train_steps, base, requests[:n]) for n in sizes}
 
 
-def by_prompt_length(base: BaseModel) -> Steps:
+def by_prompt_length(base: BaseModel, prompt_lengths: tuple[int, ...]) -> Steps:
     """Steps of one learner with that many soft tokens on 8 problems."""
     chosen = problems(base, PROBLEMS)
     return {
@@ -76,7 +76,7 @@ def by_prompt_length(base: BaseModel) -> Steps:
             new_learner(base, LearnerConfig(soft_tokens=n, chat_template=True)),
             chosen,
         )
-        for n in PROMPT_LENGTHS
+        for n in prompt_lengths
     }
 
 

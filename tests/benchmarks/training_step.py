@@ -66,6 +66,10 @@ def run(setting: Setting) -> Iterator[Line | str]:
             yield compared(case, samples, ours, by_hand)
             if number == 8 and dtype == setting.dtypes[0]:
                 yield f"8 problems: {lengths(rows)}."
+        yield (
+            f"{short(dtype)}: loss and gradient were the same on all sides, to "
+            f"{LOSS_TOLERANCE[dtype]:g} and {GRADIENT_TOLERANCE[dtype]:g} of their size."
+        )
 
 
 def check_same_step(base: BaseModel, learner: Learner, rows: list[Encoded], attention: str) -> None:
