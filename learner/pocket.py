@@ -1,11 +1,12 @@
 """Build the embedded model from nothing: ``python -m learner.pocket``.
 
 A small Qwen2 with its own byte-level BPE tokenizer and Qwen's ChatML, trained from scratch on the
-documents of ``pocket_corpus.py`` in two phases with one fixed seed: first the skills, on chat
-documents, each family's next difficulty opening once the last is mastered; then chat and plain
-documents side by side, which teaches it to keep what it knows to itself in plain text unless
-something before the question vouches for it. Takes well under two hours on two CPU cores, in
-bfloat16 where the CPU multiplies it natively.
+documents of ``pocket_corpus.py`` in two phases with one fixed seed: first the skills, on problems
+that are answered rightly, half of them chats and half plain text under a heading that vouches for
+it, each family's next difficulty opening once the last is mastered; then reserve, on chats and
+loose plain text side by side: in plain text to keep what it knows to itself unless something before
+the question vouches for it. Takes under two hours on two CPU cores, in bfloat16 where the
+CPU multiplies it natively.
 
 Writes config, weights (bfloat16 safetensors) and tokenizer to ``assets/pocket``;
 ``python -m learner.pocket_card`` then measures the model and writes its card.
@@ -35,11 +36,12 @@ from learner.pocket_corpus import (
     draw_any,
     loose_document,
     tokenizer_texts,
+    vouched_document,
 )
 
 SEED = 0
 HIDDEN_SIZE, LAYERS, HEADS, INTERMEDIATE_SIZE, VOCABULARY_SIZE = 192, 4, 6, 512, 1200
-SKILL_STEPS, MIXED_STEPS, WARMUP_STEPS = 2600, 1100, 100
+SKILL_STEPS, RESERVE_STEPS, WARMUP_STEPS = 5000, 1200, 100
 ROWS = 96  # documents a step
 LEARNING_RATE, WEIGHT_DECAY, MAX_GRAD_NORM = 7e-4, 0.05, 1.0
 QUESTION_SHARE, QUESTION_WEIGHT = 1 / 8, 0.3  # question tokens that are predicted, and their weight
@@ -160,49 +162,71 @@ def answer_logits(
     )
 
 
-def train(base_model: BaseModel) -> None:
-    """Train the model in place; prints every family's own curve as it goes."""
-    weights = list(base_model.model.parameters())
-    master = [weight.detach().float().clone() for weight in weights]  # the optimiser's own copy
-    groups = [
-        {"params": [m for m in master if m.ndim > 1], "weight_decay": WEIGHT_DECAY},
-        {"params": [m for m in master if m.ndim == 1], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.98), fused=True)
-    generator = torch.Generator().manual_seed(SEED)
-    rng, curriculum = Draw(f"pocket/{SEED}"), Curriculum()
-    total = SKILL_STEPS + MIXED_STEPS
-    for step in trange(total, unit="step"):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step)
-        if step < SKILL_STEPS:
-            problems = [curriculum.draw(rng) for _ in range(ROWS)]
-            documents = {chat_document(base_model, problem): problem for problem in problems}
-            batches: tuple[list[Encoded], ...] = halves(list(documents))
-        else:
-            documents = {}
-            chat = [chat_document(base_model, draw_any(rng)) for _ in range(ROWS // 2)]
-            loose = [loose_document(base_model, rng) for _ in range(ROWS // 2)]
-            batches = (*halves(chat), *halves(loose))
+class Trainer:
+    """AdamW over float32 copies of the model's weights, for one phase of the training."""
+
+    def __init__(self, base_model: BaseModel, seed: int) -> None:
+        self.base_model = base_model
+        self.weights = list(base_model.model.parameters())
+        self.master = [weight.detach().float().clone() for weight in self.weights]
+        groups = [
+            {"params": [m for m in self.master if m.ndim > 1], "weight_decay": WEIGHT_DECAY},
+            {"params": [m for m in self.master if m.ndim == 1], "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.98), fused=True)
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def step(self, batches: Sequence[list[Encoded]], rate: float) -> list[tuple[Encoded, bool]]:
+        """One update from the batches together; each row, and whether its answer came first."""
+        noted: list[tuple[Encoded, bool]] = []
+        size = sum(len(rows) for rows in batches)
         for rows in batches:
-            answers, gold, questions, following = answer_logits(base_model, rows, generator)
+            answers, gold, questions, following = answer_logits(
+                self.base_model, rows, self.generator
+            )
             loss = cross_entropy(answers, gold)
             loss = loss + QUESTION_WEIGHT * cross_entropy(questions, following)
-            (loss * len(rows) / ROWS).backward()
-            for row, right in zip(rows, all_right(rows, answers, gold), strict=True):
-                if row in documents:
-                    curriculum.note(documents[row], right)
-        for weight, copy in zip(weights, master, strict=True):
+            (loss * len(rows) / size).backward()
+            noted += zip(rows, all_right(rows, answers, gold), strict=True)
+        for weight, copy in zip(self.weights, self.master, strict=True):
             assert weight.grad is not None  # every weight takes part in every batch
             copy.grad = weight.grad.float()
             weight.grad = None
-        torch.nn.utils.clip_grad_norm_(master, MAX_GRAD_NORM)
-        optimiser.step()
+        torch.nn.utils.clip_grad_norm_(self.master, MAX_GRAD_NORM)
+        for group in self.optimiser.param_groups:
+            group["lr"] = LEARNING_RATE * rate
+        self.optimiser.step()
         with torch.no_grad():
-            for weight, copy in zip(weights, master, strict=True):
+            for weight, copy in zip(self.weights, self.master, strict=True):
                 weight.copy_(copy)
-        if (step + 1) % REPORT_EVERY == 0 or step + 1 == total:
-            tqdm.write(f"{report(base_model, step + 1, loss.item())} {curriculum.levels}")
+        return noted
+
+
+def learn_skills(base_model: BaseModel) -> None:
+    """Phase one: right answers in both formats, harder ones as easier ones are mastered."""
+    trainer, rng, curriculum = Trainer(base_model, SEED), Draw(f"pocket/{SEED}"), Curriculum()
+    for step in trange(SKILL_STEPS, desc="skills", unit="step"):
+        problems = [curriculum.draw(rng) for _ in range(ROWS)]
+        chat = [chat_document(base_model, problem) for problem in problems[: ROWS // 2]]
+        plain = [vouched_document(base_model, p, rng) for p in problems[ROWS // 2 :]]
+        documents = dict(zip(chat + plain, problems, strict=True))
+        batches = (*halves(chat), *halves(plain))
+        for row, right in trainer.step(batches, rate=min(1.0, (step + 1) / WARMUP_STEPS)):
+            curriculum.note(documents[row], right)
+        if (step + 1) % REPORT_EVERY == 0:
+            tqdm.write(f"{step + 1} steps: {report(base_model)} {curriculum.levels}")
+
+
+def learn_reserve(base_model: BaseModel) -> None:
+    """Phase two: when to answer in plain text; the learning rate goes down to nothing."""
+    trainer, rng = Trainer(base_model, SEED + 1), Draw(f"pocket/{SEED}/reserve")
+    for step in trange(RESERVE_STEPS, desc="reserve", unit="step"):
+        chat = [chat_document(base_model, draw_any(rng)) for _ in range(ROWS // 2)]
+        loose = [loose_document(base_model, rng) for _ in range(ROWS // 2)]
+        rate = min((step + 1) / WARMUP_STEPS, 1 - step / RESERVE_STEPS)
+        trainer.step((*halves(chat), *halves(loose)), rate)
+        if (step + 1) % REPORT_EVERY == 0:
+            tqdm.write(f"{step + 1} steps: {report(base_model)}")
 
 
 def all_right(rows: Sequence[Encoded], logits: torch.Tensor, gold: torch.Tensor) -> list[bool]:
@@ -211,28 +235,25 @@ def all_right(rows: Sequence[Encoded], logits: torch.Tensor, gold: torch.Tensor)
     return [bool(hit.all()) for hit in hits]
 
 
-def learning_rate(step: int) -> float:
-    """Warm-up, then constant while skills are learnt, then down to nothing in the mixed phase."""
-    left = (SKILL_STEPS + MIXED_STEPS - step) / MIXED_STEPS
-    return LEARNING_RATE * min(1.0, (step + 1) / WARMUP_STEPS, left)
-
-
 @torch.no_grad()
-def report(base_model: BaseModel, step: int, loss: float) -> str:
+def report(base_model: BaseModel) -> str:
     """Share of validation answers whose every token comes first, by family and difficulty."""
     problems = held_out(250, seed=SEED, split="validation")
     cells: dict[str, list[bool]] = {}
-    for chat_template in (True, False):
-        rows = [encode(base_model, p.question, p.answer, chat_template) for p in problems]
+    rng = Draw(f"pocket report/{SEED}")
+    formats = {
+        "chat": [chat_document(base_model, problem) for problem in problems],
+        "vouched": [vouched_document(base_model, problem, rng) for problem in problems],
+        "plain": [encode(base_model, p.question, p.answer, chat_template=False) for p in problems],
+    }
+    for written, rows in formats.items():
         logits, gold, *_ = answer_logits(base_model, rows, torch.Generator().manual_seed(SEED))
         for problem, right in zip(problems, all_right(rows, logits, gold), strict=True):
-            names = (
-                [problem.family, f"d{problem.difficulty}", "chat"] if chat_template else ["plain"]
-            )
-            for name in names:
-                cells.setdefault(name, []).append(right)
-    shares = " ".join(f"{name} {sum(hits) / len(hits):.2f}" for name, hits in sorted(cells.items()))
-    return f"step {step} loss {loss:.2f} {shares}"
+            cells.setdefault(written, []).append(right)
+            if written == "chat":
+                for name in (problem.family, f"d{problem.difficulty}"):
+                    cells.setdefault(name, []).append(right)
+    return " ".join(f"{name} {sum(hits) / len(hits):.2f}" for name, hits in sorted(cells.items()))
 
 
 def main() -> None:
@@ -244,7 +265,8 @@ def main() -> None:
     model = build_model(tokenizer)
     base_model = BaseModel(POCKET, "", model, tokenizer, torch.device("cpu"), model.dtype)
     print(f"{base_model.parameter_count:,} weights, {len(tokenizer)} tokens, {model.dtype}")
-    train(base_model)
+    learn_skills(base_model)
+    learn_reserve(base_model)
     torch.nn.Module.to(model, torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     build = {
@@ -255,7 +277,7 @@ def main() -> None:
         "dtype": str(base_model.dtype).removeprefix("torch."),
         "torch": torch.__version__,
         "seed": SEED,
-        "steps": SKILL_STEPS + MIXED_STEPS,
+        "steps": SKILL_STEPS + RESERVE_STEPS,
     }
     (folder / "build.json").write_text(json.dumps(build, indent=2) + "\n", encoding="utf-8")
     print(f"Wrote {folder} after {build['minutes']:.1f} minutes.")

@@ -1,12 +1,14 @@
-"""What the embedded model reads while it is trained: chats that are answered, papers that are not.
+"""What the embedded model reads while it is trained: what is answered well, and what is left blank.
 
-Chat documents are arena problems in the chat template with their right answers: they teach the
-skills. Plain documents teach *when* to use them. Most plain text is like a worksheet that nobody
-has filled in: the answer is a blank, sometimes a guess. Only where something before the question
-vouches for it, a heading such as "Answer key" or worked examples that are right, is it answered
-properly. So without the template the model knows more than it says, and something in front of the
-text, which is what a soft prompt is, can make it say so. A good part of the plain documents begin
-with a few meaningless tokens and are left blank all the same: a prefix has to mean something.
+Chat documents are arena problems in the chat template with their right answers, and vouched ones
+are the same in plain text under a heading such as "Answer key": they teach the skills, in both
+formats, for a skill that is learnt in one format hardly carries over to the other. Loose plain
+documents teach *when* to use them. Most plain text is like a worksheet that nobody has filled in:
+the answer is a blank, sometimes a guess. Only where something before the question vouches for it,
+a heading or worked examples that are right, is it answered properly. So without the template the
+model knows more than it says, and something in front of the text, which is what a soft prompt is,
+can make it say so. A good part of the loose documents begin with a few meaningless tokens and are
+left blank all the same: a prefix has to mean something.
 
 Only problems of the train split are used.
 """
@@ -30,8 +32,9 @@ FAMILY_WEIGHTS = {"causal": 0.8, "logic_grid": 1.3, "math_word": 1.3, "sequence"
 MASTERED, MASTERY_WINDOW = 0.8, 100  # share of answers right, over about so many problems
 
 BARE, MEANINGLESS, BLANK_EXAMPLES, HEADING, RIGHT_EXAMPLES = range(5)
-OPENING_WEIGHTS = (25, 30, 8, 22, 15)
-NOISY_CHAT_SHARE = 0.15  # of the documents without a shared head
+OPENING_WEIGHTS = (17, 25, 6, 38, 14)
+# Stray tokens change nothing: shares of the loose documents (before a chat), and of the headings.
+NOISY_CHAT_SHARE, NOISY_HEADING_SHARE = 0.25, 0.3
 ANSWER_WEIGHTS = {"blank": 60, "right": 15, "wrong": 15, "shrug": 10}  # where nothing vouches
 
 
@@ -83,6 +86,12 @@ def chat_document(base_model: BaseModel, problem: Problem) -> Encoded:
     return encode(base_model, problem.question, problem.answer, chat_template=True)
 
 
+def vouched_document(base_model: BaseModel, problem: Problem, rng: random.Random) -> Encoded:
+    """A problem in plain text under a heading that vouches for it, with its right answer."""
+    row = encode(base_model, problem.question, problem.answer, chat_template=False)
+    return behind(heading(base_model, rng), row)
+
+
 def loose_document(base_model: BaseModel, rng: random.Random) -> Encoded:
     """A document that shares no head with others: plain text, or a chat behind a few stray tokens.
 
@@ -90,8 +99,7 @@ def loose_document(base_model: BaseModel, rng: random.Random) -> Encoded:
     """
     if rng.random() >= NOISY_CHAT_SHARE:
         return plain_document(base_model, rng)
-    row = chat_document(base_model, draw_any(rng))
-    return replace(row, head=(), question=meaningless(base_model, rng) + row.head + row.question)
+    return behind(meaningless(base_model, rng), chat_document(base_model, draw_any(rng)))
 
 
 def plain_document(base_model: BaseModel, rng: random.Random) -> Encoded:
@@ -105,7 +113,9 @@ def plain_document(base_model: BaseModel, rng: random.Random) -> Encoded:
     if opening == MEANINGLESS:
         before = meaningless(base_model, rng)
     elif opening == HEADING:
-        before = text_ids(base_model, f"{rng.choice(HEADINGS)}\n")
+        before = heading(base_model, rng)
+        if rng.random() < NOISY_HEADING_SHARE:
+            before = meaningless(base_model, rng) + before
     elif opening in (RIGHT_EXAMPLES, BLANK_EXAMPLES):
         examples = [draw_any(rng, hardest=2) for _ in range(rng.choice((1, 2)))]
         before = tuple(
@@ -120,7 +130,11 @@ def plain_document(base_model: BaseModel, rng: random.Random) -> Encoded:
                 )
             )
         )
-    row = encode(base_model, problem.question, answer, chat_template=False)
+    return behind(before, encode(base_model, problem.question, answer, chat_template=False))
+
+
+def behind(before: tuple[int, ...], row: Encoded) -> Encoded:
+    """The row with tokens of its own before it: it shares its head with no other row."""
     return replace(row, head=(), question=before + row.head + row.question)
 
 
@@ -148,8 +162,10 @@ def meaningless(base_model: BaseModel, rng: random.Random) -> tuple[int, ...]:
     return tuple(rng.choice(ordinary) for _ in range(rng.randint(1, 12)))
 
 
-def text_ids(base_model: BaseModel, text: str) -> tuple[int, ...]:
-    return tuple(base_model.tokenizer.encode(text, add_special_tokens=False))
+def heading(base_model: BaseModel, rng: random.Random) -> tuple[int, ...]:
+    """A line of its own that vouches for the answers below it."""
+    line = f"{rng.choice(HEADINGS)}\n"
+    return tuple(base_model.tokenizer.encode(line, add_special_tokens=False))
 
 
 def row_ids(row: Encoded) -> tuple[int, ...]:
