@@ -49,14 +49,14 @@ def test_train_then_fresh_problems_are_answered_where_the_model_alone_leaves_a_b
     assert held_out["n"] == 200
     assert held_out["interval"][0] > held_out["model_alone"]["interval"][1]
     assert held_out["p_value"] < 1e-4
-    problems = [client.predict(session, api_name="/new_problem") for _ in range(20)]
-    assert len({problem["question"] for problem in problems}) > 15  # easy ones may come again
+    problems = [client.predict(session, api_name="/new_problem") for _ in range(60)]
+    assert len({problem["question"] for problem in problems}) > 45  # easy ones may come again
     plain = [problem["answers"][3] for problem in problems]
     assert all(answer["soft_prompt"] and not answer["chat_template"] for answer in plain)
     alone = [problem["answers"][1] for problem in problems]
-    assert all(answer["verdict"] == "no answer" for answer in alone)
-    assert sum(answer["verdict"] != "no answer" for answer in plain) > 15
-    assert sum(answer["verdict"] == "correct" for answer in plain) > 1
+    assert sum(answer["verdict"] == "no answer" for answer in alone) > 50
+    assert sum(answer["verdict"] != "no answer" for answer in plain) > 50
+    assert sum(answer["verdict"] == "correct" for answer in plain) > len(plain) / 2
 
 
 def test_a_session_from_first_to_last(client, session):
