@@ -84,9 +84,11 @@ def settings_table(base_model: BaseModel, problems: int) -> tuple[str, str]:
         )
     best = max(scores, key=lambda config: mean(scores[config]) - deviation(scores[config]))
     default = mean(scores[LearnerConfig()])
-    verdict = f"""Best by mean less one standard error: {named(best)}, with {mean(scores[best]):.1%}. \
-The app's default is {named(LearnerConfig())}, with {default:.1%}: on a plateau this flat the smaller \
-rate is kept, which disturbs least what a model already does well."""
+    verdict = (
+        f"Best by mean less one standard error: {named(best)}, with {mean(scores[best]):.1%}. "
+        f"The app's default is {named(LearnerConfig())}, with {default:.1%}: on a plateau this "
+        "flat the smaller rate is kept, which disturbs least what a model already does well."
+    )
     return "\n".join(lines), verdict
 
 
