@@ -30,7 +30,9 @@ CALLERS = 16
 STEPS = 5
 EPISODES = 4  # a step
 LOSS_TOLERANCE = 0.05  # of bfloat16, after up to 5 steps that were rounded in different batches
-ONE_REQUEST = {"training_rows": 1, "answering_rows": 4}  # rows a pass: a larger request runs alone
+# Rows a pass (a larger training request runs alone), and no waiting for others to merge with.
+ONE_REQUEST = {"training_rows": 1, "answering_rows": 4, "merge_seconds": 0.0}
+WARM_UP = 3  # rounds in which the service finds out how large a pass pays
 
 
 def run(setting: Setting) -> Iterator[Line | str]:
@@ -47,6 +49,7 @@ def run(setting: Setting) -> Iterator[Line | str]:
                 "one request at a time": partial(all_at_once, single, callers),
             },
             setting,
+            warm_up=1 if setting.small else WARM_UP,
         )
     yield compared(
         f"{callers} callers, {STEPS} steps and 4 answers each, {short(base.dtype)}",
