@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from learner.checkpoint_reading import CheckpointError
+from learner.checkpoint_reading import CheckpointError, quoted
 
 _MAX_READ = 1 << 17  # bytes; holds the directory of any zip with a handful of entries
 _BLOCK = 1 << 16
@@ -63,6 +63,7 @@ def open_zip(path: Path, max_bytes: int, remedy: str) -> Iterator[CautiousZip]:
         struct.error,
         NotImplementedError,  # a version or a method that this zipfile does not know
         EOFError,
+        OverflowError,  # zip64 can name places that no file has
         OSError,
         ValueError,
     ) as error:
@@ -83,5 +84,6 @@ class _CautiousFile(io.FileIO):
 
 
 def reason(error: Exception) -> str:
-    """Why something could not be read or written, in few words."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or "it ends early"
+    """Why something could not be read or written, in few words; some errors quote all of it."""
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return quoted(said) or "it ends early"

@@ -46,6 +46,12 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
+def quoted(text: object) -> str:
+    """What an error says about a file, in one line, printable and short."""
+    line = ascii(" ".join(str(text).split()))[1:-1]
+    return line if len(line) <= 120 else f"{line[:119]}…"
+
+
 def parse_json(data: bytes, file: str) -> dict[str, Any]:
     """The JSON object in a file, in which NaN and the infinities are not numbers (RFC 8259)."""
 
@@ -56,7 +62,7 @@ def parse_json(data: bytes, file: str) -> dict[str, Any]:
         value = json.loads(data.decode(), parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{file} is not readable as JSON ({error}); save or download it again."
+            f"{file} is not readable as JSON ({quoted(error)}); save or download it again."
         ) from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{file} holds {shown(value)}; a JSON object would be right.")
@@ -128,7 +134,7 @@ def parse_tensors(
         found = dict(safetensors.deserialize(data))
     except safetensors.SafetensorError as error:
         raise CheckpointError(
-            f"{file} is not a whole safetensors file ({error}); save or download it again."
+            f"{file} is not a whole safetensors file ({quoted(error)}); save or download it again."
         ) from error
     if set(found) != set(names):
         raise CheckpointError(

@@ -1,6 +1,7 @@
 """Writing a folder in one step: killed at every single operation, it is the old one or the new."""
 
 import os
+import signal
 import sys
 
 import pytest
@@ -66,10 +67,10 @@ def test_it_replaces_where_names_cannot_be_exchanged(tmp_path, without_exchange)
 
 
 def killed_at(operation, folder):
-    """Write NEW in a child process that dies at its ``operation``-th file operation, if it has one.
+    """Write NEW in a child process that gets a SIGKILL at its ``operation``-th file operation.
 
-    Returns whether it died. The audit hook sees each open, mkdir, rename, removal and listing
-    before it happens; a fork keeps it out of this process.
+    Returns whether it had that many and died. The audit hook sees each open, mkdir, rename, removal
+    and listing before it happens; a fork keeps it out of this process.
     """
     child = os.fork()
     if child == 0:
@@ -80,14 +81,14 @@ def killed_at(operation, folder):
             if event.split(".")[0] in ("open", "os", "shutil"):
                 left -= 1
                 if left < 0:
-                    os._exit(9)
+                    signal.raise_signal(signal.SIGKILL)
 
         sys.addaudithook(count)
         try:
             write_folder(NEW, folder, NAMES)
         finally:
             os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs fork, and audit events in file order")

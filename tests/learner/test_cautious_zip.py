@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import struct
 import zipfile
 
 import pytest
@@ -90,6 +91,16 @@ def test_encryption_and_other_compressions_are_refused(qwen2, tmp_path):
         strange = bytearray(data)
         strange[in_directory + place] = value
         assert expected in zip_refusal(bytes(strange), qwen2, tmp_path)
+
+
+def test_a_place_beyond_all_files_is_refused(qwen2, tmp_path):
+    beyond = zipfile.ZipInfo("adapter_config.json")
+    beyond.extra = struct.pack("<HHQ", 1, 8, 2**64 - 9)  # zip64: where the entry begins
+    files = pack(random_learner(qwen2))
+    data = bytearray(zipped([(beyond, files.pop("adapter_config.json")), *files.items()]))
+    in_directory = data.index(b"PK\x01\x02")
+    data[in_directory + 42 : in_directory + 46] = b"\xff" * 4  # says that zip64 has it
+    assert "too large" in zip_refusal(bytes(data), qwen2, tmp_path)
 
 
 def test_what_is_no_zip_is_refused(qwen2, tmp_path):
