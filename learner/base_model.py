@@ -1,5 +1,6 @@
 """The base model: a frozen causal language model and its tokenizer, loaded once."""
 
+import errno
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import HfApi
 from huggingface_hub import errors as hub_errors
+from huggingface_hub.utils import httpx
 from safetensors import SafetensorError
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
@@ -103,13 +105,12 @@ def load_base_model(
             f"The embedded model is missing from {folder}; `python -m learner.pocket` builds it."
         )
     try:
-        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
-        tokenizer = AutoTokenizer.from_pretrained(
-            source, revision=revision, trust_remote_code=False
-        )
+        # Once, so that all of it is of one commit, whatever is pushed meanwhile.
+        commit = None if folder.is_dir() else HfApi().resolve_revision(name, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=commit, trust_remote_code=False)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
-            revision=revision,
+            revision=commit,
             trust_remote_code=False,
             use_safetensors=True,
             dtype=precision,
@@ -127,10 +128,18 @@ def load_base_model(
         raise
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise ModelError(f"There is not enough memory on {target} to load {name}.") from error
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+        SafetensorError,
+        httpx.HTTPError,
+        hub_errors.RevisionResolutionError,
+    ) as error:
         raise ModelError(_explain(name, error)) from error
-    weights = _digest(folder) if folder.is_dir() else getattr(config, "_commit_hash", None)
-    return BaseModel(name, weights or revision or "main", prepared, tokenizer, target, precision)
+    weights = _digest(folder) if commit is None else commit.resolved
+    return BaseModel(name, weights, prepared, tokenizer, target, precision)
 
 
 def prepare(
@@ -205,12 +214,15 @@ def _explain(name: str, error: Exception) -> str:
         (hub_errors.HFValidationError, "is neither a folder nor a model id (user/name)"),
         (hub_errors.OfflineModeIsEnabled, "is not on this machine, and the Hub is off (offline)"),
         (hub_errors.LocalEntryNotFoundError, "is not on this machine and the Hub is out of reach"),
+        (hub_errors.RevisionResolutionError, "is not on this machine and the Hub is out of reach"),
         (hub_errors.EntryNotFoundError, "lacks a file a causal language model needs"),
         (SafetensorError, "has a damaged safetensors file"),
     )
     for kind, what in sentences:
         if any(isinstance(cause, kind) for cause in causes):
             return f"The model {name} {what}."
+    if any(getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT) for cause in causes):
+        return f"There is no room left on this machine's disk for {name}; make some."
     reason = " ".join(str(error).split()) or type(error).__name__
     if "allocate memory" in reason:
         return f"There is not enough memory to load {name}."
