@@ -13,7 +13,7 @@ from pathlib import Path
 from learner.atomic_folder import OccupiedFolderError, settle, write_file, write_folder
 from learner.base_model import BaseModel
 from learner.cautious_zip import open_zip, reason
-from learner.checkpoint_format import FILES, pack, size_limits
+from learner.checkpoint_format import FILES, pack, pack_with_curve, size_limits
 from learner.checkpoint_reading import CheckpointError, OtherModelError
 from learner.checkpoint_unpacking import read_checked, unpack
 from learner.original_checkpoint import load_original
@@ -34,14 +34,18 @@ ORIGINAL_SUFFIXES = (".pt", ".pth")  # what torch.save's files are called
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same learner gives the same bytes whenever it is saved
 
 
-def save(learner: Learner, folder: Path, base_model: BaseModel | None = None) -> Path:
+def save(
+    learner: Learner, folder: Path, base_model: BaseModel | None = None, curve: bool = True
+) -> Path:
     """Write ``learner``'s checkpoint to ``folder`` in one step; return its resolved path.
 
     A checkpoint that is already there is replaced, any other content is not. ``base_model``
-    completes PEFT's config (see `pack`). Raises CheckpointError if it cannot be written.
+    completes PEFT's config (see `pack`). Without ``curve`` there is no picture, which takes most of
+    the time. Raises CheckpointError if it cannot be written.
     """
+    files = pack_with_curve(learner, base_model) if curve else pack(learner, base_model)
     with _write_errors(folder):
-        return write_folder(pack(learner, base_model), folder, replaceable=FILES)
+        return write_folder(files, folder, replaceable=FILES)
 
 
 def load(folder: Path, base_model: BaseModel, accept_other_model: bool = False) -> Learner:
@@ -77,7 +81,7 @@ def save_zip(learner: Learner, path: Path, base_model: BaseModel | None = None) 
     """Write the checkpoint folder's files as the zip file ``path``, in one step. As `save`."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in pack(learner, base_model).items():
+        for name, data in pack_with_curve(learner, base_model).items():
             archive.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), data, zipfile.ZIP_DEFLATED)
     with _write_errors(path):
         return write_file(buffer.getvalue(), path)

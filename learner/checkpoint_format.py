@@ -14,6 +14,7 @@ import torch
 
 from learner.base_model import BaseModel
 from learner.checkpoint_reading import CheckpointError, shown
+from learner.learning_curve import draw_learning_curve
 from learner.model_card import model_card
 from learner.soft_prompt import MAX_SOFT_TOKENS, Learner
 
@@ -100,6 +101,15 @@ def pack(learner: Learner, base_model: BaseModel | None = None) -> dict[str, byt
         TRAINING_STATE: _json(state),
         CARD: model_card(learner).encode(),
     }
+
+
+def pack_with_curve(learner: Learner, base_model: BaseModel | None = None) -> dict[str, bytes]:
+    """As `pack`, for people: with the picture of how it learnt, if it has learnt a little."""
+    files = pack(learner, base_model)
+    curve = draw_learning_curve(learner.history)
+    if curve is None:
+        return files
+    return {**files, CURVE: curve, CARD: model_card(learner, curve_file=CURVE).encode()}
 
 
 def _adapter_config(learner: Learner, base_model: BaseModel | None) -> dict[str, object]:

@@ -38,6 +38,7 @@ from learner.soft_prompt import MAX_HISTORY, MAX_SOFT_TOKENS, Learner, LearnerCo
 
 _STATE_KEYS = {"schema_version", "base_model", "config", "steps", "episodes", "history"}
 _LATER_STATE_KEYS = {"families", "stream_seed"}  # files from before these existed load
+_MAX_LOSS = 1e6  # nats a token; that of knowing nothing is about 12
 _MOMENTS = ("first_moment", "second_moment")
 
 
@@ -210,10 +211,12 @@ def _history(value: object) -> tuple[StepRecord, ...]:
         for index, entry in enumerate(value)
     )
     for record in records:
-        if not (0 <= record.correct <= record.total and record.total and record.grad_norm >= 0):
+        possible = 0 <= record.correct <= record.total and record.total and record.grad_norm >= 0
+        if not possible or abs(record.loss) > _MAX_LOSS:
             raise CheckpointError(
-                f"{TRAINING_STATE} has a step with {record.correct} of {record.total} correct and "
-                f"gradient norm {record.grad_norm:g}, which cannot be; save the checkpoint again."
+                f"{TRAINING_STATE} has a step with {record.correct} of {record.total} correct, "
+                f"loss {record.loss:g} and gradient norm {record.grad_norm:g}, which cannot be; "
+                "save the checkpoint again."
             )
     return records
 
@@ -229,7 +232,7 @@ def _check_origin(origin: _Origin, base_model: BaseModel) -> None:
         return  # the same weights, to the bit, whatever their folder is called
     if origin.name and origin.name != base_model.name:
         made_for, used = shown(origin.name), base_model.name
-    elif origin.revision and origin.revision != base_model.revision:
+    elif origin.revision not in ("", "main", base_model.revision):  # a branch says nothing exact
         made_for = f"{base_model.name} in revision {shown(origin.revision)}"
         used = f"revision {base_model.revision}"
     else:

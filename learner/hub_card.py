@@ -43,14 +43,12 @@ def hub_card(
         model_name=repo_id.split("/")[-1],
         eval_results=_evaluations(results) if results else None,
     )
-    sections = [_results_section(results)] if results else []
-    if curve_file:
-        sections.append(
-            "## Training\n\n"
-            f"![Loss and share of right answers over {learner.episodes} episodes]({curve_file})\n"
-        )
     return model_card(
-        learner, repo_id=repo_id, front_matter=metadata.to_yaml(), sections="\n".join(sections)
+        learner,
+        repo_id=repo_id,
+        front_matter=metadata.to_yaml(),
+        sections=_results_section(results) if results else "",
+        curve_file=curve_file,
     )
 
 

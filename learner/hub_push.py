@@ -18,7 +18,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import httpx
 
 from learner.base_model import BaseModel
-from learner.checkpoint_format import CARD, CURVE, FILES, pack
+from learner.checkpoint_format import CARD, CURVE, FILES, pack_with_curve
 from learner.hub_card import hub_card
 from learner.hub_client import LOG_IN, Account, hub_api, whoami
 from learner.hub_errors import (
@@ -29,7 +29,6 @@ from learner.hub_errors import (
     may_have_arrived,
 )
 from learner.hub_reference import Reference, checked_repo_id
-from learner.learning_curve import draw_learning_curve
 from learner.results import HeldOutResults
 from learner.soft_prompt import Learner
 
@@ -99,13 +98,9 @@ def published_files(
 ) -> dict[str, bytes]:
     """The files of a push by name: the checkpoint's, with the Hub's card and the curve."""
     public = _without_local_path(learner)
-    files = pack(public, base_model)
-    curve = draw_learning_curve(learner.history)
-    if curve is not None:
-        files[CURVE] = curve
-    card = hub_card(public, repo_id, results, CURVE if curve is not None else None)
-    files[CARD] = card.encode()
-    return files
+    files = pack_with_curve(public, base_model)
+    curve_file = CURVE if CURVE in files else None
+    return {**files, CARD: hub_card(public, repo_id, results, curve_file).encode()}
 
 
 def _check_rights(repo_id: str, account: Account) -> None:

@@ -49,7 +49,7 @@ def draw_learning_curve(history: Sequence[StepRecord]) -> bytes | None:
             f"Loss per step, running median of {_WINDOW} (nats a token)",
             losses,
             _smoothed(losses, median),
-            max(loss for _, loss in losses) * 1.05 or 1.0,
+            max(0.0, *(loss for _, loss in losses)) * 1.05 or 1.0,
             "{:.2f}",
         ),
         _Plot(
@@ -85,8 +85,12 @@ def _draw(canvas: ImageDraw.ImageDraw, plot: _Plot, offset: int) -> None:
     across = max(last - first, 1.0)
 
     def place(point: Point) -> Point:
-        x = left + (point[0] - first) / across * (width - left - right)
-        return offset + x, height - bottom - point[1] / plot.top * (height - top - bottom)
+        # Within the panel, whatever the history says: it may be a stranger's.
+        x, y = (min(max(x, 0.0), 1.0) for x in ((point[0] - first) / across, point[1] / plot.top))
+        return (
+            offset + left + x * (width - left - right),
+            height - bottom - y * (height - top - bottom),
+        )
 
     def write(x: float, y: float, text: str, size: int, ink: str, anchor: str) -> None:
         font = ImageFont.load_default(_SCALE * size)

@@ -23,8 +23,8 @@ _CARD = """\
 {tokens} learnt vectors of size {size} that stand in front of the input embeddings of the frozen
 language model `{name}` (revision `{revision}`): prompt tuning, after
 [Lester et al., 2021](https://arxiv.org/abs/2104.08691). Nothing else was trained, and the vectors
-mean something to this base model only. Learnt from {episodes} problems in {steps} optimiser steps,
-{asked}.
+mean something to this base model only. Learnt from {episodes} problems{families} in {steps}
+optimiser steps, {asked}.
 
 Settings:
 
@@ -56,6 +56,12 @@ In the app that made it: type `{repo_id}` under **Save & share**, or add `?promp
 app's address. On its command line: `python -m learner pull {repo_id} FOLDER`, then
 `python -m learner evaluate --checkpoint FOLDER`."""
 
+_CURVE = """\
+## Training
+
+![Loss and share of right answers over {episodes} episodes]({file})
+"""
+
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -69,20 +75,25 @@ def model_card(
     repo_id: str | None = None,
     front_matter: str | None = None,
     sections: str = "",
+    curve_file: str | None = None,
 ) -> str:
     """The card as Markdown behind YAML front matter, made from nothing but the learner.
 
-    For the Hub: ``repo_id`` is where it is loaded from, ``front_matter`` replaces the YAML, and
-    ``sections`` is Markdown that goes in before the instructions.
+    ``curve_file`` names the picture of its training that lies beside the card. For the Hub:
+    ``repo_id`` is where it is loaded from, ``front_matter`` replaces the YAML, and ``sections`` is
+    Markdown that goes in before the instructions.
     """
     pocket = learner.model_name == POCKET
     base_model = hub_id(learner.model_name)
     source = "/".join(POCKET_FOLDER.parts[-2:]) if pocket else learner.model_name
     tokens, size = learner.prompt.shape
+    parts = [sections] if sections else []
+    if curve_file:
+        parts.append(_CURVE.format(episodes=learner.episodes, file=curve_file))
     return _CARD.format(
         front_matter=front_matter
         or _FRONT_MATTER.format(base_model=f"base_model: {base_model}\n" if base_model else ""),
-        sections=f"{sections}\n" if sections else "",
+        sections="".join(f"{part}\n" for part in parts),
         how=_FROM_HUB.format(repo_id=repo_id) if repo_id else _FROM_FOLDER,
         place=repo_id or "FOLDER",
         name=_plain(learner.model_name),
@@ -90,12 +101,18 @@ def model_card(
         tokens=tokens,
         size=size,
         episodes=learner.episodes,
+        families=_families(learner),
         steps=learner.steps,
         asked="with the chat template" if learner.config.chat_template else "without chat template",
         settings=json.dumps(dataclasses.asdict(learner.config), indent=2, ensure_ascii=False),
         source=json.dumps(source),
         where="  # a folder of the app" if pocket else "",
     )
+
+
+def _families(learner: Learner) -> str:
+    names = ", ".join(name.replace("_", " ") for name in learner.families)
+    return f" ({names})" if names else ""
 
 
 def _plain(text: str) -> str:

@@ -37,6 +37,10 @@ def test_another_revision_is_told(qwen2):
         unpack(pack(random_learner(qwen2, model_revision="random-1")), qwen2)
 
 
+def test_a_branch_is_no_revision_to_compare(qwen2):
+    assert unpack(pack(random_learner(qwen2, model_revision="main")), qwen2).steps == 7
+
+
 def test_a_plain_adapter_for_another_model_is_told(qwen2):
     files = pack(random_learner(qwen2, model_name="org/other"))
     del files["training_state.json"], files["training_state.safetensors"]
@@ -195,6 +199,7 @@ REFUSED = {
     "step without loss": (edited_json(STATE, history=[{"step": 1}]), "history[0]"),
     "more right than asked": (with_step(correct=5), "5 of 4 correct"),
     "asked nothing": (with_step(correct=0, total=0), "0 of 0 correct"),
+    "endless loss": (with_step(loss=1e300), "loss 1e+300"),
     "negative norm": (with_step(grad_norm=-1.0), "gradient norm -1"),
 }
 
