@@ -1,7 +1,9 @@
 """The Hub's client, set up for a server: every call ends in time and uses no login but the given.
 
 The client waits without limit by default, sleeps for as long as a busy Hub asks it to, and sends
-the machine's own token wherever none is named. None of this may happen to a visitor's click.
+the machine's own token wherever none is named. Large files it carries by Xet, whose network stack
+is another, without these limits and with a cache of its own for all it carries, private files too.
+None of this may happen to a visitor's click; and soft prompts are small.
 """
 
 import os
@@ -38,7 +40,7 @@ class Account:
 
 def hub_api(token: str | None, endpoint: str | None = None) -> HfApi:
     """A client for calls with this login and no other; without one they are anonymous."""
-    _bound_waiting()
+    _tame_client()
     # False, because None would mean the machine's own token, which on a server is not the visitor's
     return HfApi(endpoint, token or False, library_name=LIBRARY, library_version="1")
 
@@ -67,8 +69,12 @@ def whoami(token: str, endpoint: str | None = None) -> Account:
 
 
 @cache
-def _bound_waiting() -> None:
-    """Give the client time limits, keeping its own hooks; HF_HUB_DOWNLOAD_TIMEOUT sets them."""
+def _tame_client() -> None:
+    """Give the client time limits, which HF_HUB_DOWNLOAD_TIMEOUT sets, and take Xet from it.
+
+    Without Xet it uploads by Git LFS and downloads by HTTP, as it does where Xet is not installed.
+    """
+    constants.HF_HUB_DISABLE_XET = True
     hooks = get_session().event_hooks
 
     def client() -> httpx.Client:

@@ -5,7 +5,10 @@ import dataclasses
 import peft
 import pytest
 import torch
+from huggingface_hub import constants
+from huggingface_hub.utils._runtime import is_xet_available
 
+from learner import hub_client
 from learner.checkpoint_unpacking import unpack
 from learner.hub_errors import HubError, RemoteChangedError
 from learner.hub_push import published_files, push
@@ -63,6 +66,19 @@ def test_both_upload_modes_were_used(hub, ada, learner):
     push(learner, REPO, ada, endpoint=hub.endpoint)
     lfs = {name for name, file in remote(hub).head.files.items() if file.lfs}
     assert lfs == {"adapter_model.safetensors", "training_state.safetensors"}
+
+
+def test_nothing_goes_by_xet_where_it_is_installed_and_not_switched_off(
+    hub, ada, learner, monkeypatch
+):
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    assert is_xet_available()
+    hub_client._tame_client.cache_clear()
+    push(learner, REPO, ada, endpoint=hub.endpoint)
+    asked = [one.path for one in hub.seen]
+    assert any(path.endswith("/info/lfs/objects/batch") for path in asked)
+    assert not any("xet" in path for path in asked)
 
 
 @pytest.mark.parametrize("private", [True, False])
