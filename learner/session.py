@@ -16,6 +16,7 @@ from typing import Any
 from learner.soft_prompt import Learner, LearnerConfig
 
 UNDO_DEPTH = 20
+UNDO_BYTES = 1 << 23  # of tensors, beyond the newest: long prompts are kept fewer times
 MAX_NOTES_BYTES = 1 << 17  # as JSON; a problem, some settings and a few hundred accuracies
 
 
@@ -186,6 +187,8 @@ class Session:
     def _remember(self, before: Learner) -> None:
         if self.learner is not before:
             self._undo.append(before)
+            while len(self._undo) > 1 and sum(map(_bytes, self._undo)) > UNDO_BYTES:
+                self._undo.popleft()
 
     def _change(self, **values: Any) -> None:
         self._state = dataclasses.replace(self._state, **values)
@@ -207,3 +210,8 @@ class Run:
         """Make ``learner`` the session's."""
         with self._session._lock:
             self._session._change(learner=learner)
+
+
+def _bytes(learner: Learner) -> int:
+    """What a learner's tensors take: the prompt and Adam's two moments."""
+    return 3 * learner.prompt.nbytes

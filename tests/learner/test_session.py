@@ -168,6 +168,18 @@ def test_undo_is_bounded(watched):
     assert watched.session.undo_depth == 0
 
 
+def test_what_undo_keeps_is_bounded_in_bytes_too_but_for_the_newest(watched, monkeypatch):
+    learner_bytes = 3 * watched.first.prompt.nbytes
+    monkeypatch.setattr("learner.session.UNDO_BYTES", 3 * learner_bytes)
+    for steps in range(10):
+        watched.session.replace_learner(watched.later(steps))
+    assert watched.session.undo_depth == 3
+    monkeypatch.setattr("learner.session.UNDO_BYTES", 0)
+    watched.session.replace_learner(watched.later(10))
+    assert watched.session.undo_depth == 1
+    assert watched.session.undo().steps == 9
+
+
 def test_notes_are_added_copied_and_bounded(watched):
     session = watched.session
     session.note(problem={"question": "1 + 1?"}, seen=[0.25])
