@@ -17,7 +17,7 @@ import torch
 from learner.base_model import BaseModel
 
 INITIALISERS = ("vocabulary", "text", "normal")
-MAX_SOFT_TOKENS = 2000  # the longest in the literature have a few hundred
+MAX_SOFT_TOKENS = 1000  # the longest in the literature have a few hundred
 MAX_HISTORY = 2000
 MAX_EPISODES_PER_STEP = 64
 LOSSES = ("answer", "text")

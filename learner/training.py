@@ -83,7 +83,17 @@ def train_steps(
     if tasks:
         steps = _gradients(base_model, list(tasks.values()))
         results.update(zip(tasks, _update(list(tasks.values()), steps), strict=True))
-    return [results[i] for i in range(len(requests))]
+    return [_remembering(*results[i], requests[i][1]) for i in range(len(requests))]
+
+
+def _remembering(
+    learner: Learner, report: StepReport, problems: Sequence[Problem]
+) -> tuple[Learner, StepReport]:
+    """The learner, with the families of what it has learnt from now among its own."""
+    new = {problem.family for problem in problems} - {*learner.families}
+    if report.accepted and new:
+        learner = replace(learner, families=tuple(sorted({*learner.families, *new})))
+    return learner, report
 
 
 def _task(

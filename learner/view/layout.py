@@ -1,6 +1,7 @@
 """The Teach tab's components and where they stand. No behaviour: ``teach.py`` wires them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import gradio as gr
@@ -56,6 +57,14 @@ class TeachPanel:
 def html(element_id: str, value: str = "") -> gr.HTML:
     """A slot for our own HTML, without Gradio's prose styles around it."""
     return gr.HTML(value, elem_id=element_id, apply_default_css=False, js_on_load=None)
+
+
+@contextmanager
+def explained(element_id: str, heading: str, words: str) -> Iterator[None]:
+    """A panel of the Save & share tab: what it is for, and below that what is made inside."""
+    with gr.Column(min_width=300, elem_classes="spa-panel"):
+        html(element_id, cards.explanation(heading, words))
+        yield
 
 
 def build_teach(formats: Sequence[bool]) -> TeachPanel:

@@ -41,7 +41,7 @@ def test_evaluate_prints_every_family_with_its_interval(capsys):
     [
         (["evaluate", "--model", "no/such/folder"], "no/such/folder"),
         (["evaluate", "--checkpoint", "nowhere"], "nowhere"),
-        (["train", "--soft-tokens", "0"], "1 to 2000"),
+        (["train", "--soft-tokens", "0"], "1 to 1000"),
         (["train", "--lr", "nan"], "learning rate"),
     ],
 )

@@ -80,8 +80,8 @@ def test_a_learner_is_a_value_that_travels(base_model: BaseModel) -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"soft_tokens": 0}, "1 to 2000 tokens, not 0"),
-        ({"soft_tokens": 2001}, "not 2001"),
+        ({"soft_tokens": 0}, "1 to 1000 tokens, not 0"),
+        ({"soft_tokens": 1001}, "not 1001"),
         ({"initialiser": "magic"}, "no initialiser 'magic'"),
         ({"initialiser": "text", "init_text": " "}, "needs a text"),
         ({"learning_rate": 0.0}, "learning rate"),
