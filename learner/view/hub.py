@@ -30,6 +30,9 @@ from learner.view.teach import PRIVATE, Frame, OpenLink, Page, said
 
 MAX_SEEN = 20  # repositories whose head a session remembers
 
+# Offers a repository's name, but never in place of one that somebody typed, even meanwhile.
+TAKE_OFFERED = """(repo, offered, taken) =>
+    !repo || repo === taken ? [offered, offered] : [repo, taken]"""
 # Fills the box with the whole address that opens the app with what was pushed.
 WHOLE_LINK = "(query) => query && new URL(query, location.origin + location.pathname).href"
 COPY_LINK = """async (link) => {
@@ -42,17 +45,21 @@ COPY_LINK = """async (link) => {
 def wire_hub(page: Page, panel: HubPanel, tab: gr.Tab, exam: Exam, base_model: BaseModel) -> None:
     """Connect the controls; everything they send is checked here, and every token is theirs."""
 
-    def greet(repo: object, request: gr.Request, oauth: gr.OAuthToken | None) -> tuple[Any, Any]:
-        if repo:  # greeted before; the Hub is strict about how often it is asked who somebody is
-            return gr.skip(), gr.skip()
+    def greet(
+        session_id: object, account: str, request: gr.Request, oauth: gr.OAuthToken | None
+    ) -> tuple[Any, Any, Any]:
+        who = gr.skip()
         try:
-            token = visitor_token(request, oauth)
-            if token is None:
-                return hub_cards.note(how_to_sign_in(request)), gr.skip()
-            account = whoami(token)
-        except HubError as error:
-            return hub_cards.note(str(error)), gr.skip()
-        return hub_cards.who(account), default_repo_id(account.name, base_model.name)
+            families = page.lessons.get(session_id).learner.families
+            if not account:  # the Hub is strict about how often it is asked who somebody is
+                token = visitor_token(request, oauth)
+                if token is None:
+                    return hub_cards.note(how_to_sign_in(request)), gr.skip(), gr.skip()
+                answer = whoami(token)
+                who, account = hub_cards.who(answer), answer.name
+        except ValueError as error:
+            return hub_cards.note(str(error)), gr.skip(), gr.skip()
+        return who, account, default_repo_id(account, base_model.name, families)
 
     def push_prompt(
         session_id: object,
@@ -125,7 +132,18 @@ def wire_hub(page: Page, panel: HubPanel, tab: gr.Tab, exam: Exam, base_model: B
             label = "Choose one to look at" if choices else "Nobody has shared one yet"
             return gr.update(choices=choices, value=None, label=label, visible=True)
 
-    tab.select(greet, [panel.repo], [panel.who, panel.repo], **PRIVATE)
+    tab.select(
+        greet,
+        [page.browser, panel.account],
+        [panel.who, panel.account, panel.offered],
+        **PRIVATE,
+    ).success(
+        None,
+        [panel.repo, panel.offered, panel.taken],
+        [panel.repo, panel.taken],
+        js=TAKE_OFFERED,
+        **PRIVATE,
+    )
     panel.push.click(
         push_prompt,
         [page.browser, panel.repo, panel.private, panel.message],

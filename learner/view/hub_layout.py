@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from learner.view import cards, hub_cards
-from learner.view.layout import html
+from learner.view import hub_cards
+from learner.view.layout import explained, html
 from learner.view.login import can_sign_in
 
 SORTS = [("newest", "recent"), ("most liked", "liked")]
@@ -17,6 +17,9 @@ class HubPanel:
 
     who: gr.HTML
     repo: gr.Textbox
+    account: gr.State
+    offered: gr.Textbox
+    taken: gr.Textbox
     private: gr.Checkbox
     message: gr.Textbox
     push: gr.Button
@@ -37,8 +40,7 @@ class HubPanel:
 def build_hub() -> HubPanel:
     """Lay out the panel; call inside the tab."""
     with gr.Row(elem_classes="spa-hub", equal_height=False):
-        with gr.Column(min_width=300, elem_classes="spa-panel"):
-            html("spa-push-words", cards.explanation("Share it on the Hub", _PUSH_WORDS))
+        with explained("spa-push-words", "Share it on the Hub", _PUSH_WORDS):
             if can_sign_in():
                 gr.LoginButton(size="md", elem_id="spa-sign-in")
             who = html("spa-who", hub_cards.note(""))
@@ -62,8 +64,7 @@ def build_hub() -> HubPanel:
                 elem_id="spa-link",
             )
             copy = gr.Button("Copy link", size="md", visible="hidden", elem_id="spa-copy")
-        with gr.Column(min_width=300, elem_classes="spa-panel"):
-            html("spa-pull-words", cards.explanation("Go on with somebody else's", _PULL_WORDS))
+        with explained("spa-pull-words", "Go on with somebody else's", _PULL_WORDS):
             with gr.Row(elem_classes="spa-choosers"):
                 reference = gr.Textbox(
                     label="Soft prompt on the Hub",
@@ -95,6 +96,9 @@ def build_hub() -> HubPanel:
     return HubPanel(
         who=who,
         repo=repo,
+        account=gr.State(""),
+        offered=gr.Textbox(visible="hidden", elem_id="spa-offered"),
+        taken=gr.Textbox(visible="hidden", elem_id="spa-taken"),
         private=private,
         message=message,
         push=push_button,

@@ -12,7 +12,7 @@ from learner.base_model import BaseModel
 from learner.checkpoint import ORIGINAL_SUFFIXES, OtherModelError, load_file, save_zip
 from learner.soft_prompt import Learner
 from learner.view import cards
-from learner.view.layout import html
+from learner.view.layout import explained, html
 from learner.view.teach import PRIVATE, Frame, Page, said
 
 FOLLOW_DOWNLOAD = '() => requestAnimationFrame(() => document.querySelector("#spa-file").click())'
@@ -32,12 +32,10 @@ class SharePanel:
 def build_share() -> SharePanel:
     """Lay out the tab; call inside ``with gr.Tab(...)``."""
     with gr.Row(elem_classes="spa-share", equal_height=True):
-        with gr.Column(min_width=300, elem_classes="spa-panel"):
-            html("spa-save-words", cards.explanation("Take it with you", _SAVE_WORDS))
+        with explained("spa-save-words", "Take it with you", _SAVE_WORDS):
             save = gr.Button("Download your soft prompt", variant="primary", elem_id="spa-save")
             file = gr.DownloadButton("Soft prompt file", visible="hidden", elem_id="spa-file")
-        with gr.Column(min_width=300, elem_classes="spa-panel"):
-            html("spa-load-words", cards.explanation("Go on with one you have", _LOAD_WORDS))
+        with explained("spa-load-words", "Go on with one you have", _LOAD_WORDS):
             upload = gr.UploadButton(
                 "Load a soft prompt",
                 file_types=[".zip", *ORIGINAL_SUFFIXES],

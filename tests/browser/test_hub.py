@@ -71,7 +71,7 @@ def test_push_copy_the_link_and_open_it_as_somebody_else(visit, hub, url):
     ada.opens_tab("Save & share")
     expect(note(ada, "who")).to_contain_text("You push as ada.")
     repository = ada.page.get_by_label("Repository")
-    expect(repository).to_have_value("ada/soft-prompt-pocket-mixed")
+    expect(repository).not_to_be_empty()
     repository.fill("ada/first")
     ada.page.get_by_label("Private").uncheck()
     ada.page.get_by_label("What changed").fill("Eight episodes")
@@ -118,22 +118,67 @@ def test_a_bad_link_is_a_sentence_and_nothing_more(visit, url):
     assert visitor.page.title() == "Soft Prompt Arena"
 
 
-def test_look_and_use_by_keyboard(shared):
-    shared.page.get_by_label("Soft prompt on the Hub").focus()
-    shared.page.keyboard.type(REPO)
-    shared.page.keyboard.press("Enter")
-    found = shared.page.locator(".spa-found")
-    for words in ("by bob", "12 episodes", "of 10 right", "8 virtual tokens"):
-        expect(found).to_contain_text(words.replace("by ", ""))
-    expect(shared.learnt).to_have_text("not trained yet")  # only looked at so far
-    use = shared.button("Use it")
-    for _ in range(6):
-        shared.page.keyboard.press("Tab")
-        if use.evaluate("button => button === document.activeElement"):
-            break
-    shared.page.keyboard.press("Enter")
-    expect(note(shared, "preview")).to_contain_text(f"You go on with {REPO}")
-    expect(shared.learnt).to_have_text("learnt from 12 episodes")
+def test_all_of_it_by_keyboard_alone(visit, hub):
+    """Push, copy the link, browse, look, use: Tab, Enter, Space and letters only."""
+    ada = visit(permissions=["clipboard-read", "clipboard-write"]).arrive()
+    press, page = ada.page.keyboard.press, ada.page
+    ada.tabs_to(page.get_by_role("tab", name="Save & share"))
+    press("Enter")
+    expect(note(ada, "who")).to_contain_text("You push as ada.")
+    ada.tabs_to(page.get_by_label("Repository"))
+    ada.types("ada/by-keys")
+    ada.tabs_to(page.get_by_label("What changed"))
+    ada.types("No mouse")
+    ada.tabs_to(page.get_by_label("Private"))
+    press("Space")
+    ada.tabs_to(ada.button("Push to the Hub"))
+    press("Enter")
+    expect(note(ada, "pushed")).to_contain_text("everybody can see it")
+    repo = hub.store.repos["model", "ada/by-keys"]
+    assert repo.head.title == "No mouse"
+    ada.tabs_to(ada.button("Copy link"))
+    press("Space")
+    expect(ada.button("Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()").endswith(repo.head.oid)
+
+    ada.tabs_to(page.get_by_role("radio", name="most liked"))
+    press("Space")
+    ada.tabs_to(ada.button("Browse"))
+    press("Enter")
+    choice = page.get_by_role("radio", name=REPO)
+    expect(choice).to_be_visible()
+    ada.tabs_to(choice)
+    press("Space")
+    expect(page.locator(".spa-found")).to_contain_text(REPO)
+
+    ada.tabs_to(page.get_by_label("Soft prompt on the Hub"))
+    ada.types(REPO)
+    press("Enter")
+    found = page.locator(".spa-found")
+    for words in ("bob", "12 episodes", "of 10 right", "8 virtual tokens"):
+        expect(found).to_contain_text(words)
+    expect(ada.learnt).to_have_text("not trained yet")  # only looked at so far
+    ada.tabs_to(ada.button("Use it"))
+    press("Enter")
+    expect(note(ada, "preview")).to_contain_text(f"You go on with {REPO}")
+    expect(ada.learnt).to_have_text("learnt from 12 episodes")
+
+
+def test_the_name_that_is_offered_follows_what_was_learnt_until_it_is_typed_over(shared):
+    repository = shared.page.get_by_label("Repository")
+    expect(repository).to_have_value("ada/soft-prompt-pocket-mixed")
+    shared.opens_tab("Teach")
+    shared.asks("Is water wet?", "Yes")
+    shared.sees_four_answers()
+    shared.presses("Train on this problem")
+    expect(shared.learnt).to_have_text("learnt from 1 episode")
+    shared.opens_tab("Save & share")
+    expect(repository).to_have_value("ada/soft-prompt-pocket-own")
+    repository.fill("ada/mine")
+    shared.opens_tab("Teach")
+    shared.opens_tab("Save & share")
+    expect(note(shared, "who")).to_contain_text("You push as ada.")
+    expect(repository).to_have_value("ada/mine")
 
 
 def test_browse_choose_and_use_by_mouse(shared):

@@ -53,6 +53,19 @@ class Visitor:
         self.page.get_by_label("Its answer").fill(answer)
         self.presses("Ask")
 
+    def tabs_to(self, target: Locator) -> None:
+        """Press Tab until ``target`` has the focus, as somebody without a mouse does."""
+        for _ in range(100):
+            self.page.keyboard.press("Tab")
+            if target.evaluate("element => element === document.activeElement"):
+                return
+        raise AssertionError(f"the keyboard does not get to {target}")
+
+    def types(self, text: str) -> None:
+        """Put ``text`` in place of what is in the box that has the focus."""
+        self.page.keyboard.press("ControlOrMeta+a")
+        self.page.keyboard.type(text)
+
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True)
 
