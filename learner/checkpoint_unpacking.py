@@ -34,7 +34,14 @@ from learner.checkpoint_reading import (
     parse_tensors,
     shown,
 )
-from learner.soft_prompt import MAX_HISTORY, MAX_SOFT_TOKENS, Learner, LearnerConfig, StepRecord
+from learner.soft_prompt import (
+    MAX_HISTORY,
+    MAX_SOFT_TOKENS,
+    Learner,
+    LearnerConfig,
+    StepRecord,
+    untrained,
+)
 
 _STATE_KEYS = {"schema_version", "base_model", "config", "steps", "episodes", "history"}
 _LATER_STATE_KEYS = {"families", "stream_seed"}  # files from before these existed load
@@ -81,7 +88,8 @@ def unpack(
     adapter = parse_json(files[ADAPTER_CONFIG], ADAPTER_CONFIG)
     shape = _adapter_shape(adapter, base_model)
     if TRAINING_STATE not in files:
-        learner = _untrained(_prompt(files[ADAPTER_MODEL], shape, tuple(FLOAT_DTYPES)), base_model)
+        prompt = _prompt(files[ADAPTER_MODEL], shape, tuple(FLOAT_DTYPES))
+        learner = untrained(base_model, LearnerConfig(soft_tokens=len(prompt)), prompt)
         name, revision = adapter.get("base_model_name_or_path"), adapter.get("revision")
         origin = _Origin(str(name or ""), str(revision or ""))
     else:
@@ -136,21 +144,6 @@ def _adapter_shape(adapter: Mapping[str, Any], base_model: BaseModel) -> tuple[i
             f"model the prompt was made for: {shown(adapter.get('base_model_name_or_path'))}."
         )
     return tokens, base_model.hidden_size
-
-
-def _untrained(prompt: torch.Tensor, base_model: BaseModel) -> Learner:
-    """The learner in a plain PEFT adapter: its prompt, and everything else as it starts."""
-    return Learner(
-        config=LearnerConfig(soft_tokens=len(prompt)),
-        prompt=prompt,
-        first_moment=torch.zeros_like(prompt),
-        second_moment=torch.zeros_like(prompt),
-        steps=0,
-        episodes=0,
-        history=(),
-        model_name=base_model.name,
-        model_revision=base_model.revision,
-    )
 
 
 def _trained(

@@ -124,6 +124,11 @@ def new_learner(base_model: BaseModel, config: LearnerConfig) -> Learner:
     starts = (_from_vocabulary, _from_text, _from_normal)
     start = dict(zip(INITIALISERS, starts, strict=True))[config.initialiser]
     prompt = start(base_model, config).float().cpu().contiguous()
+    return untrained(base_model, config, prompt)
+
+
+def untrained(base_model: BaseModel, config: LearnerConfig, prompt: torch.Tensor) -> Learner:
+    """A learner that starts from this prompt, float32 [soft_tokens, hidden_size] on the CPU."""
     return Learner(
         config=config,
         prompt=prompt,

@@ -270,6 +270,17 @@ def test_training_lowers_the_loss_and_ends_in_the_right_answer(base_model: BaseM
     assert reports[-1].correct == (True,)
 
 
+def test_a_learner_remembers_the_families_that_it_learnt_from(qwen2: BaseModel) -> None:
+    value = learner(qwen2)
+    assert value.families == ()
+    for families, known in ((["own"], ("own",)), (["causal", "own"], ("causal", "own"))):
+        problems = [replace(PROBLEMS[0], family=family) for family in families]
+        value, report = train_step(qwen2, value, problems)
+        assert report.accepted and value.families == known
+    refused, report = train_step(qwen2, value, [replace(PROBLEMS[0], family="x", answer="")])
+    assert not report.accepted and refused.families == ("causal", "own")
+
+
 def test_the_same_seed_learns_the_same_bits(qwen2: BaseModel) -> None:
     results = []
     for _ in range(2):
