@@ -1,0 +1,163 @@
+"""A sampled row follows its seed and the model's own distribution, whoever else is in the pass."""
+
+import math
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from learner import completion
+from learner.base_model import BaseModel
+from learner.batch import Batch
+from learner.completion import Ask, Completion, complete
+from learner.formatting import decode, encode
+from learner.token_choice import TokenChoice, most_likely
+from tests.learner.tiny_models import build_base_model, build_model
+
+CPU = torch.device("cpu")
+QUESTIONS = ("What comes next: 2, 4, 6, 8?", "Alice is taller than Bob. Who is the tallest?")
+PROMPT = torch.randn((4, 32), generator=torch.Generator().manual_seed(0))
+
+
+def test_tokens_are_drawn_as_often_as_the_model_says() -> None:
+    p = torch.tensor([0.5, 0.0, 0.3, 0.15, 0.05])
+    rows = 4000
+    choice = TokenChoice(range(rows), 1, CPU)
+    drawn, entropies = choice.choose(p.log().expand(rows, -1))
+    found = Counter(drawn.tolist())
+    for token, share in enumerate(p.tolist()):
+        assert abs(found[token] / rows - share) <= 4 * math.sqrt(share * (1 - share) / rows)
+    exact = -sum(share * math.log(share) for share in p.tolist() if share)
+    assert entropies.tolist() == pytest.approx([exact] * rows, rel=1e-5)
+
+
+@given(seed=st.integers(0, 2**63 - 1), tokens=st.integers(1, 300), step=st.integers(0, 5))
+def test_a_token_is_where_the_cumulative_distribution_passes_the_rows_own_number(
+    seed: int, tokens: int, step: int
+) -> None:
+    logits = torch.randn((1, tokens), generator=torch.Generator().manual_seed(seed % 1000)) * 3
+    numbers = torch.rand(6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    choice = TokenChoice([seed], 6, CPU)
+    for _ in range(step):
+        choice.choose(logits)
+    token = int(choice.choose(logits)[0])
+    cumulative = torch.softmax(logits[0].double(), dim=0).cumsum(0)
+    below = float(cumulative[token - 1]) if token else 0.0
+    assert below - 1e-6 <= numbers[step] <= float(cumulative[token]) + 1e-6
+
+
+def test_without_seeds_the_most_likely_token_is_taken() -> None:
+    logits = torch.randn((7, 50), generator=torch.Generator().manual_seed(1))
+    tokens, entropies = TokenChoice([None] * 7, 3, CPU).choose(logits)
+    assert torch.equal(tokens, logits.argmax(-1)) and not entropies.any()
+    mixed, _ = TokenChoice([None, 1, None, 2, 3, None, 4], 3, CPU).choose(logits)
+    assert torch.equal(mixed[[0, 2, 5]], logits.argmax(-1)[[0, 2, 5]])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_of_equals_the_first_is_taken(dtype: torch.dtype, transposed: bool) -> None:
+    """In half precision the largest of many logits are often equal."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randint(0, 50, (9, 5000), generator=generator).to(dtype)
+    first = [row.index(max(row)) for row in logits.tolist()]
+    if transposed:  # as few tokens come out of a large matrix
+        logits = logits.t().contiguous().t()
+    assert most_likely(logits).tolist() == first
+
+
+def test_rows_that_stay_keep_their_own_numbers() -> None:
+    logits = torch.randn((4, 50), generator=torch.Generator().manual_seed(1))
+    whole, part = (TokenChoice([5, None, 7, 8], 3, CPU) for _ in range(2))
+    whole.choose(logits)
+    part.choose(logits)
+    part.keep([1, 3])
+    expected, _ = whole.choose(logits)
+    assert torch.equal(part.choose(logits[[1, 3]])[0], expected[[1, 3]])
+
+
+def test_rows_that_are_taken_up_again_go_on_with_their_numbers() -> None:
+    logits = torch.randn((2, 50), generator=torch.Generator().manual_seed(1))
+    whole = TokenChoice([5, 7], 3, CPU)
+    whole.choose(logits)
+    resumed = TokenChoice([5, 7], 3, CPU, step=1)
+    assert torch.equal(resumed.choose(logits)[0], whole.choose(logits)[0])
+
+
+def test_logits_that_are_no_numbers_stay_in_their_row() -> None:
+    logits = torch.zeros(2, 5)
+    logits[0] = torch.nan
+    drawn, entropies = TokenChoice([1, 2], 1, CPU).choose(logits)
+    assert 0 <= drawn[0] < 5 and math.isnan(entropies[0])
+    assert float(entropies[1]) == pytest.approx(math.log(5))
+
+
+sampled = st.builds(
+    Ask,
+    st.sampled_from(QUESTIONS),
+    st.booleans(),
+    st.sampled_from([None, PROMPT]),
+    st.just(()),
+    st.none() | st.integers(0, 50),
+)
+
+
+def without_times(done: Completion) -> tuple[str, tuple[int, ...], bool]:
+    return done.text, done.ids, done.finished
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    batch=st.lists(sampled, min_size=2, max_size=8),
+    architecture=st.sampled_from(["qwen2", "llama"]),
+)
+def test_a_row_says_in_any_company_what_it_says_alone(batch: list[Ask], architecture: str) -> None:
+    base_model = build_base_model(architecture)
+    for ask, done in zip(batch, complete(base_model, batch, 10), strict=True):
+        alone = complete(base_model, [ask], 10)[0]
+        assert without_times(done) == without_times(alone)
+        if ask.seed is None:
+            assert done.entropy is None
+        else:
+            assert done.entropy == pytest.approx(alone.entropy, rel=1e-3)
+
+
+def test_seeds_reproduce_and_differ(base_model: BaseModel) -> None:
+    asks = [Ask(QUESTIONS[0], False, PROMPT, seed=seed) for seed in range(12)]
+    first, again = (complete(base_model, asks, 10) for _ in range(2))
+    assert [done.ids for done in first] == [done.ids for done in again]
+    assert len({done.ids for done in first}) > 6
+
+
+def test_what_was_generated_comes_with_the_completion(base_model: BaseModel) -> None:
+    """Token ids, the mean entropy of what they were drawn from, both as in the unmodified model."""
+    (done,) = complete(base_model, [Ask(QUESTIONS[1], True, PROMPT, seed=3)], 10)
+    assert len(done.ids) == done.tokens <= 10
+    assert decode(base_model, done.ids).strip().startswith(done.text)
+    model = build_model("llama" if "llama" in base_model.name else "qwen2").eval()
+    row = encode(base_model, QUESTIONS[1], None, True)
+    ids = torch.tensor([*row.head, *row.question, *done.ids])
+    with torch.no_grad():
+        embeddings = torch.cat((PROMPT, model.get_input_embeddings()(ids)))
+        logits = model(inputs_embeds=embeddings[None]).logits[0, -done.tokens - 1 : -1]
+    entropies = torch.distributions.Categorical(logits=logits).entropy()
+    assert done.entropy == pytest.approx(float(entropies.mean()), rel=1e-3)
+
+
+def test_samples_of_one_question_read_it_once(
+    qwen2: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Batch] = []
+
+    class Recorded(Batch):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments)  # type: ignore[arg-type]
+            made.append(self)
+
+    monkeypatch.setattr(completion, "Batch", Recorded)
+    complete(qwen2, [Ask(QUESTIONS[0], True, PROMPT, seed=seed) for seed in range(8)], 3)
+    row = encode(qwen2, QUESTIONS[0], None, True)
+    before = len(PROMPT) + len(row.head) + len(row.question) - 1
+    assert [len(batch) for batch in made] == [before + 8]
