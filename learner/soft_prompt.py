@@ -22,6 +22,8 @@ MAX_HISTORY = 2000
 MAX_EPISODES_PER_STEP = 64
 LOSSES = ("answer", "text")
 MAX_SHOTS = 8
+SIGNALS = ("answer", "reward", "mix")
+MAX_SAMPLES_PER_PROBLEM = 64
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class LearnerConfig:
     prompt's gradient by its norm; ``chat_template`` is the format it learns in. ``loss`` is over
     the tokens of the answer, or over the whole text as in the original experiments. ``shots``
     worked examples (`learner.worked_examples`) stand before every question it learns from.
+    ``signal`` is what it is told: the "answer"; only the "reward" of ``samples_per_problem``
+    completions that it samples (`learner.reward`); or both, a "mix".
     """
 
     soft_tokens: int = 8
@@ -46,6 +50,13 @@ class LearnerConfig:
     seed: int = 0
     loss: str = "answer"
     shots: int = 0
+    signal: str = "answer"
+    samples_per_problem: int = 8
+
+    @property
+    def start(self) -> tuple[object, ...]:
+        """What the untrained prompt follows from: configs that share it start from the same one."""
+        return self.soft_tokens, self.initialiser, self.init_text, self.init_std, self.seed
 
     def __post_init__(self) -> None:
         _require(
@@ -72,6 +83,15 @@ class LearnerConfig:
             0 <= self.shots <= MAX_SHOTS,
             f"A question stands behind 0 to {MAX_SHOTS} worked examples, not {self.shots}.",
         )
+        _require(
+            self.signal in SIGNALS,
+            f"There is no signal {self.signal!r}; choose {', '.join(SIGNALS)}.",
+        )
+        _require(
+            2 <= self.samples_per_problem <= MAX_SAMPLES_PER_PROBLEM,
+            f"A problem is sampled 2 to {MAX_SAMPLES_PER_PROBLEM} times, because samples are "
+            f"compared with each other, not {self.samples_per_problem}.",
+        )
         for name in ("init_std", "learning_rate", "max_grad_norm"):
             value = getattr(self, name)
             _require(
@@ -82,8 +102,19 @@ class LearnerConfig:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One adopted step: mean loss in nats a token, how many would have been answered rightly before
-    it, and the gradient's norm before clipping. ``episodes`` counts all problems learnt so far."""
+    """One adopted step. ``episodes`` counts all problems gone through so far.
+
+    ``loss`` is the gold answers' cross-entropy in nats a token, or, where they were not told, one
+    less the mean reward; ``correct`` of ``total`` problems would have been answered rightly before
+    the step, or, where the answer was not told, samples were right; ``grad_norm`` is from before
+    clipping. ``signal`` is the config's, or "thumbs": then a person marked the samples, ``correct``
+    counts thumbs up, and ``loss`` and ``step`` are as in `learner.thumbs`.
+
+    Of a step that sampled: how many ``samples``, their mean ``reward``, how many gave ``no_answer``
+    that could be read, the share of problems ``with_signal`` (at which some samples were right and
+    some not), the policy's mean ``entropy`` in nats a token, and the samples' mean ``length`` in
+    tokens. Raises ValueError, in a sentence, if these cannot be.
+    """
 
     step: int
     episodes: int
@@ -92,6 +123,31 @@ class StepRecord:
     total: int
     grad_norm: float
     chat_template: bool
+    signal: str = "answer"
+    samples: int = 0
+    reward: float = 0.0
+    no_answer: int = 0
+    with_signal: float = 0.0
+    entropy: float = 0.0
+    length: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(
+            self.signal in (*SIGNALS, "thumbs"),
+            f"There is no step from the signal {self.signal!r}.",
+        )
+        _require(
+            0 <= self.no_answer <= self.samples,
+            f"{self.no_answer} of {self.samples} samples cannot be without an answer.",
+        )
+        for name, most in (
+            ("reward", 1.0),
+            ("with_signal", 1.0),
+            ("entropy", 1e3),
+            ("length", 1e6),
+        ):
+            value = getattr(self, name)
+            _require(0 <= value <= most, f"A step's {name} is from 0 to {most:g}, not {value}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +155,9 @@ class Learner:
     """A soft prompt with all that training needs to go on: an immutable value.
 
     ``prompt`` and Adam's ``first_moment`` and ``second_moment`` are float32 CPU tensors
-    [soft_tokens, hidden_size] that are never changed in place. ``history`` keeps the newest
-    ``MAX_HISTORY`` steps. ``model_name`` and ``model_revision`` say what it was learnt in front of,
+    [soft_tokens, hidden_size] that are never changed in place. ``episodes`` counts the problems
+    that it has gone through, ``steps`` those of its optimiser; ``history`` keeps the newest
+    ``MAX_HISTORY`` records. ``model_name`` and ``model_revision`` say what it was learnt in front of,
     ``families`` (sorted) of which families its problems were. ``stream_seed`` is the seed of the
     stream of training problems that it goes through, None for its config's; the next one to learn
     from is number ``episodes``, so a run that is continued elsewhere goes on with that.

@@ -1,268 +1,233 @@
-"""Training: one optimiser step for many learners at once.
+"""Training: one optimiser step for many learners at once, whatever signal each learns from.
 
-Each learner's loss is the cross-entropy of its answer tokens alone (the token that ends the answer
-included), averaged over all answer tokens of its problems; where its config says so, of every token
-of the text but the first, as in the original experiments. The losses are summed and one backward
-pass gives every learner the gradient of its own loss, because no row sees another's prompt. Norm
-clipping and Adam follow, learner by learner in effect, as stacked tensors in practice. Everything
-from the logits on is float32.
+A learner that is told the answer descends the cross-entropy of its answer tokens alone (the token
+that ends the answer included), averaged over all answer tokens of its problems; where its config
+says so, of every token of the text but the first, as in the original experiments. One that is told
+only right or wrong samples completions first, which are graded, and descends the policy gradient of
+`learner.reward`; a mix descends the sum of both; marks of a person are `learner.thumbs`.
 
-Whether greedy decoding would have written the gold answer is read off the same pass: it would
-exactly if the most likely token is the gold one at every answer position.
+All of it is targets with weights, which run in the same passes (`learner.gradients`). Norm clipping
+and the step follow, learner by learner in effect, as stacked tensors in practice.
+
+Whether greedy decoding would have written a gold answer is read off the same pass: it would exactly
+if the most likely token is the gold one at every answer position.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 
 from arena.problem import Problem
 from learner.base_model import BaseModel
-from learner.batch import Batch, Row, max_training_tokens, split_passes
-from learner.formatting import encode
+from learner.gradients import Found, find_gradients
+from learner.optimiser import adam, clipped
+from learner.reward import (
+    Group,
+    check_samples,
+    draw_groups,
+    nothing_to_learn,
+    policy_targets,
+    summarise,
+)
 from learner.soft_prompt import MAX_HISTORY, Learner, StepRecord
-from learner.worked_examples import worked_examples
+from learner.step_report import StepReport
+from learner.targets import Target, answer_targets, check_prompt
+from learner.thumbs import Thumbs, learn_from_thumbs
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's usual constants (Kingma & Ba, 2015)
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """What a step found before it changed anything, and whether it was adopted.
-
-    ``loss`` is in nats a token and ``grad_norm`` from before clipping; ``correct`` says of each
-    problem whether greedy decoding would have answered it to the letter. A step that is not
-    ``accepted`` left the learner as it was, for the reason in ``message``.
-    """
-
-    loss: float
-    grad_norm: float
-    correct: tuple[bool, ...]
-    accepted: bool
-    message: str
+Material = Problem | Thumbs
+"""What a step can learn from: problems, or one person's thumbs by themselves."""
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A learner's rows in a pass and the tokens that should be predicted, those of the answer last.
+    """What a learner learns from in one step, which counts as so many ``episodes``.
 
-    ``answers`` says how many tokens the answer of each row has.
+    The first ``told`` of the targets are gold answers. ``to_sample`` are problems that completions
+    are drawn for before the step; ``groups`` what was drawn.
     """
 
     learner: Learner
-    rows: tuple[Row, ...]
-    gold: tuple[tuple[int, ...], ...]
-    answers: tuple[int, ...]
+    episodes: int
+    targets: tuple[Target, ...]
+    told: int = 0
+    to_sample: tuple[Problem, ...] = ()
+    groups: tuple[Group, ...] = ()
 
 
 def train_step(
-    base_model: BaseModel, learner: Learner, problems: Sequence[Problem]
+    base_model: BaseModel, learner: Learner, material: Sequence[Material]
 ) -> tuple[Learner, StepReport]:
     """One optimiser step on these problems; see `train_steps`."""
-    return train_steps(base_model, [(learner, problems)])[0]
+    return train_steps(base_model, [(learner, material)])[0]
 
 
 def train_steps(
-    base_model: BaseModel, requests: Sequence[tuple[Learner, Sequence[Problem]]]
+    base_model: BaseModel, requests: Sequence[tuple[Learner, Sequence[Material]]]
 ) -> list[tuple[Learner, StepReport]]:
     """One optimiser step for each request, merged; the results are those of each step alone.
 
-    A learner learns in the format that its config names. Whatever keeps one request from being
-    learnt from (no answer, too long a question, a loss or gradient that is not finite) is said in
-    that request's report, leaves its learner as it was and does not touch the others.
+    A learner learns in the format, and from the signal, that its config names; from `Thumbs`, which
+    stand alone, whatever the signal. What keeps one request from being learnt from (no answer, too
+    long a question, samples that all earned the same, a loss or gradient that is not finite) is
+    said in that request's report, leaves its learner as it was and does not touch the others.
     """
     results: dict[int, tuple[Learner, StepReport]] = {}
     tasks: dict[int, _Task] = {}
-    for i, (learner, problems) in enumerate(requests):
+    for i, (learner, material) in enumerate(requests):
         try:
-            tasks[i] = _task(base_model, learner, problems, len(tasks))
+            if thumbs := _thumbs(material):
+                results[i] = learn_from_thumbs(base_model, learner, thumbs)
+            else:
+                tasks[i] = _task(
+                    base_model, learner, [p for p in material if isinstance(p, Problem)]
+                )
         except ValueError as error:
             results[i] = (learner, _rejected(str(error)))
+    for i, task in _sampled(base_model, tasks).items():
+        if task.targets:
+            tasks[i] = task
+        else:
+            results[i] = _agreed(task)
+            del tasks[i]
     if tasks:
-        steps = _gradients(base_model, list(tasks.values()))
-        results.update(zip(tasks, _update(list(tasks.values()), steps), strict=True))
+        steps = list(tasks.values())
+        found = find_gradients(base_model, [(task.learner.prompt, task.targets) for task in steps])
+        results.update(zip(tasks, _update(steps, found), strict=True))
     return [_remembering(*results[i], requests[i][1]) for i in range(len(requests))]
 
 
 def _remembering(
-    learner: Learner, report: StepReport, problems: Sequence[Problem]
+    learner: Learner, report: StepReport, material: Sequence[Material]
 ) -> tuple[Learner, StepReport]:
     """The learner, with the families of what it has learnt from now among its own."""
-    new = {problem.family for problem in problems} - {*learner.families}
+    new = {item.family for item in material if isinstance(item, Problem)} - {*learner.families}
     if report.accepted and new:
         learner = replace(learner, families=tuple(sorted({*learner.families, *new})))
     return learner, report
 
 
-def _task(
-    base_model: BaseModel, learner: Learner, problems: Sequence[Problem], number: int
-) -> _Task:
-    """Token rows of a request, for the prompt with this number; ValueError if it has none."""
+def _thumbs(material: Sequence[Material]) -> Thumbs | None:
+    """The thumbs to learn from, if it is thumbs; ValueError if they are not by themselves."""
+    found = [item for item in material if isinstance(item, Thumbs)]
+    if found and len(material) > 1:
+        raise ValueError("Thumbs are learnt from one question at a time, and by themselves.")
+    return found[0] if found else None
+
+
+def _task(base_model: BaseModel, learner: Learner, problems: Sequence[Problem]) -> _Task:
+    """What can be said of a request before anything is sampled; ValueError if it cannot be met."""
     if not problems:
         raise ValueError("There was no problem to learn from.")
-    if learner.prompt.shape[1] != base_model.hidden_size:
-        raise ValueError(
-            f"This soft prompt has {learner.prompt.shape[1]} numbers a token, but "
-            f"{base_model.name} takes {base_model.hidden_size}; it was learnt in front of "
-            f"{learner.model_name}."
-        )
-    config = learner.config
-    examples = worked_examples(config.shots)
-    rows, gold, answers = [], [], []
-    for problem in problems:
-        if not problem.answer.strip():
-            raise ValueError("The problem has no answer to learn from.")
-        encoded = encode(
-            base_model, problem.question, problem.answer, config.chat_template, examples
-        )
-        head, text, predicted = encoded.head, encoded.question + encoded.answer, encoded.answer
-        if config.loss == "text":  # what is predicted cannot be in a prefix that rows share
-            head, text = (), head + text
-            predicted = text[1:]
-        rows.append(Row(number, head, text[:-1], len(predicted)))
-        gold.append(predicted)
-        answers.append(len(encoded.answer))
-    soft = learner.prompt.shape[0]
-    longest = max(soft + len(row.head) + len(row.tokens) for row in rows)
-    if longest > base_model.context_length:
-        raise ValueError(
-            f"The problem is too long: {longest} tokens with the soft prompt, where "
-            f"{base_model.name} reads {base_model.context_length}."
-        )
-    return _Task(learner, tuple(rows), tuple(gold), tuple(answers))
+    check_prompt(base_model, learner)
+    signal = learner.config.signal
+    told = () if signal == "reward" else answer_targets(base_model, learner, problems)
+    if signal == "answer":
+        return _Task(learner, len(problems), told, len(told))
+    check_samples(base_model, learner, problems)
+    return _Task(learner, len(problems), told, len(told), to_sample=tuple(problems))
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What the passes found for one task: its loss, gradient [soft tokens, hidden] and hits."""
-
-    loss: float
-    gradient: torch.Tensor
-    correct: tuple[bool, ...]
-
-
-def _gradients(base_model: BaseModel, tasks: Sequence[_Task]) -> list[_Found]:
-    """Loss, gradient and greedy correctness of every task, all from the same forward passes."""
-    device = base_model.device
-    lengths = [len(task.learner.prompt) for task in tasks]
-    rows = [row for task in tasks for row in task.rows]
-    gold = [answer for task in tasks for answer in task.gold]
-    weights = [1 / sum(map(len, task.gold)) for task in tasks for _ in task.rows]
-    prompts = torch.cat([task.learner.prompt for task in tasks]).to(device).requires_grad_()
-    losses, hits = [], []
-    for members in split_passes(rows, lengths, max_training_tokens(base_model)):
-        batch = Batch(base_model, [rows[i] for i in members], lengths)
-        target = torch.tensor([token for i in members for token in gold[i]], device=device)
-        weight = torch.tensor([weights[i] for i in members for _ in gold[i]], device=device)
-        logits = batch.logits(prompts).float()
-        loss = F.cross_entropy(logits, target, reduction="none") * weight
-        loss.sum().backward()
-        losses.append(loss.detach())
-        hits.append(logits.detach().argmax(dim=-1) == target)
-    assert prompts.grad is not None
-    # One transfer, and so one wait for the device, for everything that came out.
-    found = torch.cat((prompts.grad.flatten(), *losses, *(hit.float() for hit in hits))).cpu()
-    answered = sum(map(len, gold))
-    gradient, loss, hit = found.split((found.numel() - 2 * answered, answered, answered))
-    gradients = gradient.view(-1, base_model.hidden_size).split(lengths)
-    of_row = list(zip(loss.split([*map(len, gold)]), hit.split([*map(len, gold)]), strict=True))
-    results, first = [], 0
-    for task, own in zip(tasks, gradients, strict=True):
-        mine = of_row[first : first + len(task.rows)]
-        first += len(task.rows)
-        total = float(torch.cat([row_loss for row_loss, _ in mine]).sum())
-        ends = zip(mine, task.answers, strict=True)
-        correct = tuple(bool(right[-length:].all()) for (_, right), length in ends)
-        results.append(_Found(total, own, correct))
-    return results
+def _sampled(base_model: BaseModel, tasks: Mapping[int, _Task]) -> dict[int, _Task]:
+    """Those of the tasks that need samples, with what they drew, all in the same passes."""
+    waiting = {i: task for i, task in tasks.items() if task.to_sample}
+    drawn = draw_groups(base_model, [(task.learner, task.to_sample) for task in waiting.values()])
+    sampled = {}
+    for (i, task), groups in zip(waiting.items(), drawn, strict=True):
+        earned = policy_targets(base_model, task.learner, groups)
+        sampled[i] = replace(task, targets=task.targets + earned, groups=groups)
+    return sampled
 
 
-def _update(tasks: Sequence[_Task], found: Sequence[_Found]) -> list[tuple[Learner, StepReport]]:
-    """Clip, step Adam, and adopt what came out where all of it is finite."""
+def _update(tasks: Sequence[_Task], found: Sequence[Found]) -> list[tuple[Learner, StepReport]]:
+    """Clip, step, and adopt what came out where all of it is finite."""
     results: dict[int, tuple[Learner, StepReport]] = {}
     shapes: dict[torch.Size, list[int]] = {}
     for i, task in enumerate(tasks):
         shapes.setdefault(task.learner.prompt.shape, []).append(i)
     for members in shapes.values():
         learners = [tasks[i].learner for i in members]
-        gradient = torch.stack([found[i].gradient for i in members])
-        norms = gradient.flatten(1).norm(dim=1)
-        limit = torch.tensor([learner.config.max_grad_norm for learner in learners])
-        clipped = gradient * (limit / (norms + 1e-6)).clamp(max=1.0)[:, None, None]
-        stepped = zip(*adam(learners, clipped), strict=True)
-        for i, norm, (prompt, first, second) in zip(members, norms, stepped, strict=True):
-            results[i] = _adopt(tasks[i], found[i], float(norm), prompt, first, second)
+        gradients, norms = clipped(learners, torch.stack([found[i].gradient for i in members]))
+        for i, norm, *stepped in zip(members, norms, *adam(learners, gradients), strict=True):
+            results[i] = _adopt(tasks[i], found[i], float(norm), stepped)
     return [results[i] for i in range(len(tasks))]
 
 
-def adam(
-    learners: Sequence[Learner], gradients: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Adam (Kingma & Ba, 2015) for K learners of one shape as one stacked operation.
-
-    ``gradients`` [K, n, d]; returns new prompts, first and second moments, each [K, n, d]. The
-    operations are those of `torch.optim.Adam`, in its order, so that results are the same bits.
-    """
-
-    def column(values: list[float]) -> torch.Tensor:
-        return torch.tensor(values)[:, None, None]
-
-    counts = [learner.steps + 1 for learner in learners]
-    first = torch.stack([learner.first_moment for learner in learners])
-    second = torch.stack([learner.second_moment for learner in learners])
-    first = first.lerp(gradients, 1 - BETA1)
-    second = (second * BETA2).addcmul(gradients, gradients, value=1 - BETA2)
-    root = column([math.sqrt(1 - BETA2**count) for count in counts])
-    rate = column(
-        [
-            learner.config.learning_rate / (1 - BETA1**count)
-            for learner, count in zip(learners, counts, strict=True)
-        ]
-    )
-    prompts = torch.stack([learner.prompt for learner in learners])
-    return prompts + -rate * first / (second.sqrt() / root + EPSILON), first, second
-
-
 def _adopt(
-    task: _Task,
-    found: _Found,
-    norm: float,
-    prompt: torch.Tensor,
-    first: torch.Tensor,
-    second: torch.Tensor,
+    task: _Task, found: Found, norm: float, stepped: Sequence[torch.Tensor]
 ) -> tuple[Learner, StepReport]:
-    """The learner after its step; or before it, with the reason, if a number is not finite."""
+    """The learner after its step; or before it, with the reason, if a number is not finite.
+
+    ``stepped`` are the new prompt and Adam's two moments.
+    """
+    told = zip(task.targets[: task.told], found.hits, strict=False)
+    correct = tuple(bool(hits[-target.answer :].all()) for target, hits in told)
+    loss = found.loss(task.told) if task.told else 1 - summarise(task.groups).reward
+    report = StepReport(loss, norm, correct, True, "", task.groups)
     learner = task.learner
-    finite = all(bool(tensor.isfinite().all()) for tensor in (prompt, first, second))
-    if not (math.isfinite(found.loss) and math.isfinite(norm) and finite):
-        what = "loss" if not math.isfinite(found.loss) else "gradient"
-        message = (
-            f"The {what} of this step was not a finite number, so it was not taken; "
-            "a smaller learning rate or an earlier prompt may help."
-        )
-        return learner, StepReport(found.loss, norm, found.correct, False, message)
-    record = StepRecord(
-        step=learner.steps + 1,
-        episodes=learner.episodes + len(task.rows),
-        loss=found.loss,
-        correct=sum(found.correct),
-        total=len(found.correct),
-        grad_norm=norm,
-        chat_template=learner.config.chat_template,
-    )
-    stepped = replace(
+    if not math.isfinite(found.loss()):
+        return learner, replace(report, accepted=False, message=_not_finite("loss"))
+    if not (math.isfinite(norm) and all(bool(tensor.isfinite().all()) for tensor in stepped)):
+        return learner, replace(report, accepted=False, message=_not_finite("gradient"))
+    # Own memory: a learner must not keep alive the stack it was updated in.
+    prompt, first, second = (tensor.clone() for tensor in stepped)
+    record = _record(task, report)
+    after = replace(
         learner,
-        # Own memory: a learner must not keep alive the stack it was updated in.
-        prompt=prompt.clone(),
-        first_moment=first.clone(),
-        second_moment=second.clone(),
+        prompt=prompt,
+        first_moment=first,
+        second_moment=second,
         steps=record.step,
         episodes=record.episodes,
         history=(*learner.history, record)[-MAX_HISTORY:],
     )
-    return stepped, StepReport(found.loss, norm, found.correct, True, "")
+    return after, report
+
+
+def _record(task: _Task, report: StepReport) -> StepRecord:
+    """What the learner's history will say of the step."""
+    learner, drawn = task.learner, report.samples
+    record = StepRecord(
+        step=learner.steps + 1,
+        episodes=learner.episodes + task.episodes,
+        loss=report.loss,
+        correct=sum(report.correct),
+        total=len(report.correct),
+        grad_norm=report.grad_norm,
+        chat_template=learner.config.chat_template,
+        signal=learner.config.signal,
+    )
+    if drawn is None:
+        return record
+    if not task.told:
+        record = replace(record, correct=drawn.correct, total=drawn.samples)
+    return replace(
+        record,
+        samples=drawn.samples,
+        reward=drawn.reward,
+        no_answer=drawn.no_answer,
+        with_signal=drawn.with_signal / drawn.problems,
+        entropy=drawn.entropy,
+        length=drawn.length,
+    )
+
+
+def _agreed(task: _Task) -> tuple[Learner, StepReport]:
+    """No group has a signal, so there is no step. (The samples of a broken prompt agree too.)"""
+    drawn = summarise(task.groups)
+    if not math.isfinite(drawn.entropy):
+        return task.learner, _rejected(_not_finite("policy"))
+    message = nothing_to_learn(task.groups)
+    report = StepReport(1 - drawn.reward, 0.0, (), False, message, task.groups, agreed=True)
+    return replace(task.learner, episodes=task.learner.episodes + task.episodes), report
+
+
+def _not_finite(what: str) -> str:
+    return (
+        f"The {what} of this step was not a finite number, so it was not taken; "
+        "a smaller learning rate or an earlier prompt may help."
+    )
 
 
 def _rejected(message: str) -> StepReport:

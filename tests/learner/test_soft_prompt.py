@@ -1,13 +1,13 @@
 """Where a soft prompt starts from, and what a learner's settings may be."""
 
 import pickle
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
 
 from learner.base_model import BaseModel
-from learner.soft_prompt import INITIALISERS, LearnerConfig, new_learner
+from learner.soft_prompt import INITIALISERS, LearnerConfig, StepRecord, new_learner
 
 
 def rows_of(base_model: BaseModel, prompt: torch.Tensor) -> list[list[int]]:
@@ -84,6 +84,9 @@ def test_a_learner_is_a_value_that_travels(base_model: BaseModel) -> None:
         ({"soft_tokens": 1001}, "not 1001"),
         ({"initialiser": "magic"}, "no initialiser 'magic'"),
         ({"initialiser": "text", "init_text": " "}, "needs a text"),
+        ({"signal": "praise"}, "no signal 'praise'; choose answer, reward, mix"),
+        ({"samples_per_problem": 1}, "2 to 64 times"),
+        ({"samples_per_problem": 65}, "not 65"),
         ({"learning_rate": 0.0}, "learning rate"),
         ({"learning_rate": float("nan")}, "learning rate"),
         ({"max_grad_norm": -1.0}, "max grad norm"),
@@ -94,3 +97,29 @@ def test_a_learner_is_a_value_that_travels(base_model: BaseModel) -> None:
 def test_settings_out_of_range_are_refused_in_a_sentence(settings: dict, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         LearnerConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"signal": "praise"}, "no step from the signal"),
+        ({"samples": 4, "no_answer": 5}, "5 of 4 samples"),
+        ({"reward": 1.5}, "reward is from 0 to 1"),
+        ({"with_signal": -0.1}, "with_signal is from 0 to 1"),
+        ({"entropy": float("nan")}, "entropy"),
+        ({"length": float("inf")}, "length"),
+    ],
+)
+def test_a_step_that_cannot_have_been_is_refused(values: dict, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        StepRecord(1, 4, 0.5, 2, 4, 1.0, False, **values)
+
+
+def test_configs_that_start_alike_make_the_same_prompt_however_they_learn(
+    base_model: BaseModel,
+) -> None:
+    config = LearnerConfig(seed=3)
+    other = replace(config, signal="reward", learning_rate=1.0, chat_template=True, shots=2)
+    assert config.start == other.start != replace(config, soft_tokens=9).start
+    one, same = new_learner(base_model, config), new_learner(base_model, other)
+    assert torch.equal(one.prompt, same.prompt)

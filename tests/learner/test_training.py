@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena.problem import Problem
-from learner import training
+from learner import gradients
 from learner.base_model import BaseModel
+from learner.batch import Batch, Row
 from learner.formatting import encode
+from learner.memory import Budget
+from learner.optimiser import adam
 from learner.soft_prompt import MAX_HISTORY, Learner, LearnerConfig, StepRecord, new_learner
-from learner.training import StepReport, adam, train_step, train_steps
+from learner.training import StepReport, train_step, train_steps
 from learner.worked_examples import worked_examples
 from tests.learner.tiny_models import build_base_model, build_model
 
@@ -81,7 +84,8 @@ def test_a_pass_cut_into_several_learns_the_same(
 ) -> None:
     made = [(learner(base_model, seed), PROBLEMS[seed : seed + 3]) for seed in range(3)]
     whole = train_steps(base_model, made)
-    monkeypatch.setattr(training, "max_training_tokens", lambda _: 60)
+    small = Budget(tokens=60, free=1 << 40, token=1, logits=1)
+    monkeypatch.setattr(gradients, "training_budget", lambda _: small)
     for one, other in zip(whole, train_steps(base_model, made), strict=True):
         assert_close(one, other)
 
@@ -151,6 +155,29 @@ def test_losses_of_both_kinds_merge(base_model: BaseModel) -> None:
     ]
     for (value, problems), merged in zip(made, train_steps(base_model, made), strict=True):
         assert_close(merged, train_step(base_model, value, problems))
+
+
+def test_learning_from_answers_is_one_plain_step_of_torch_to_the_bit(base_model: BaseModel) -> None:
+    """One packed pass, cross-entropy, clipping by torch, torch's Adam: nothing else happens."""
+    value = learner(base_model, seed=4, chat_template=True)
+    parameter = value.prompt.clone().requires_grad_()
+    optimiser = torch.optim.Adam([parameter], lr=value.config.learning_rate)
+    for start in range(3):
+        problems = PROBLEMS[start : start + 2]
+        rows = [encode(base_model, item.question, item.answer, True) for item in problems]
+        batch = Batch(
+            base_model,
+            [Row(0, row.head, (row.question + row.answer)[:-1], len(row.answer)) for row in rows],
+            [len(parameter)],
+        )
+        gold = torch.tensor([token for row in rows for token in row.answer])
+        optimiser.zero_grad()
+        losses = F.cross_entropy(batch.logits(parameter), gold, reduction="none")
+        (losses * torch.full_like(losses, 1 / len(gold))).sum().backward()
+        torch.nn.utils.clip_grad_norm_([parameter], value.config.max_grad_norm)
+        optimiser.step()
+        value, _ = train_step(base_model, value, problems)
+        assert torch.equal(value.prompt, parameter.detach())
 
 
 def test_adam_is_torch_adam_to_the_bit() -> None:

@@ -1,0 +1,106 @@
+"""Targets: the tokens that a step makes likelier or less likely, and how much each of them counts.
+
+Whatever a learner learns from comes down to rows of these: a gold answer is a target that every
+token of counts alike; a completion that was sampled counts as much as it was better than the others
+(`learner.reward`), one that a person marked as much as they liked it (`learner.thumbs`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from arena.problem import Problem
+from learner.base_model import BaseModel
+from learner.batch import Row
+from learner.formatting import Encoded, encode
+from learner.soft_prompt import Learner
+from learner.worked_examples import worked_examples
+
+
+@dataclass(frozen=True)
+class Target:
+    """One row behind a soft prompt: ``head``, which rows may share, then ``tokens``.
+
+    ``predicted`` should follow, one token after each of the last tokens; the row's loss is
+    ``weight`` times their summed cross-entropy, so with a weight below zero they become less
+    likely. ``answer`` is how many of them, the last ones, are a gold answer.
+    """
+
+    head: tuple[int, ...]
+    tokens: tuple[int, ...]
+    predicted: tuple[int, ...]
+    weight: float
+    answer: int = 0
+
+    def row(self, number: int) -> Row:
+        """The target as a row of a pass, behind soft prompt ``number``."""
+        return Row(number, self.head, self.tokens, len(self.predicted))
+
+
+def check_prompt(base_model: BaseModel, learner: Learner) -> None:
+    """Raise ValueError unless the learner's vectors are of the model's size."""
+    if learner.prompt.shape[1] != base_model.hidden_size:
+        raise ValueError(
+            f"This soft prompt has {learner.prompt.shape[1]} numbers a token, but "
+            f"{base_model.name} takes {base_model.hidden_size}; it was learnt in front of "
+            f"{learner.model_name}."
+        )
+
+
+def check_fits(base_model: BaseModel, tokens: int) -> None:
+    """Raise ValueError if a row of so many tokens, soft prompt included, is too long."""
+    if tokens > base_model.context_length:
+        raise ValueError(
+            f"The problem is too long: {tokens} tokens with the soft prompt, where "
+            f"{base_model.name} reads {base_model.context_length}."
+        )
+
+
+def encode_for(
+    base_model: BaseModel, learner: Learner, question: str, answer: str | None
+) -> Encoded:
+    """Token ids in the format that the learner learns in, worked examples included."""
+    config = learner.config
+    examples = worked_examples(config.shots)
+    return encode(base_model, question, answer, config.chat_template, examples)
+
+
+def answer_targets(
+    base_model: BaseModel, learner: Learner, problems: Sequence[Problem]
+) -> tuple[Target, ...]:
+    """The gold answers: their loss is the mean over all predicted tokens of all problems.
+
+    Predicted are the answer's tokens, the one that ends it included; or, where the config says so,
+    every token of the text but the first. Raises ValueError if a problem has no answer or its row
+    does not fit.
+    """
+    rows: list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]] = []
+    for problem in problems:
+        if not problem.answer.strip():
+            raise ValueError("The problem has no answer to learn from.")
+        encoded = encode_for(base_model, learner, problem.question, problem.answer)
+        head, text, predicted = encoded.head, encoded.question + encoded.answer, encoded.answer
+        if learner.config.loss == "text":  # what is predicted cannot be in a prefix rows share
+            head, text = (), head + text
+            predicted = text[1:]
+        rows.append((head, text[:-1], predicted, len(encoded.answer)))
+    longest = max(len(head) + len(tokens) for head, tokens, _, _ in rows)
+    check_fits(base_model, len(learner.prompt) + longest)
+    weight = 1 / sum(len(predicted) for _, _, predicted, _ in rows)
+    return tuple(
+        Target(head, tokens, predicted, weight, answer) for head, tokens, predicted, answer in rows
+    )
+
+
+def completion_targets(
+    base_model: BaseModel,
+    learner: Learner,
+    question: str,
+    weights: Sequence[tuple[tuple[int, ...], float]],
+) -> tuple[Target, ...]:
+    """Completions (token ids) of one question, each with the weight of its tokens.
+
+    They share everything that comes before them, which runs once for all.
+    """
+    encoded = encode_for(base_model, learner, question, None)
+    head, last = encoded.head + encoded.question[:-1], encoded.question[-1:]
+    return tuple(Target(head, last + ids[:-1], ids, weight) for ids, weight in weights)
