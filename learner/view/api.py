@@ -21,6 +21,8 @@ from learner.view.questions import (
     checked_episodes,
     checked_families,
     checked_format,
+    checked_marks,
+    checked_signal,
     own_problem,
 )
 from learner.view.teach import said
@@ -56,15 +58,19 @@ def add_api(lessons: Lessons, exam: Exam, service: Service) -> None:
             lesson.show(own_problem(question, answer))
             return _board(_finished(lesson))
 
-    def train(session: str, episodes: int = 80, chat_template: bool = False) -> Json:
+    def train(
+        session: str, episodes: int = 80, chat_template: bool = False, signal: str = "answer"
+    ) -> Json:
         """Train on fresh problems (1 to 2000 episodes) and score on the held-out set.
 
-        Returns the learner's counts and its latest held-out result. Ends early if stopped.
+        signal: answer (told the gold answer), reward (only whether its own tries are right) or
+        mix. Returns the learner's counts and its latest held-out result. Ends early if stopped.
         """
         with said():
             lesson = find(session)
-            number = checked_episodes(episodes)
+            number, told = checked_episodes(episodes), checked_signal(signal)
             lesson.choose_format(checked_format(chat_template))
+            lesson.choose_signal(told)
             lesson.train(number)
             return _learner(_finished(lesson), exam)
 
@@ -74,6 +80,27 @@ def add_api(lessons: Lessons, exam: Exam, service: Service) -> None:
             lesson = find(session)
             lesson.train_one()
             return _board(_finished(lesson))
+
+    def tries(session: str) -> Json:
+        """Sample up to four different answers to the problem shown last, in the format learnt in.
+
+        They can be marked and learnt from with `thumbs`; no right answer is needed.
+        """
+        with said():
+            lesson = find(session)
+            lesson.draw_tries()
+            return _tries(_finished(lesson))
+
+    def thumbs(session: str, marks: list[int]) -> Json:
+        """Learn from your marks on the tries drawn last: 1 (good), -1 (bad) or 0 (none) for each.
+
+        Returns how likely the learner was, and is, to say just that. `undo` takes it back.
+        """
+        with said():
+            lesson = find(session)
+            lesson.mark_all(checked_marks(marks))
+            lesson.learn_from_thumbs()
+            return _tries(_finished(lesson))
 
     def evaluate(session: str, chat_template: bool = False) -> Json:
         """Score the soft prompt as it is on the held-out set, paired with the model alone."""
@@ -92,7 +119,12 @@ def add_api(lessons: Lessons, exam: Exam, service: Service) -> None:
         return endpoint
 
     def status() -> Json:
-        """What the service is doing: waiting requests, rows in the last passes, waits, totals."""
+        """What the service is doing.
+
+        waiting: requests in no pass yet. busy: whether a pass runs. rows, seconds: of the latest
+        pass; training_rows, answering_rows: of the latest of each kind. median_wait, p95_wait:
+        seconds from request to pass, over the latest 256. passes, steps, completions: so far.
+        """
         return dict(vars(service.status()))
 
     gr.api(new_session, api_name="new_session")
@@ -100,6 +132,8 @@ def add_api(lessons: Lessons, exam: Exam, service: Service) -> None:
     gr.api(ask, api_name="ask")
     gr.api(train, api_name="train")
     gr.api(train_on_problem, api_name="train_on_problem")
+    gr.api(tries, api_name="tries")
+    gr.api(thumbs, api_name="thumbs")
     gr.api(evaluate, api_name="evaluate")
     for name, action, description in (
         ("stop", Lesson.stop, "Stop the run at its next step; what was learnt is kept."),
@@ -113,7 +147,7 @@ def add_api(lessons: Lessons, exam: Exam, service: Service) -> None:
 
 def _finished(lesson: Lesson) -> Lesson:
     """The lesson once its run and its answers are done."""
-    for _ in lesson.follow(lambda: lesson.run is not None or lesson.board.answering):
+    for _ in lesson.follow(lambda: lesson.busy):
         pass
     return lesson
 
@@ -144,13 +178,36 @@ def _board(lesson: Lesson) -> Json:
     }
 
 
+def _tries(lesson: Lesson) -> Json:
+    shown = lesson.tries.shown
+    return {
+        "question": shown.problem.question if shown.problem else None,
+        "chat_template": shown.chat_template,
+        "drawn": shown.drawn,
+        "tries": [
+            {
+                "text": one.text,
+                "tokens": len(one.ids),
+                "mark": one.mark,
+                "before": one.moved.before if one.moved else None,
+                "after": one.moved.after if one.moved else None,
+            }
+            for one in shown.tries
+        ],
+        "learner": {"episodes": lesson.learner.episodes, "undo": lesson.session.undo_depth},
+    }
+
+
 def _learner(lesson: Lesson, exam: Exam) -> Json:
     learner = lesson.learner
+    latest = learner.history[-1] if learner.history else None
     trained = [marks for marks in lesson.marks() if marks.episodes]
     return {
         "episodes": learner.episodes,
         "steps": learner.steps,
-        "loss": learner.history[-1].loss if learner.history else None,
+        "loss": latest.loss if latest else None,
+        "reward": latest.reward if latest and latest.samples else None,
+        "signal": lesson.signal,
         "chat_template": lesson.chat_template,
         "undo": lesson.session.undo_depth,
         "held_out": _marks(trained[-1], exam) if trained else None,

@@ -189,6 +189,11 @@ def explanation(title: str, text: str) -> str:
     return f'<div class="spa-explanation"><h3>{escape(title)}</h3><p>{escape(text)}</p></div>'
 
 
+def title(text: str) -> str:
+    """The heading of a panel whose buttons stand beside it."""
+    return f'<h3 class="spa-title">{escape(text)}</h3>'
+
+
 def status(text: str) -> str:
     """A line that says what just happened, read out by screen readers; empty, it keeps its room."""
     return f'<p class="spa-status" role="status">{escape(text) or "&nbsp;"}</p>'

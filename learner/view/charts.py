@@ -11,8 +11,19 @@ from html import escape
 from math import isfinite
 
 from learner.evaluation import Tally
+from learner.view.chart_parts import (
+    NARROW_SPACE,
+    axis_end,
+    episode_ticks,
+    frame,
+    line,
+    percent,
+    percent_ticks,
+    plot,
+    running_mean,
+    svg,
+)
 
-NARROW_SPACE = "\u202f"
 FORMAT_WORDS = {True: "with the chat template", False: "without the chat template"}
 
 
@@ -22,11 +33,6 @@ class CurvePoint:
 
     episodes: int
     score: Tally
-
-
-def percent(share: float) -> str:
-    """``0.625`` -> ``62 %``, with a space that does not break (half rounds to even)."""
-    return f"{100 * share:.0f}{NARROW_SPACE}%"
 
 
 def score_words(score: Tally) -> str:
@@ -44,31 +50,35 @@ def accuracy_chart(
     chat_template: bool,
     until: int = 80,
     missing: str = "measuring the model alone …",
+    rewards: Sequence[tuple[int, float]] = (),
 ) -> str:
     """Held-out accuracy over episodes, between two dashed lines for the model alone.
 
     ``baselines`` maps *with the chat template?* to the bare model's score and may be empty while
     it is being measured. ``chat_template`` is the format that ``points`` were measured in.
     ``until`` is the episode count that the axis reaches at least; ``missing`` says why there are
-    no baselines.
+    no baselines. ``rewards`` are (episodes, share of the step's own tries that were right): what a
+    learner is paid in training, on the same axes.
     """
-    top = _axis_end(max([until, *(point.episodes for point in points)]))
+    episodes = [point.episodes for point in points] + [episodes for episodes, _ in rewards]
+    top = axis_end(max(until, *episodes, 0))
     close = len({round(10 * score.accuracy) for score in baselines.values()}) < len(baselines)
     n = next((s.n for s in [*(p.score for p in points), *baselines.values()]), None)
     field = [
-        _svg(_accuracy_shapes(points, top)),
+        svg(_accuracy_shapes(points, top) + _reward_shapes(rewards, top)),
+        _REWARD_KEY if rewards else "",
         *(_baseline(baselines[key], key, close) for key in (True, False) if key in baselines),
         *(_dot(p, top, last=p is points[-1]) for p in points),
     ]
-    if not points:
+    if not points and not (rewards and baselines):
         empty = "train to draw the curve" if baselines else missing
         field.append(f'<span class="spa-plot-empty">{escape(empty)}</span>')
     subtitle = f"{n} problems never trained on" if n else "problems never trained on"
-    return _chart(
+    return frame(
         "Held-out accuracy",
         f"{subtitle} · {FORMAT_WORDS[chat_template]}",
-        _plot("".join(field), _percent_ticks(), _episode_ticks(top)),
-        _accuracy_words(points, baselines, chat_template),
+        plot("".join(field), percent_ticks(), episode_ticks(top)),
+        _accuracy_words(points, baselines, chat_template) + _reward_words(rewards),
         "spa-accuracy",
     )
 
@@ -86,14 +96,14 @@ def loss_chart(losses: Sequence[tuple[int, float]]) -> str:
         first, last = steps[0][0], max(steps[-1][0], steps[0][0] + 1)
         ceiling = max(loss for _, loss in steps) * 1.05 or 1.0
         raw = [((e - first) / (last - first), loss / ceiling) for e, loss in steps]
-        mean = _running_mean([y for _, y in raw])
+        mean = running_mean([y for _, y in raw])
         smooth = [(x, y) for (x, _), y in zip(raw, mean, strict=True)]
-        body = _svg(f"{_line(raw, 'spa-loss-raw')}{_line(smooth, 'spa-loss-mean')}")
+        body = svg(f"{line(raw, 'spa-loss-raw')}{line(smooth, 'spa-loss-mean')}")
         ticks = [(0.0, "0"), (1.0, f"{ceiling:.1f}")]
         last_tick = [(0.0, str(first), "start"), (1.0, str(last), "end")]
         words = f"Loss {steps[0][1]:.2f} at first, {steps[-1][1]:.2f} now, {len(steps)} steps."
     note = f"now {steps[-1][1]:.2f} nats" if steps else "on answer tokens only"
-    return _chart("Training loss", note, _plot(body, ticks, last_tick), words, "spa-loss")
+    return frame("Training loss", note, plot(body, ticks, last_tick), words, "spa-loss")
 
 
 def family_chart(
@@ -122,48 +132,10 @@ def family_chart(
         + (f" before, {score_words(after[name])} after" if name in after else "")
         for name, score in before.items()
     )
-    return _chart("By family, before → after", note, body, words or "Not measured.", "spa-family")
+    return frame("By family, before → after", note, body, words or "Not measured.", "spa-family")
 
 
 # --- parts -------------------------------------------------------------------------------------
-
-
-def _chart(title: str, note: str, body: str, words: str, kind: str) -> str:
-    return (
-        f'<div class="spa-chart {kind}"><div class="spa-chart-head"><h3>{escape(title)}</h3>'
-        f"<p>{escape(note) or '&nbsp;'}</p></div>"
-        f'<div role="img" aria-label="{escape(words, quote=True)}">{body}</div></div>'
-    )
-
-
-def _plot(
-    field: str, y_ticks: Sequence[tuple[float, str]], x_ticks: Sequence[tuple[float, str, str]]
-) -> str:
-    """A field with labelled axes; ticks are (share of the axis, label[, alignment])."""
-    left = "".join(
-        f'<span style="bottom:{100 * y:.2f}%">{escape(label)}</span>' for y, label in y_ticks
-    )
-    below = "".join(
-        f'<span class="spa-tick-{align}" style="left:{100 * x:.2f}%">{escape(label)}</span>'
-        for x, label, align in x_ticks
-    )
-    lines = "".join(f'<i style="bottom:{100 * y:.2f}%"></i>' for y, _ in y_ticks)
-    return (
-        f'<div class="spa-plot"><div class="spa-yaxis">{left}</div>'
-        f'<div class="spa-field"><div class="spa-grid">{lines}</div>{field}</div>'
-        f'<div class="spa-xaxis">{below}</div></div>'
-    )
-
-
-def _svg(shapes: str) -> str:
-    return (
-        f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{shapes}</svg>'
-    )
-
-
-def _line(points: Sequence[tuple[float, float]], kind: str) -> str:
-    coordinates = " ".join(f"{100 * x:.2f},{100 - 100 * y:.2f}" for x, y in points)
-    return f'<polyline class="{kind}" points="{coordinates}"/>'
 
 
 def _accuracy_shapes(points: Sequence[CurvePoint], top: int) -> str:
@@ -171,7 +143,7 @@ def _accuracy_shapes(points: Sequence[CurvePoint], top: int) -> str:
     lower = [(p.episodes / top, p.score.interval.low) for p in reversed(points)]
     outline = " ".join(f"{100 * x:.2f},{100 - 100 * y:.2f}" for x, y in [*upper, *lower])
     middle = [(p.episodes / top, p.score.accuracy) for p in points]
-    return f'<polygon class="spa-band" points="{outline}"/>{_line(middle, "spa-curve")}'
+    return f'<polygon class="spa-band" points="{outline}"/>{line(middle, "spa-curve")}'
 
 
 def _baseline(score: Tally, chat_template: bool, close: bool) -> str:
@@ -254,27 +226,25 @@ def _accuracy_words(
     return " ".join(parts) or "Nothing measured yet."
 
 
-def _percent_ticks() -> list[tuple[float, str]]:
-    return [(x / 100, f"{x}{NARROW_SPACE}%") for x in (0, 25, 50, 75, 100)]
+def _reward_shapes(rewards: Sequence[tuple[int, float]], top: int) -> str:
+    mean = running_mean([reward for _, reward in rewards])
+    places = [episodes / top for episodes, _ in rewards]
+    return line(list(zip(places, mean, strict=True)), "spa-reward") if rewards else ""
 
 
-def _axis_end(episodes: int) -> int:
-    """The smallest of 4, 8, 12, 16, 20, 24, 32, 40, 80, 120, … not below ``episodes``."""
-    power = 4
-    while 10 * power < episodes:
-        power *= 10
-    return next(m * power for m in (1, 2, 3, 4, 5, 6, 8, 10) if m * power >= episodes)
+_REWARD_KEY = (
+    '<span class="spa-reward-key" aria-hidden="true"><i></i>its own tries, mean of 5 steps</span>'
+)
 
 
-def _episode_ticks(top: int) -> list[tuple[float, str, str]]:
-    inner = [(quarter / 4, str(top * quarter // 4), "middle") for quarter in (1, 2, 3)]
-    return [(0.0, "0", "start"), *inner, (1.0, f"{top} episodes", "end")]
-
-
-def _running_mean(values: Sequence[float], width: int = 5) -> list[float]:
-    """Mean of each value and the up to ``width - 1`` before it."""
-    windows = [values[max(0, i - width + 1) : i + 1] for i in range(len(values))]
-    return [sum(window) / len(window) for window in windows]
+def _reward_words(rewards: Sequence[tuple[int, float]]) -> str:
+    if not rewards:
+        return ""
+    first, last = rewards[0][1], rewards[-1][1]
+    return (
+        f" Of its own tries {percent(first)} were right in the first step, {percent(last)} in the "
+        f"latest, {len(rewards)} steps."
+    )
 
 
 def _sum(scores: Mapping[str, Tally]) -> Tally:

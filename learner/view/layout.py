@@ -15,6 +15,8 @@ from learner.view.questions import (
     MAX_EPISODES,
     MAX_QUESTION,
 )
+from learner.view.thumb_cards import MARKING, thumbs_panel
+from learner.view.tries import TrySet
 
 FAMILY_CHOICES = [
     ("Any family", ANY_FAMILY),
@@ -25,6 +27,11 @@ DIFFICULTY_CHOICES = [
     *((f"difficulty {level}", level) for level in DIFFICULTIES),
 ]
 FORMAT_CHOICES = [("Without the chat template", False), ("With the chat template", True)]
+SIGNAL_CHOICES = [
+    ("Tell it the answer", "answer"),
+    ("Only say right or wrong", "reward"),
+    ("Both", "mix"),
+]
 DEFAULT_EPISODES = 80
 
 
@@ -48,7 +55,11 @@ class TeachPanel:
     undo: gr.Button
     reset: gr.Button
     episodes: gr.Number
+    signal: gr.Radio
     chat_template: gr.Radio
+    thumbs: gr.HTML
+    draw_tries: gr.Button
+    learn_thumbs: gr.Button
     accuracy: gr.HTML
     loss: gr.HTML
     families: gr.HTML
@@ -127,6 +138,7 @@ def build_teach(formats: Sequence[bool]) -> TeachPanel:
                         )
                 problem = html("spa-problem", cards.problem_placeholder())
             answers = html("spa-answers", cards.answer_grid([cards.Answer()] * len(cards.CORNERS)))
+            thumbs, draw_tries, learn_thumbs = _build_thumbs()
             families = html("spa-families", charts.family_chart({}, {}, False))
         with gr.Column(scale=4, min_width=320, elem_classes="spa-desk"):
             with gr.Column(elem_classes="spa-panel spa-train-panel"):
@@ -164,24 +176,29 @@ def build_teach(formats: Sequence[bool]) -> TeachPanel:
                             "Reset", size="md", scale=1, min_width=70, elem_id="spa-reset"
                         )
                     with gr.Row(elem_classes="spa-settings"):
-                        chat_template = gr.Radio(
-                            [choice for choice in FORMAT_CHOICES if choice[1] in formats],
-                            value=False,
-                            label="Learn in this format",
+                        signal = gr.Radio(
+                            SIGNAL_CHOICES,
+                            value="answer",
+                            label="How it learns",
                             scale=3,
-                            min_width=200,
-                            elem_id="spa-format",
+                            min_width=180,
+                            elem_id="spa-signal",
                         )
-                        episodes = gr.Number(
-                            DEFAULT_EPISODES,
-                            label="Episodes",
-                            precision=0,
-                            minimum=1,
-                            maximum=MAX_EPISODES,
-                            scale=1,
-                            min_width=90,
-                            elem_id="spa-episodes",
-                        )
+                        with gr.Column(scale=3, min_width=180, elem_classes="spa-setting"):
+                            chat_template = gr.Radio(
+                                [choice for choice in FORMAT_CHOICES if choice[1] in formats],
+                                value=False,
+                                label="Learn in this format",
+                                elem_id="spa-format",
+                            )
+                            episodes = gr.Number(
+                                DEFAULT_EPISODES,
+                                label="Episodes",
+                                precision=0,
+                                minimum=1,
+                                maximum=MAX_EPISODES,
+                                elem_id="spa-episodes",
+                            )
             accuracy = html("spa-accuracy", charts.accuracy_chart([], {}, False))
             loss = html("spa-loss", charts.loss_chart([]))
     return TeachPanel(
@@ -201,8 +218,35 @@ def build_teach(formats: Sequence[bool]) -> TeachPanel:
         undo=undo,
         reset=reset,
         episodes=episodes,
+        signal=signal,
         chat_template=chat_template,
+        thumbs=thumbs,
+        draw_tries=draw_tries,
+        learn_thumbs=learn_thumbs,
         accuracy=accuracy,
         loss=loss,
         families=families,
     )
+
+
+def _build_thumbs() -> tuple[gr.HTML, gr.Button, gr.Button]:
+    """The panel in which a person marks tries, and its two buttons."""
+    with gr.Column(elem_classes="spa-panel spa-thumbs-panel"):
+        with gr.Row(elem_classes="spa-buttons spa-thumbs-head"):
+            html("spa-thumbs-title", cards.title("Or teach it by thumbs"))
+            draw = gr.Button("Show four tries", size="md", min_width=150, elem_id="spa-draw-tries")
+            learn = gr.Button(
+                "Learn from my thumbs",
+                variant="primary",
+                size="md",
+                min_width=180,
+                interactive=False,
+                elem_id="spa-learn-thumbs",
+            )
+        thumbs = gr.HTML(
+            thumbs_panel(TrySet(), False),
+            elem_id="spa-thumbs",
+            apply_default_css=False,
+            js_on_load=MARKING,
+        )
+    return thumbs, draw, learn

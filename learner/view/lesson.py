@@ -5,63 +5,54 @@ whoever looks (a page, the API, a page opened again after a reload) follows the 
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
+from dataclasses import replace
 
 from arena import Problem, stream
 from learner.service import Service
 from learner.session import Run, Session
-from learner.soft_prompt import Learner, LearnerConfig
+from learner.soft_prompt import Learner
+from learner.step_report import StepReport
+from learner.training import Material
 from learner.view import notes
 from learner.view.board import Board
 from learner.view.exam import Exam, Marks
+from learner.view.followed import Followed
+from learner.view.news import News, news_of
 from learner.view.questions import LessonError
 from learner.view.run import EXAMS_PER_RUN, RunState, training_run
+from learner.view.scores import Scores
+from learner.view.tries import Tries
 
 FIRST_DIFFICULTY = 1  # of the problem that a newcomer finds on the page
-LOOK_SECONDS = 0.2  # whoever follows is told of changes at most this often
-KEPT = 200  # results, and problems known to be learnt from
+KEPT = 200  # problems known to be learnt from
 
 
-@dataclass(frozen=True)
-class News:
-    """What just happened. ``kind`` is run, one, stopped, undone, reset or loaded.
-
-    ``episodes`` were learnt just now, at ``rate`` a second; ``loss`` is that of the last step.
-    """
-
-    kind: str
-    episodes: int = 0
-    rate: float | None = None
-    loss: float | None = None
-    marks: Marks | None = None
-
-
-class Lesson:
+class Lesson(Followed):
     """What one visitor does and sees. Thread-safe.
 
-    Actions raise LessonError or SessionError, and change nothing, where they cannot be done. What
-    goes wrong in the background is raised, once, to whoever follows.
+    Actions raise LessonError or SessionError, and change nothing, where they cannot be done.
     """
 
     def __init__(self, service: Service, exam: Exam, session: Session) -> None:
+        super().__init__()
         self.session = session
         self.board = Board(service, exam.formats, self._tell, self._fail)
+        self.tries = Tries(service, session.seed, self._tell, self._fail)
         self.run: RunState | None = None  # the run that is on
         self.news: News | None = None
+        self.graded: tuple[int, StepReport] | None = (
+            None  # the latest samples, after so many episodes
+        )
         self._service = service
         self._exam = exam
         self._worker: threading.Thread | None = None
-        self._failure: Exception | None = None
-        self._version = 0
-        self._changed = threading.Condition(threading.RLock())  # guards everything above
         kept = notes.read(session.notes, len(exam.problems))
         self.chat_template = kept.chat_template
-        self._marks = kept.marks
+        self.signal = kept.signal
+        self._scores = Scores(exam, kept.marks)
         self._learnt = kept.learnt
-        self._marks_then: WeakKeyDictionary[Learner, tuple[Marks, ...]] = WeakKeyDictionary()
         # A newcomer's first problem is not noted down: who only looks in leaves nothing behind.
         problem = kept.problem or self._next_problem(None, FIRST_DIFFICULTY, start=0)
         self.board.show(problem, self.learner.prompt)
@@ -74,41 +65,18 @@ class Lesson:
         return self.session.learner
 
     @property
+    def busy(self) -> bool:
+        """Whether something is going on that changes what is shown."""
+        return self.run is not None or self.board.answering or self.tries.shown.drawing
+
+    @property
     def learnt_from_shown(self) -> bool:
         """Whether the problem on the board has been trained on."""
         return self.board.problem is not None and self.board.problem.key in self._learnt
 
     def marks(self) -> list[Marks]:
         """The held-out results in the format learnt in, by episodes; the untrained prompt first."""
-        known = {m.episodes: m for m in self._marks if m.chat_template is self.chat_template}
-        untrained = self._exam.untrained(self.chat_template)
-        if untrained and replace(self.learner.config, chat_template=False) == LearnerConfig():
-            known.setdefault(0, untrained)
-        return [known[episodes] for episodes in sorted(known)]
-
-    def follow(self, busy: Callable[[], bool]) -> Iterator[None]:
-        """Yield when there is something new to see, at most a few times a second, while ``busy()``.
-
-        Yields at least once, the last time after the last change. Raises what went wrong in the
-        background meanwhile.
-        """
-        seen = None
-        while True:
-            with self._changed:
-                going_on = busy()
-                now = (self._version, self._exam.version)
-                if going_on and now == seen:
-                    self._changed.wait(LOOK_SECONDS)
-                    continue
-                seen = now
-                failure, self._failure = self._failure, None
-            yield
-            if failure is not None:
-                raise failure
-            if not going_on:
-                return
-            with self._changed:
-                self._changed.wait_for(lambda: not busy(), LOOK_SECONDS)
+        return self._scores.of(self.learner, self.chat_template)
 
     # --- the problem --------------------------------------------------------------------------
 
@@ -123,6 +91,7 @@ class Lesson:
         """Put this problem on the board and answer it."""
         with self._changed:
             self.news = None
+            self.tries.forget()
             self.board.show(problem, self.learner.prompt)
             self._keep()
 
@@ -131,8 +100,7 @@ class Lesson:
     def choose_format(self, chat_template: bool) -> None:
         """Learn, and be scored, in this format from now on."""
         with self._changed:
-            if self.run is not None:
-                raise LessonError("The format can be changed once the run has ended.")
+            self._check_no_run("The format can be changed")
             if chat_template not in self._exam.formats:
                 raise LessonError("This model has no chat template to learn in.")
             self.chat_template = chat_template
@@ -140,24 +108,57 @@ class Lesson:
             self._keep()
             self._tell()
 
+    def choose_signal(self, signal: str) -> None:
+        """Learn from this signal, one of ``SIGNALS``, from now on."""
+        with self._changed:
+            self._check_no_run("How it learns can be changed")
+            self.signal = signal
+            self.news = None
+            self._keep()
+            self._tell()
+
     def train(self, episodes: int) -> None:
         """Start a run over fresh problems of the train split. Raises SessionBusy."""
         problems = stream(self._stream_seed(), "train", start=self.learner.episodes)
-        self._start(problems, episodes, EXAMS_PER_RUN)
+        with self._changed:
+            self._start(problems, episodes, EXAMS_PER_RUN, self.chat_template)
+            self.tries.forget()
 
     def train_one(self) -> None:
         """Learn from the problem on the board, once. Raises SessionBusy."""
         problem = self.board.problem
         if problem is None or not problem.answer:
             raise LessonError("Nobody said what the right answer is; type it to learn from it.")
-        if problem.key in self._exam.keys:
-            raise LessonError(
-                "This question is one of the held-out set that scores everybody; choose another."
-            )
+        self._learn_once(problem, problem, self.chat_template)
+
+    def draw_tries(self) -> None:
+        """Sample different answers to the problem on the board, to be marked."""
         with self._changed:
-            self._start(iter([problem]), 1, exams=0)
-            self._learnt = (*self._learnt, problem.key)[-KEPT:]
-            self._keep()
+            self._check_no_run("Tries can be drawn")
+            assert self.board.problem is not None, "a lesson has a problem from its start"
+            self.tries.draw(self.board.problem, self.learner, self.chat_template)
+
+    def mark(self, number: int, index: int, mark: int) -> None:
+        """Put a thumb on one try of a set: +1, −1, or 0 for none."""
+        with self._changed:
+            self._check_no_run("Tries can be marked")
+            self.tries.mark(number, index, mark)
+
+    def mark_all(self, marks: Sequence[int]) -> None:
+        """A mark for each of the tries shown, in order."""
+        with self._changed:
+            shown = self.tries.shown
+            if len(marks) != len(shown.tries):
+                raise LessonError(f"There are {len(shown.tries)} tries to mark, not {len(marks)}.")
+            for index, mark in enumerate(marks):
+                self.mark(shown.number, index, mark)
+
+    def learn_from_thumbs(self) -> None:
+        """Learn from what is marked among the tries, and from nothing else. Raises SessionBusy."""
+        shown = self.tries.shown
+        thumbs = shown.thumbs
+        assert shown.problem is not None, "what is marked has a problem"
+        self._learn_once(thumbs, shown.problem, shown.chat_template)
 
     def stop(self) -> None:
         """End the run, here or in another tab, at the next step; what was learnt is kept."""
@@ -173,25 +174,41 @@ class Lesson:
         """Start again from an untrained soft prompt; Undo brings the old one back."""
         self._halt()
         with self._changed:
-            self._marks_then[self.learner] = self._marks
+            self._scores.keep_for(self.learner)
             self._replaced(self.session.reset(), News("reset"))
 
     def adopt(self, learner: Learner) -> None:
         """Go on with a loaded learner, in its format; Undo brings the old one back."""
         self._halt()
         with self._changed:
-            self._marks_then[self.learner] = self._marks
+            self._scores.keep_for(self.learner)
             self.session.replace_learner(learner)
             self.chat_template = learner.config.chat_template
+            self.signal = learner.config.signal
             self._replaced(learner, News("loaded"))
 
     # --- in the background --------------------------------------------------------------------
 
-    def _start(self, problems: Iterator[Problem], episodes: int, exams: int) -> None:
+    def _learn_once(self, material: Material, problem: Problem, chat_template: bool) -> None:
+        """Learn from this alone, which is about ``problem``; that one is no fair test then."""
+        if problem.key in self._exam.keys:
+            raise LessonError(
+                "This question is one of the held-out set that scores everybody; choose another."
+            )
+        with self._changed:
+            self._start(iter([material]), 1, 0, chat_template)
+            if material is problem:
+                self.tries.forget()
+            self._learnt = (*self._learnt, problem.key)[-KEPT:]
+            self._keep()
+
+    def _start(
+        self, material: Iterator[Material], episodes: int, exams: int, chat_template: bool
+    ) -> None:
         with self._changed, ExitStack() as stack:
             teaching = stack.enter_context(self.session.run())
-            self._marks_then[self.learner] = self._marks
-            config = replace(self.learner.config, chat_template=self.chat_template)
+            self._scores.keep_for(self.learner)
+            config = replace(self.learner.config, chat_template=chat_template, signal=self.signal)
             learner = replace(self.learner, config=config, stream_seed=self._stream_seed())
             self.board.keep_for_comparison()
             self.run = RunState(learner, 0, episodes)
@@ -200,7 +217,7 @@ class Lesson:
                 self._service,
                 self._exam,
                 learner,
-                problems,
+                material,
                 episodes,
                 exams,
                 owner=self.session.id,
@@ -230,7 +247,9 @@ class Lesson:
             except (ValueError, RuntimeError) as error:
                 self._fail(error)
         with self._changed:
-            self.news = _news(state, marks)
+            self.news = news_of(state, marks)
+            if state.report and state.report.marked:
+                self.tries.learnt(state.report.marked)
             self.run = None
             self._worker = None
             self._keep()
@@ -242,8 +261,10 @@ class Lesson:
             if state.learner is not self.learner:
                 teaching.adopt(state.learner)
             self.run = state
+            if state.report and state.report.groups:
+                self.graded = (state.learner.episodes, state.report)
             if state.marks:
-                self._marks = (*self._marks, state.marks)[-KEPT:]
+                self._scores.add(state.marks)
                 self._keep()
             self._tell()
 
@@ -261,6 +282,13 @@ class Lesson:
         unwanted = self._exam.keys | {self.board.problem.key if self.board.problem else ""}
         return next(problem for problem in problems if problem.key not in unwanted)
 
+    def _now(self) -> Hashable:
+        return self._version, self._exam.version
+
+    def _check_no_run(self, what: str) -> None:
+        if self.run is not None:
+            raise LessonError(f"{what} once the run has ended.")
+
     def _halt(self) -> None:
         """Stop the run, if one is on, and wait until it has ended."""
         worker = self._worker
@@ -270,8 +298,10 @@ class Lesson:
 
     def _replaced(self, learner: Learner, news: News) -> None:
         """The learner is another one now: its own results, its own answers."""
-        self._marks = self._marks_then.get(learner, ())
+        self._scores.go_to(learner)
         self.news = news
+        self.graded = None
+        self.tries.forget(moves_only=True)
         self._keep()
         self.board.forget_comparison()
         self.board.ask_again(learner.prompt)
@@ -279,21 +309,7 @@ class Lesson:
 
     def _keep(self) -> None:
         """Note down what a reload or a restart must bring back."""
-        kept = notes.Kept(self.board.problem, self.chat_template, self._marks, self._learnt)
+        kept = notes.Kept(
+            self.board.problem, self.chat_template, self._scores.marks, self._learnt, self.signal
+        )
         self.session.note(**notes.write(kept))
-
-    def _fail(self, error: Exception) -> None:
-        with self._changed:
-            self._failure = error
-            self._tell()
-
-    def _tell(self) -> None:
-        with self._changed:
-            self._version += 1
-            self._changed.notify_all()
-
-
-def _news(end: RunState, marks: Marks | None) -> News:
-    history = end.learner.history
-    kind = "stopped" if end.done < end.total else "run" if marks else "one"
-    return News(kind, end.done, end.rate, history[-1].loss if history else None, marks)

@@ -10,12 +10,16 @@ from learner.view.exam import Marks
 
 @dataclass(frozen=True)
 class Kept:
-    """The problem on the board, the format learnt in, the results, the problems learnt from."""
+    """The problem on the board, how it is learnt, the results, the problems learnt from.
+
+    ``chat_template`` is the format that is learnt in, ``signal`` what the learner is told.
+    """
 
     problem: Problem | None = None
     chat_template: bool = False
     marks: tuple[Marks, ...] = ()
     learnt: tuple[str, ...] = ()
+    signal: str = "answer"
 
 
 def write(kept: Kept) -> dict[str, object]:
@@ -25,6 +29,7 @@ def write(kept: Kept) -> dict[str, object]:
         "chat_template": kept.chat_template,
         "marks": [asdict(marks) for marks in kept.marks],
         "learnt": list(kept.learnt),
+        "signal": kept.signal,
     }
 
 
@@ -37,4 +42,5 @@ def read(notes: Mapping[str, Any], problems: int) -> Kept:
         notes.get("chat_template", False),
         tuple(one for one in marks if len(one.outcomes) == problems),
         tuple(notes.get("learnt", ())),
+        notes.get("signal", "answer"),
     )

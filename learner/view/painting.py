@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from learner.base_model import BaseModel
 from learner.soft_prompt import Learner
 from learner.view import cards, charts
-from learner.view.exam import Exam, Marks
-from learner.view.lesson import Lesson, News
+from learner.view.exam import Exam
+from learner.view.lesson import Lesson
+from learner.view.news import told
+from learner.view.samples_chart import samples_chart
+from learner.view.thumb_cards import thumbs_panel
 
 STRIP_SCALE = 2.0  # standard deviations of the word embeddings at which a cell is fully coloured
 
@@ -15,7 +18,7 @@ STRIP_SCALE = 2.0  # standard deviations of the word embeddings at which a cell 
 class Choice:
     """A choice as it stands, and whether it can be changed now."""
 
-    value: bool
+    value: bool | str
     enabled: bool
 
 
@@ -32,6 +35,10 @@ class Picture:
     loss: str
     families: str
     chat_template: Choice
+    signal: Choice
+    thumbs: str
+    can_try: bool
+    can_learn_thumbs: bool
     can_train: bool
     can_stop: bool
     can_train_one: bool
@@ -61,9 +68,13 @@ class Painter:
             hint=cards.hint(*self._hint(lesson)),
             progress=_progress(lesson),
             accuracy=self._accuracy(lesson),
-            loss=charts.loss_chart([(step.episodes, step.loss) for step in learner.history]),
+            loss=_loss(lesson),
             families=self._families(lesson),
             chat_template=Choice(chat_template, enabled=run is None),
+            signal=Choice(lesson.signal, enabled=run is None),
+            thumbs=thumbs_panel(lesson.tries.shown, enabled=run is None),
+            can_try=run is None and problem is not None and not lesson.tries.shown.drawing,
+            can_learn_thumbs=run is None and any(one.mark for one in lesson.tries.shown.tries),
             can_train=run is None,
             can_stop=run is not None,
             can_train_one=run is None and problem is not None and bool(problem.answer),
@@ -88,7 +99,14 @@ class Painter:
         if lesson.run is not None:
             until = max(until, lesson.learner.episodes + lesson.run.total - lesson.run.done)
         missing = self._exam.error or "measuring the model alone …"
-        return charts.accuracy_chart(points, self._exam.baselines, chat_template, until, missing)
+        rewards = [
+            (step.episodes, step.reward)
+            for step in lesson.learner.history
+            if step.samples and step.signal != "thumbs" and step.chat_template is chat_template
+        ]
+        return charts.accuracy_chart(
+            points, self._exam.baselines, chat_template, until, missing, rewards
+        )
 
     def _families(self, lesson: Lesson) -> str:
         chat_template = lesson.chat_template
@@ -104,9 +122,11 @@ class Painter:
     def _hint(self, lesson: Lesson) -> tuple[str, str]:
         if lesson.run is not None:
             what = charts.FORMAT_WORDS[lesson.chat_template]
+            if lesson.signal == "reward":
+                return f"Trying {what}, and told only right or wrong. Watch the ✓ grow.", "working"
             return f"Learning {what}. Watch the ☞ answer, and the curve rise.", "working"
         if lesson.news is not None:
-            return self._news(lesson.news, lesson.learner.episodes), "done"
+            return told(lesson.news, lesson.learner.episodes, self._exam), "done"
         if not lesson.learner.episodes:
             return "Press **Train 80 episodes** and watch the ☞ answer change.", "next"
         return (
@@ -114,34 +134,20 @@ class Painter:
             "next",
         )
 
-    def _news(self, news: News, episodes: int) -> str:
-        if news.kind == "run" and news.marks is not None:
-            return self._result(news.marks)
-        if news.kind == "one":
-            loss = "" if news.loss is None else f" (loss {news.loss:.2f})"
-            return f"Learnt once from this very problem{loss}. The cards say what they said before."
-        learnt = cards.count(news.episodes, "episode")
-        return {
-            "run": f"Learnt from {learnt}. Try a **New problem**.",
-            "stopped": f"Stopped after {learnt}; what was learnt is kept.",
-            "undone": f"Undone. Your soft prompt has learnt from {episodes} episodes.",
-            "reset": "A fresh soft prompt. **Undo** brings the old one back.",
-            "loaded": f"Loaded: learnt from {episodes} episodes. Try a **New problem**.",
-        }[news.kind]
 
-    def _result(self, marks: Marks) -> str:
-        score = marks.tally
-        low, high = score.interval.low, score.interval.high
-        told = (
-            f"**{charts.percent(score.accuracy)} right** on {score.n} held-out problems "
-            f"({100 * low:.0f}–{charts.percent(high)})"
-        )
-        alone, gain = self._exam.alone(marks.chat_template), self._exam.gain(marks)
-        if alone is not None and gain is not None:
-            p = "p < 0.0001" if gain.p_value < 1e-4 else f"p = {gain.p_value:.2g}"
-            told += f", {charts.percent(alone.tally.accuracy)} without your soft prompt: "
-            told += f"+{gain.gained} −{gain.lost}, {p}"
-        return f"{told}. Try a **New problem**."
+def _loss(lesson: Lesson) -> str:
+    """The loss by step; in its place, where the learner tries by itself, how its tries went."""
+    learner = lesson.learner
+    if lesson.signal == "answer":
+        steps = [step for step in learner.history if step.signal in ("answer", "mix")]
+        return charts.loss_chart([(step.episodes, step.loss) for step in steps])
+    config = learner.config
+    if lesson.graded is None:
+        return samples_chart((), 0, config.samples_per_problem, config.episodes_per_step)
+    episodes, report = lesson.graded
+    return samples_chart(
+        report.groups, episodes, config.samples_per_problem, config.episodes_per_step
+    )
 
 
 def _progress(lesson: Lesson) -> str:

@@ -6,8 +6,10 @@ the page's own controls would have allowed.
 
 import math
 import re
+from collections.abc import Mapping
 
 from arena import DIFFICULTIES, FAMILIES, Problem
+from learner.soft_prompt import SIGNALS
 
 ANY_FAMILY = "any"
 ANY_DIFFICULTY = 0
@@ -58,6 +60,31 @@ def checked_format(chat_template: object) -> bool:
     if not isinstance(chat_template, bool):
         raise LessonError("The format is either with the chat template (true) or without (false).")
     return chat_template
+
+
+def checked_signal(signal: object) -> str:
+    """What the learner is told. Raises LessonError unless it is one of ``SIGNALS``."""
+    if not isinstance(signal, str) or signal not in SIGNALS:
+        raise LessonError(f"The signal is one of {', '.join(SIGNALS)}.")
+    return signal
+
+
+def checked_mark(mark: object) -> tuple[int, int, int]:
+    """(number of the set, place in it, +1, −1 or 0) of a thumb. Raises LessonError otherwise."""
+    told = mark if isinstance(mark, Mapping) else {}
+    number, index, sign = (_whole_number(told.get(key)) for key in ("number", "index", "mark"))
+    if number is None or index is None or sign is None:
+        raise LessonError("A mark names a set of tries, a place in it, and +1, -1 or 0.")
+    return number, index, sign
+
+
+def checked_marks(marks: object) -> list[int]:
+    """A mark for each try in order. Raises LessonError unless it is a list of +1, −1 and 0."""
+    numbers = [_whole_number(mark) for mark in marks] if isinstance(marks, list) else [None]
+    checked = [number for number in numbers if number in (1, -1, 0)]
+    if len(checked) != len(numbers):
+        raise LessonError("The marks are a list with +1, -1 or 0 (none) for each try.")
+    return checked
 
 
 def own_problem(question: object, answer: object) -> Problem:

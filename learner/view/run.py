@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
-from arena import Problem
 from learner.service import Service
 from learner.soft_prompt import Learner
+from learner.step_report import StepReport
+from learner.training import Material
 from learner.view.exam import Exam, Marks, Stopped
 
 EXAMS_PER_RUN = 4
@@ -23,7 +25,8 @@ class RunState:
 
     ``rate`` is in episodes a second, over training time alone; ``seconds_left`` counts the exams
     still to come as well; both are None until they can be known. ``marks`` holds a new held-out
-    result where one has just arrived. ``refused`` says why the last step was not adopted, if so.
+    result where one has just arrived. ``report`` is that of the last step, ``taken`` how many steps
+    were adopted; ``refused`` says why the last one was not, if something was wrong with it.
     """
 
     learner: Learner
@@ -34,41 +37,46 @@ class RunState:
     examining: bool = False
     marks: Marks | None = None
     refused: str = ""
+    report: StepReport | None = None
+    taken: int = 0
 
 
 def training_run(
     service: Service,
     exam: Exam,
     learner: Learner,
-    problems: Iterator[Problem],
+    material: Iterator[Material],
     episodes: int,
     exams: int,
     owner: str,
     stopped: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[RunState]:
-    """Train ``learner`` on the next ``episodes`` problems, with ``exams`` evenly spread exams.
+    """Train ``learner`` on the next ``episodes`` of ``material``, with ``exams`` evenly spread.
 
     Ends early, at a step boundary, once ``stopped()`` is true. Raises what the service raises.
     """
     training_seconds = 0.0
     exams_left = exams
-    done = 0
+    done = taken = 0
+    report: StepReport | None = None
 
     def state(**extra: object) -> RunState:
         rate = done / training_seconds if training_seconds else None
         left = None
         if rate:
             left = (episodes - done) / rate + exams_left * (exam.seconds or 0.0)
-        return RunState(learner, done, episodes, rate, left, **extra)  # type: ignore[arg-type]
+        told: dict[str, Any] = {"report": report, "taken": taken, **extra}
+        return RunState(learner, done, episodes, rate, left, **told)
 
     while done < episodes and not stopped():
-        batch = tuple(islice(problems, min(learner.config.episodes_per_step, episodes - done)))
+        batch = tuple(islice(material, min(learner.config.episodes_per_step, episodes - done)))
         began = clock()
         learner, report = service.train(learner, batch, owner=owner).result()
         training_seconds += clock() - began
         done += len(batch)
-        yield state(refused="" if report.accepted else report.message)
+        taken += report.accepted
+        yield state(refused="" if report.accepted or report.agreed else report.message)
         if exams and done * exams >= episodes * (exams - exams_left + 1):
             yield state(examining=True)
             try:

@@ -17,6 +17,8 @@ from learner.view.questions import (
     checked_episodes,
     checked_families,
     checked_format,
+    checked_mark,
+    checked_signal,
     own_problem,
 )
 
@@ -68,6 +70,10 @@ class Page:
             "loss": panel.loss,
             "families": panel.families,
             "chat_template": panel.chat_template,
+            "signal": panel.signal,
+            "thumbs": panel.thumbs,
+            "can_try": panel.draw_tries,
+            "can_learn_thumbs": panel.learn_thumbs,
             "can_train": panel.train,
             "can_stop": panel.stop,
             "can_train_one": panel.train_one,
@@ -78,7 +84,7 @@ class Page:
 
     def going_on(self, lesson: Lesson) -> bool:
         """Whether anything that this page shows is still being worked on."""
-        return lesson.run is not None or lesson.board.answering or not self._exam.ready
+        return lesson.busy or not self._exam.ready
 
     def frames(self, lesson: Lesson, busy: Callable[[], bool]) -> Iterator[Frame]:
         """What changes on the page, a few times a second, while ``busy()``; all of it at first."""
@@ -101,7 +107,7 @@ class Page:
         with said():
             lesson = self.lessons.get(session_id)
             action(lesson)
-            yield from self.frames(lesson, lambda: lesson.run is not None or lesson.board.answering)
+            yield from self.frames(lesson, lambda: lesson.busy)
 
 
 @contextmanager
@@ -167,6 +173,18 @@ def wire_teach(demo: gr.Blocks, page: Page, linked: gr.Textbox, open_link: OpenL
             session_id, lambda lesson: lesson.choose_format(checked_format(chat_template))
         )
 
+    def choose_signal(session_id: object, signal: object) -> Iterator[Frame]:
+        yield from page.act(session_id, lambda lesson: lesson.choose_signal(checked_signal(signal)))
+
+    def draw_tries(session_id: object) -> Iterator[Frame]:
+        yield from page.act(session_id, Lesson.draw_tries)
+
+    def mark(session_id: object, event: gr.EventData) -> Iterator[Frame]:
+        yield from page.act(session_id, lambda lesson: lesson.mark(*checked_mark(event._data)))
+
+    def learn_thumbs(session_id: object) -> Iterator[Frame]:
+        yield from page.act(session_id, Lesson.learn_from_thumbs)
+
     demo.load(load, [browser, linked], [browser, *page.outputs], js=TAKE_LINKED, **PRIVATE)
     panel.new_problem.click(
         new_problem,
@@ -191,6 +209,10 @@ def wire_teach(demo: gr.Blocks, page: Page, linked: gr.Textbox, open_link: OpenL
     panel.chat_template.input(
         choose_format, [browser, panel.chat_template], page.outputs, **PRIVATE
     )
+    panel.signal.input(choose_signal, [browser, panel.signal], page.outputs, **PRIVATE)
+    panel.draw_tries.click(draw_tries, [browser], page.outputs, **PRIVATE)
+    panel.thumbs.click(mark, [browser], page.outputs, trigger_mode="multiple", **PRIVATE)
+    panel.learn_thumbs.click(learn_thumbs, [browser], page.outputs, **PRIVATE)
     panel.episodes.change(None, [panel.episodes], [panel.train], js=TRAIN_LABEL, **PRIVATE)
 
 

@@ -10,6 +10,8 @@ ENDPOINTS = {
     "/ask",
     "/train",
     "/train_on_problem",
+    "/tries",
+    "/thumbs",
     "/evaluate",
     "/stop",
     "/undo",
@@ -38,6 +40,7 @@ def test_only_documented_endpoints_are_public(client):
         ("session", "str"),
         ("episodes", "int"),
         ("chat_template", "bool"),
+        ("signal", "str"),
     ]
 
 
@@ -79,6 +82,10 @@ def test_a_session_from_first_to_last(client, session):
         ("/train", (0,), "1 to 2000"),
         ("/train", (1e9,), "1 to 2000"),
         ("/train", ("many",), "1 to 2000"),
+        ("/train", (4, False, "praise"), "answer, reward, mix"),
+        ("/thumbs", ([1, -1],), "tries to mark"),
+        ("/thumbs", ([2],), "marks are a list"),
+        ("/thumbs", ([],), "at least one"),
         ("/new_problem", ("riddles",), "no family"),
         ("/new_problem", ("causal", 9), "from 1"),
         ("/ask", ("",), "Type a question"),

@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import torch
 
-from arena import Problem
+from arena import Grade, Problem
 from learner.completion import Ask, Completion
+from learner.reward import Group, Sample
 from learner.soft_prompt import Learner, LearnerConfig, StepRecord
-from learner.training import StepReport
+from learner.step_report import Marked, StepReport
+from learner.thumbs import Thumbs
+from learner.training import Material
 
 HIDDEN = 16
 
@@ -20,11 +23,21 @@ def untrained(config: LearnerConfig | None = None) -> Learner:
     return Learner(config or LearnerConfig(), zeros, zeros, zeros, 0, 0, (), "scripted", "1")
 
 
+def tried(problem: Problem, right: int, tries: int = 4) -> Group:
+    """So many tries at a problem, the first of them right."""
+    grades = [Grade(i < right, "Yes" if i < right else None, "") for i in range(tries)]
+    done = [
+        Completion("Yes" if grade.correct else "", 2, True, 0.1, (5, 6), 0.5) for grade in grades
+    ]
+    return Group(problem, tuple(map(Sample, done, grades)))
+
+
 class ScriptedService:
     """Trains by counting. Says "Yes" behind a soft prompt that was trained, a blank otherwise.
 
     ``gate`` holds back every training step, and ``answer_gate`` every answer, until it is set;
-    ``error`` is raised by the next training step.
+    ``error`` is raised by the next training step. Of the tries at a problem ``right`` are right, of
+    four; sampled completions are one of ``variety`` texts; a person's marks do what they should.
     """
 
     def __init__(self) -> None:
@@ -33,10 +46,12 @@ class ScriptedService:
         self.gate.set()
         self.answer_gate.set()
         self.error: Exception | None = None
-        self.taught: list[Problem] = []
+        self.right = 2
+        self.variety = 9
+        self.taught: list[Material] = []
         self.asked: list[Ask] = []
 
-    def train(self, learner: Learner, problems: Sequence[Problem], owner: str) -> Future:
+    def train(self, learner: Learner, problems: Sequence[Material], owner: str) -> Future:
         assert self.gate.wait(10)
         future: Future = Future()
         if self.error is not None:
@@ -44,6 +59,10 @@ class ScriptedService:
             return future
         self.taught += problems
         episodes = learner.episodes + len(problems)
+        report = self._report(learner, problems)
+        if report.agreed:
+            future.set_result((replace(learner, episodes=episodes), report))
+            return future
         record = StepRecord(
             learner.steps + 1, episodes, 1.5, 0, len(problems), 1.0, learner.config.chat_template
         )
@@ -54,8 +73,21 @@ class ScriptedService:
             episodes=episodes,
             history=(*learner.history, record),
         )
-        future.set_result((taught, StepReport(1.5, 1.0, (False,) * len(problems), True, "")))
+        future.set_result((taught, report))
         return future
+
+    def _report(self, learner: Learner, material: Sequence[Material]) -> StepReport:
+        report = StepReport(1.5, 1.0, (False,) * len(material), True, "")
+        (first, *_) = material
+        if isinstance(first, Thumbs):
+            marked = tuple(Marked(mark, 0.25, 0.25 + mark / 5) for mark in first.marks)
+            return replace(report, correct=(), marked=marked)
+        if learner.config.signal == "answer":
+            return report
+        groups = tuple(tried(problem, self.right) for problem in material)
+        agreed = self.right in (0, 4)
+        message = "Nothing to tell apart." if agreed else ""
+        return replace(report, groups=groups, accepted=not agreed, agreed=agreed, message=message)
 
     def complete(self, asks: Sequence[Ask], max_new_tokens: int = 48) -> tuple[Completion, ...]:
         *_, last = self.ask(asks)
@@ -65,9 +97,12 @@ class ScriptedService:
         self, asks: Sequence[Ask], max_new_tokens: int = 48
     ) -> Iterator[tuple[Completion, ...]]:
         self.asked += asks
-        texts = [
-            " Yes" if ask.prompt is not None and ask.prompt.sum() > 0 else " ____" for ask in asks
-        ]
+        texts = [self._text(ask) for ask in asks]
         yield tuple(Completion(text[:2], 1, False, 0.01) for text in texts)
         assert self.answer_gate.wait(10)
-        yield tuple(Completion(text, 2, True, 0.02) for text in texts)
+        yield tuple(Completion(text, 2, True, 0.02, (5, len(text))) for text in texts)
+
+    def _text(self, ask: Ask) -> str:
+        if ask.seed is not None:
+            return f" try {ask.seed % self.variety}"
+        return " Yes" if ask.prompt is not None and ask.prompt.sum() > 0 else " ____"

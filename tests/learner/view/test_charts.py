@@ -39,6 +39,22 @@ def test_the_accuracy_curve_stays_in_its_box(points, alone, chat_template):
     assert html.count("spa-dot ") + html.count('"spa-dot"') == len(points)
 
 
+rewards = st.lists(
+    st.tuples(st.integers(1, 2000), st.floats(0, 1)), max_size=12, unique_by=lambda pair: pair[0]
+).map(sorted)
+
+
+@given(curves, baselines, rewards)
+def test_the_rewards_of_training_lie_in_the_same_box_and_are_read_out(points, alone, earned):
+    html = charts.accuracy_chart(points, alone, False, rewards=earned)
+    drawn = numbers(r'points="([^"]+)"', html) + numbers(r"(?:left|bottom):([-\d.]+)%", html)
+    assert all(-0.01 <= value <= 100.01 for value in drawn)
+    assert ("spa-reward" in html) == ("its own tries" in html.lower()) == bool(earned)
+    if earned:
+        assert f"{len(earned)} steps" in spoken(html)
+        assert f"{earned[-1][1]:.0%}".rstrip("%") in spoken(html)
+
+
 @given(curves.filter(len), baselines)
 def test_the_band_of_the_curve_contains_the_curve(points, alone):
     html = charts.accuracy_chart(points, alone, False)

@@ -132,7 +132,7 @@ def test_training_on_the_problem_shown_marks_it_as_learnt_from(lesson, service):
     assert service.taught == [YES]
     assert lesson.learnt_from_shown
     assert lesson.news.kind == "one"
-    assert lesson.news.loss == 1.5
+    assert lesson.news.report.loss == 1.5
     assert words(lesson) == ["____", "____", "Yes", "Yes"]
     assert lesson.board.answers[3].before[0].strip() == "____"
 

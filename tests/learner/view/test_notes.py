@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena import Problem
+from learner.soft_prompt import SIGNALS
 from learner.view import notes
 from learner.view.exam import Marks
 from learner.view.notes import Kept
@@ -32,6 +33,7 @@ kepts = st.builds(
     st.booleans(),
     st.lists(marks).map(tuple),
     st.lists(st.text()).map(tuple),
+    st.sampled_from(SIGNALS),
 )
 
 

@@ -1,6 +1,7 @@
 """What the page says and offers in each state of a lesson."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from types import SimpleNamespace
 
@@ -34,6 +35,10 @@ def finished(lesson: Lesson) -> Lesson:
 
 def visible(html: str) -> str:
     return unescape(re.sub(r"<[^>]*>", "", html)).replace("\u202f", " ")
+
+
+def spoken(html: str) -> str:
+    return unescape(re.search('aria-label="([^"]*)"', html)[1]).replace("\u202f", " ")
 
 
 def buttons(picture: Picture) -> set[str]:
@@ -113,3 +118,78 @@ def test_a_step_that_was_not_adopted_says_why(painter, lesson, service, monkeypa
     monkeypatch.undo()
     service.gate.set()
     finished(lesson)
+
+
+def test_told_only_right_or_wrong_its_tries_stand_where_the_loss_stood(painter, lesson):
+    assert "spa-loss" in painter.paint(lesson).loss
+    lesson.choose_signal("reward")
+    waiting = painter.paint(lesson)
+    assert waiting.signal.value == "reward" and waiting.signal.enabled
+    assert "8 times at each problem" in visible(waiting.loss)
+    lesson.train(8)
+    finished(lesson)
+    picture = painter.paint(lesson)
+    assert "after 8 episodes · 8 of 16 right" in visible(picture.loss)
+    lesson.choose_signal("answer")
+    assert "spa-loss" in painter.paint(lesson).loss
+
+
+def test_rewards_are_drawn_over_the_episodes_of_their_format(painter, lesson, service):
+    lesson.choose_signal("reward")
+    lesson.train(8)
+    finished(lesson)
+    record = replace(lesson.learner.history[-1], signal="reward", samples=16, reward=0.5)
+    lesson.session.replace_learner(replace(lesson.learner, history=(record,)))
+    assert "Of its own tries 50 % were right" in spoken(painter.paint(lesson).accuracy)
+    for other in ({"samples": 0}, {"signal": "thumbs"}, {"chat_template": True}):
+        history = (replace(record, **other),)
+        lesson.session.replace_learner(replace(lesson.learner, history=history))
+        assert "Of its own tries" not in spoken(painter.paint(lesson).accuracy)
+
+
+def test_thumbs_can_be_learnt_from_once_something_is_marked(painter, lesson):
+    picture = painter.paint(lesson)
+    assert picture.can_try and not picture.can_learn_thumbs
+    lesson.draw_tries()
+    for _ in lesson.follow(lambda: lesson.busy):
+        pass
+    assert not painter.paint(lesson).can_learn_thumbs
+    lesson.mark(lesson.tries.shown.number, 0, 1)
+    lesson.mark(lesson.tries.shown.number, 1, -1)
+    assert painter.paint(lesson).can_learn_thumbs
+    lesson.learn_from_thumbs()
+    finished(lesson)
+    told = visible(painter.paint(lesson).hint)
+    assert "It now says what you liked 45 % of the time, 25 % before" in told
+    assert "what you did not like 5 % of the time, 25 % before" in told
+
+
+def test_during_a_run_thumbs_and_signal_wait(painter, lesson, service):
+    service.gate.clear()
+    lesson.choose_signal("reward")
+    lesson.train(8)
+    picture = painter.paint(lesson)
+    assert not (picture.can_try or picture.can_learn_thumbs or picture.signal.enabled)
+    assert "told only right or wrong" in visible(picture.hint)
+    service.gate.set()
+    finished(lesson)
+
+
+@pytest.mark.parametrize(
+    ("signal", "right", "says"),
+    [
+        ("answer", 2, "Learnt once from this very problem (loss 1.50)"),
+        ("reward", 2, "2 of 4 tries at this very problem were right"),
+        ("mix", 2, "2 of 4 tries at this very problem were right"),
+        ("reward", 0, "Nothing to tell apart. Tell it the answer"),
+    ],
+)
+def test_one_problem_learnt_from_is_told_by_what_it_was_learnt_from(
+    painter, lesson, service, signal, right, says
+):
+    service.right = right
+    lesson.show(Problem("own", 0, "Is water wet?", "Yes", "yes/no"))
+    lesson.choose_signal(signal)
+    lesson.train_one()
+    finished(lesson)
+    assert says in visible(painter.paint(lesson).hint)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena import DIFFICULTIES, FAMILIES
+from learner.soft_prompt import SIGNALS
 from learner.view import questions
 from learner.view.questions import LessonError
 
@@ -26,6 +27,9 @@ anything = st.one_of(
         questions.checked_difficulty,
         questions.checked_episodes,
         questions.checked_format,
+        questions.checked_signal,
+        questions.checked_mark,
+        questions.checked_marks,
         lambda value: questions.own_problem(value, value),
         lambda value: questions.own_problem("Why?", value),
     ],
@@ -46,6 +50,17 @@ def test_what_the_page_offers_is_accepted():
     assert all(questions.checked_difficulty(level) == level for level in DIFFICULTIES)
     assert questions.checked_episodes(80.0) == 80
     assert questions.checked_format(True) is True
+    assert all(questions.checked_signal(signal) == signal for signal in SIGNALS)
+    assert questions.checked_mark({"number": 3, "index": 0.0, "mark": -1}) == (3, 0, -1)
+    assert questions.checked_marks([1, -1.0, 0, 1]) == [1, -1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "marks", [None, "up", [2], [True], [0.5], [1, None], {"0": 1}, [float("nan")]]
+)
+def test_marks_are_a_list_of_plus_and_minus_one_and_none(marks):
+    with pytest.raises(LessonError, match="marks are a list"):
+        questions.checked_marks(marks)
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, True, "80", 2001, float("nan"), float("inf"), None])

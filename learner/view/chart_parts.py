@@ -1,0 +1,81 @@
+"""What pictures of learning are made of: a frame with words for it, axes, lines, numbers.
+
+Lines and bands are SVG stretched to the box; dots, ticks and words are HTML laid over it in per
+cent, so text keeps its size and dots stay round at any width.
+"""
+
+from collections.abc import Sequence
+from html import escape
+
+NARROW_SPACE = "\u202f"
+
+
+def percent(share: float) -> str:
+    """``0.625`` -> ``62 %``, with a space that does not break (half rounds to even)."""
+    return f"{100 * share:.0f}{NARROW_SPACE}%"
+
+
+def share(part: float) -> str:
+    """A share that may be tiny: ``41 %``, ``under 1 %``."""
+    return f"under 1{NARROW_SPACE}%" if 0 < part < 0.01 else percent(part)
+
+
+def frame(title: str, note: str, body: str, words: str, kind: str) -> str:
+    return (
+        f'<div class="spa-chart {kind}"><div class="spa-chart-head"><h3>{escape(title)}</h3>'
+        f"<p>{escape(note) or '&nbsp;'}</p></div>"
+        f'<div role="img" aria-label="{escape(words, quote=True)}">{body}</div></div>'
+    )
+
+
+def plot(
+    field: str, y_ticks: Sequence[tuple[float, str]], x_ticks: Sequence[tuple[float, str, str]]
+) -> str:
+    """A field with labelled axes; ticks are (share of the axis, label[, alignment])."""
+    left = "".join(
+        f'<span style="bottom:{100 * y:.2f}%">{escape(label)}</span>' for y, label in y_ticks
+    )
+    below = "".join(
+        f'<span class="spa-tick-{align}" style="left:{100 * x:.2f}%">{escape(label)}</span>'
+        for x, label, align in x_ticks
+    )
+    lines = "".join(f'<i style="bottom:{100 * y:.2f}%"></i>' for y, _ in y_ticks)
+    return (
+        f'<div class="spa-plot"><div class="spa-yaxis">{left}</div>'
+        f'<div class="spa-field"><div class="spa-grid">{lines}</div>{field}</div>'
+        f'<div class="spa-xaxis">{below}</div></div>'
+    )
+
+
+def svg(shapes: str) -> str:
+    return (
+        f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{shapes}</svg>'
+    )
+
+
+def line(points: Sequence[tuple[float, float]], kind: str) -> str:
+    coordinates = " ".join(f"{100 * x:.2f},{100 - 100 * y:.2f}" for x, y in points)
+    return f'<polyline class="{kind}" points="{coordinates}"/>'
+
+
+def percent_ticks() -> list[tuple[float, str]]:
+    return [(x / 100, f"{x}{NARROW_SPACE}%") for x in (0, 25, 50, 75, 100)]
+
+
+def axis_end(episodes: int) -> int:
+    """The smallest of 4, 8, 12, 16, 20, 24, 32, 40, 80, 120, … not below ``episodes``."""
+    power = 4
+    while 10 * power < episodes:
+        power *= 10
+    return next(m * power for m in (1, 2, 3, 4, 5, 6, 8, 10) if m * power >= episodes)
+
+
+def episode_ticks(top: int) -> list[tuple[float, str, str]]:
+    inner = [(quarter / 4, str(top * quarter // 4), "middle") for quarter in (1, 2, 3)]
+    return [(0.0, "0", "start"), *inner, (1.0, f"{top} episodes", "end")]
+
+
+def running_mean(values: Sequence[float], width: int = 5) -> list[float]:
+    """Mean of each value and the up to ``width - 1`` before it."""
+    windows = [values[max(0, i - width + 1) : i + 1] for i in range(len(values))]
+    return [sum(window) / len(window) for window in windows]

@@ -1,0 +1,37 @@
+"""The held-out results of one visitor's learner, and of those that Undo can bring back."""
+
+from weakref import WeakKeyDictionary
+
+from learner.soft_prompt import Learner, LearnerConfig
+from learner.view.exam import Exam, Marks
+
+KEPT = 200
+
+
+class Scores:
+    """Results of the learner as it is now; ``marks`` are all of them, the newest last."""
+
+    def __init__(self, exam: Exam, marks: tuple[Marks, ...]) -> None:
+        self.marks = marks
+        self._exam = exam
+        self._then: WeakKeyDictionary[Learner, tuple[Marks, ...]] = WeakKeyDictionary()
+
+    def add(self, marks: Marks) -> None:
+        """One more result."""
+        self.marks = (*self.marks, marks)[-KEPT:]
+
+    def keep_for(self, learner: Learner) -> None:
+        """Note that these are the results of ``learner``, which something is about to replace."""
+        self._then[learner] = self.marks
+
+    def go_to(self, learner: Learner) -> None:
+        """Go on with the results that were kept for ``learner``, or with none."""
+        self.marks = self._then.get(learner, ())
+
+    def of(self, learner: Learner, chat_template: bool) -> list[Marks]:
+        """The results in this format, by episodes; that of the untrained prompt first."""
+        known = {m.episodes: m for m in self.marks if m.chat_template is chat_template}
+        untrained = self._exam.untrained(chat_template)
+        if untrained and learner.config.start == LearnerConfig().start:
+            known.setdefault(0, untrained)
+        return [known[episodes] for episodes in sorted(known)]

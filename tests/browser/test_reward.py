@@ -1,0 +1,99 @@
+"""A person tells it only right or wrong, and watches its own tries light up."""
+
+import re
+
+import pytest
+from gradio_client import Client
+from playwright.sync_api import expect
+
+ONLY_GRADED = "Only say right or wrong"
+
+
+def lit(visitor):
+    return visitor.page.locator(".spa-cell-right")
+
+
+def choose(visitor, signal):
+    visitor.page.get_by_role("radio", name=signal).check()
+
+
+def test_reward_alone_raises_the_curve_and_its_tries_light_up(visitor):
+    choose(visitor, ONLY_GRADED)
+    expect(visitor.page.locator(".spa-samples")).to_contain_text("8 times at each problem")
+    visitor.starts_training(80)
+    expect(visitor.hint).to_contain_text("told only right or wrong")
+    expect(lit(visitor).first).to_be_visible()
+    expect(visitor.hint).to_contain_text("right on 200 held-out problems")
+    accuracy = visitor.picture("accuracy")
+    curve = [int(x) for x in re.findall(r"(\d+) % of 200 [^,.]+ after", accuracy)]
+    assert curve[-1] >= curve[0] + 20
+    earned = re.search(
+        r"Of its own tries (\d+) % were right in the first step, (\d+) % .* (\d+) steps", accuracy
+    )
+    assert 10 <= int(earned[3]) <= 20  # steps at which all tries agree are none
+    grid = visitor.picture("samples")
+    right, tries = re.search(r"(\d+) of (\d+) tries right in the latest step", grid).groups()
+    assert tries == "32" and lit(visitor).count() == int(right)
+    for words in ("no answer:", "tokens a try", "entropy", "had both right and wrong tries"):
+        assert words in grid
+    expect(visitor.page.locator(".spa-reward")).to_have_count(1)
+
+
+def test_both_shows_the_tries_too_and_the_answer_alone_shows_the_loss(visitor):
+    choose(visitor, "Both")
+    visitor.trains(8)
+    expect(visitor.page.locator(".spa-grid-row")).to_have_count(4)
+    choose(visitor, "Tell it the answer")
+    expect(visitor.page.locator(".spa-loss [role=img]")).to_have_attribute(
+        "aria-label", re.compile("2 steps")
+    )
+    expect(visitor.page.locator(".spa-samples")).to_have_count(0)
+    visitor.trains(4)
+    assert "3 steps" in visitor.picture("loss")
+
+
+def test_the_choice_outlives_a_reload_and_waits_for_the_end_of_a_run(visitor):
+    choose(visitor, ONLY_GRADED)
+    expect(visitor.page.locator(".spa-samples")).to_be_visible()
+    visitor.reloads()
+    expect(visitor.page.get_by_role("radio", name=ONLY_GRADED)).to_be_checked()
+    visitor.starts_training(2000)
+    expect(visitor.page.get_by_role("radio", name=ONLY_GRADED)).to_be_disabled()
+    visitor.presses("Stop")
+    expect(visitor.page.get_by_role("radio", name=ONLY_GRADED)).to_be_enabled()
+
+
+def test_undo_takes_back_what_the_tries_taught(visitor):
+    choose(visitor, ONLY_GRADED)
+    visitor.trains(8)
+    expect(visitor.page.locator(".spa-samples")).to_contain_text("after 8 episodes")
+    visitor.presses("Undo")
+    expect(visitor.learnt).to_have_text("not trained yet")
+    expect(visitor.page.locator(".spa-samples")).to_contain_text("no step yet")
+    visitor.sees_four_answers()
+
+
+def test_one_problem_is_tried_eight_times_and_the_news_says_how_that_went(visitor):
+    choose(visitor, ONLY_GRADED)
+    visitor.presses("Train on this problem")
+    expect(visitor.hint).to_contain_text(
+        re.compile(r"\d of 8 tries at this very problem were right|Nothing to tell apart")
+    )
+    visitor.sees_four_answers()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_in_light_and_dark(visit, scheme):
+    visitor = visit(width=390, height=844, color_scheme=scheme).arrive()
+    choose(visitor, ONLY_GRADED)
+    visitor.trains(8)
+    expect(visitor.page.locator(".spa-cells i")).to_have_count(32)
+    assert visitor.fits()
+
+
+def test_programs_can_learn_from_a_reward(url):
+    client = Client(url, verbose=False)
+    session = client.predict(api_name="/new_session")
+    result = client.predict(session, 8, False, "reward", api_name="/train")
+    assert result["signal"] == "reward" and result["episodes"] == 8
+    assert 0 <= result["reward"] <= 1

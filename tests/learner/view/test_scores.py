@@ -1,0 +1,49 @@
+"""Results belong to the learner that earned them."""
+
+from scripted import untrained
+
+from learner.soft_prompt import LearnerConfig
+from learner.view.exam import Exam, Marks
+from learner.view.scores import KEPT, Scores
+
+FIRST, SECOND, CHAT = Marks("1", False, 4), Marks("0", False, 8), Marks("1", True, 8)
+
+
+def test_results_of_a_format_come_by_episodes(exam: Exam) -> None:
+    scores = Scores(exam, (SECOND, CHAT))
+    scores.add(FIRST)
+    learner = untrained()
+    assert scores.of(learner, False) == [FIRST, SECOND]
+    assert scores.of(learner, True) == [CHAT]
+
+
+def test_going_back_brings_the_results_of_then(exam: Exam) -> None:
+    scores = Scores(exam, (FIRST,))
+    before, after = untrained(), untrained()
+    scores.keep_for(before)
+    scores.add(SECOND)
+    scores.keep_for(after)
+    scores.go_to(before)
+    assert scores.marks == (FIRST,)
+    scores.go_to(untrained())
+    assert scores.marks == ()
+    scores.go_to(after)
+    assert scores.marks == (FIRST, SECOND)
+
+
+def test_the_untrained_prompt_comes_first_for_those_who_started_from_it(
+    exam: Exam, monkeypatch
+) -> None:
+    start = Marks("0", False)
+    monkeypatch.setattr(exam, "untrained", lambda chat_template: start)
+    scores = Scores(exam, (FIRST,))
+    taught = untrained(LearnerConfig(signal="reward", learning_rate=0.1))
+    assert scores.of(taught, False) == [start, FIRST]
+    assert scores.of(untrained(LearnerConfig(seed=3)), False) == [FIRST]
+
+
+def test_results_do_not_grow_without_bound(exam: Exam) -> None:
+    scores = Scores(exam, ())
+    for episodes in range(KEPT + 5):
+        scores.add(Marks("1", False, episodes))
+    assert len(scores.marks) == KEPT and scores.marks[-1].episodes == KEPT + 4
