@@ -6,11 +6,12 @@ rows that continue a prefix, rows that stand alone. Everything a transformer doe
 know who may see whom: a token sees its own segment up to itself, and all of the prefix its segment
 continues. `PackedSegments` does that in small padded blocks (see `learner.packing`), with the keys
 and values of a prefix in front of those of every segment that continues it; gradients sum back over
-all of them. `learner.decoding_cache` is the same for decoding, one token a row at a time.
+all of them. `learner.decoding_cache` is the same for decoding, one token a row at a time, and holds
+the keys and values of prefixes that were read before.
 
-A model takes part through transformers' attention interface, without being modified: it calls
-`segment_attention` in place of its own attention, with what is passed to its forward as
-``segments``. Without it, the model attends as it always did.
+A model takes part through transformers' attention interface: it calls `segment_attention` in place
+of its own attention, with what is passed to its forward as ``segments``. Without it, the model
+attends as it always did.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from learner.decoding_cache import CachedRows
+from learner.decoding_cache import CachedRows, Prefix
 from learner.frozen_layers import lighten, restore_last_layer, runs_where_wanted
 from learner.packing import Gather, Layout, Segment, token_rows
 
@@ -84,7 +85,8 @@ def enable_segment_attention(model: PreTrainedModel) -> bool:
     embed = model.get_input_embeddings()
     ids = torch.arange(3, 12, device=model.device)
     prefix, first, second = ids.split((3, 2, 4))
-    packed = PackedSegments((Segment(3), Segment(2, 0), Segment(4, 0)), model.device)
+    layout = Layout((Segment(3), Segment(2, 0), Segment(4, 0)))
+    packed = PackedSegments(layout, model.device)
     try:
         model.set_attn_implementation(NAME)
         with torch.no_grad():
@@ -134,24 +136,26 @@ def no_mask(like: torch.Tensor) -> torch.Tensor:
 class PackedSegments:
     """Attention of a packed pass: each segment to itself and to the prefix it continues.
 
-    ``cache`` takes the keys and values of the pass, to decode after it; for ``filler`` and
-    ``rounded`` see `learner.packing.Layout`.
+    ``cache`` takes the keys and values of the pass, to decode after it. ``stored`` are the stored
+    segments of the layout, in order; ``to_store`` those to be filled: at which packed position each
+    begins.
     """
 
     def __init__(
         self,
-        segments: Sequence[Segment],
+        layout: Layout,
         device: torch.device,
         cache: CachedRows | None = None,
-        filler: int = 0,
-        rounded: bool = False,
+        stored: Sequence[Prefix] = (),
+        to_store: Sequence[tuple[int, Prefix]] = (),
     ) -> None:
-        layout = Layout(segments, filler, rounded)
         self.positions = torch.from_numpy(layout.positions)[None].to(device)
         self._cache = cache
+        self._stored = stored
+        self._to_store = to_store
         self._device = device
         self._blocks = layout.blocks
-        self._single = len(segments) == 1
+        self._single = len(layout.segments) == 1
         self._masks: dict[tuple[int, torch.dtype], list[torch.Tensor]] = {}
         queries, queries_real, keys, keys_real = (
             np.concatenate([getattr(block, name).ravel() for block in layout.blocks])
@@ -161,7 +165,7 @@ class PackedSegments:
         place[queries[queries_real]] = np.flatnonzero(queries_real)
         placed = np.arange(layout.total) < layout.tokens
         self._query = Gather(queries, queries_real, layout.total, device)
-        self._key = Gather(keys, keys_real, layout.total, device)
+        self._key = Gather(keys, keys_real, layout.sources, device)
         self._output = Gather(place, placed, len(queries), device)
 
     def attend(
@@ -171,10 +175,11 @@ class PackedSegments:
 
         Returns [1, T, heads, D].
         """
-        if self._cache is not None:
-            self._cache.fill(layer, key, value)
         heads, kv_heads = query.shape[1], key.shape[1]
-        if self._single and not _fused_is_slow(query):
+        single = self._single and not _fused_is_slow(query)
+        if not single or self._cache is not None or self._to_store:
+            keys, values = self._states(layer, key, value)
+        if single:
             return F.scaled_dot_product_attention(
                 query, key, value, is_causal=True, scale=scale, enable_gqa=heads != kv_heads
             ).transpose(1, 2)
@@ -194,14 +199,30 @@ class PackedSegments:
             for block, q, k, v, mask in zip(
                 self._blocks,
                 self._query.take(token_rows(query)).split(query_sizes),
-                self._key.take(token_rows(key)).split(key_sizes),
-                self._key.take(token_rows(value)).split(key_sizes),
+                self._key.take(keys).split(key_sizes),
+                self._key.take(values).split(key_sizes),
                 self._masks_of(heads // kv_heads, query.dtype),
                 strict=True,
             )
         ]
         padded = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
         return self._output.take(padded).view(1, -1, heads, value.shape[3])
+
+    def _states(
+        self, layer: int, key: torch.Tensor, value: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values [sources, kv_heads * D] of all that may be seen; kept where asked for."""
+        keys, values = token_rows(key), token_rows(value)
+        for start, prefix in self._to_store:
+            own = slice(start, start + prefix.length)
+            prefix.states[layer] = (keys[own].clone(), values[own].clone())
+        if self._stored:
+            known = [prefix.states[layer] for prefix in self._stored]
+            keys = torch.cat((keys, *(earlier for earlier, _ in known)))
+            values = torch.cat((values, *(earlier for _, earlier in known)))
+        if self._cache is not None:
+            self._cache.fill(layer, keys, values, key.shape[1])
+        return keys, values
 
     def _masks_of(self, groups: int, dtype: torch.dtype) -> list[torch.Tensor]:
         """Additive masks [rows or 1, 1, groups * L, S] a block, once for all layers alike."""

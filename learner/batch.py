@@ -9,7 +9,7 @@ they are asked for. A row that shares its prefix with nobody is simply one piece
 Training and decoding are the only callers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +17,12 @@ import torch
 
 from learner.attention import PackedSegments, no_mask, run_packed
 from learner.base_model import BaseModel
-from learner.decoding_cache import CachedRows
-from learner.packing import Segment
+from learner.decoding_cache import CachedRows, Prefix
+from learner.memory import Budget
+from learner.packing import Layout, Segment
 
-TRAINING_BYTES = 4 << 30  # what one training pass may keep in memory
+PrefixKey = tuple[int | None, tuple[int, ...]]
+"""What a prefix is made of: the number of a prompt (None: no prompt) and the head."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,10 @@ class Row:
     tokens: tuple[int, ...]
     predictions: int = 1
 
+    @property
+    def prefix(self) -> PrefixKey:
+        return self.prompt, self.head
+
 
 class Batch:
     """Rows laid out for one pass over a base model."""
@@ -45,28 +51,43 @@ class Batch:
         rows: Sequence[Row],
         prompt_lengths: Sequence[int],
         decode_room: int = 0,
+        known: Mapping[PrefixKey, Prefix] | None = None,
+        to_store: Sequence[PrefixKey] = (),
     ) -> None:
         """``prompt_lengths`` are the soft tokens of each prompt that the rows refer to.
 
         With ``decode_room`` the pass keeps keys and values to decode that many tokens after it.
+        Prefixes that are ``known`` are not read again; those ``to_store`` are in ``stored``
+        afterwards. Neither has a gradient.
         """
-        layout = _Layout(rows, prompt_lengths)
+        known = known or {}
+        layout = _Rows(rows, prompt_lengths, known)
         device = base_model.device
         rounded = _compiles_shapes(base_model)
         tokens, self._predictions = len(layout.ids), len(layout.keep)
         filler = _rounded(tokens) - tokens if rounded else 0
         spare = _rounded(self._predictions) - self._predictions if rounded else 0
+        segments = Layout(layout.segments, filler, rounded)
+        self.stored = {
+            key: Prefix(_prefix_length(key, prompt_lengths))
+            for key in to_store
+            if key in layout.prefix_starts
+        }
         self._base_model = base_model
         self._ids = torch.tensor(layout.ids + [0] * filler, device=device)
         self._keep = torch.from_numpy(np.pad(layout.keep, (0, spare), "edge")).to(device)
         self._soft_places = torch.tensor(layout.soft_places, device=device)
         self._soft_sources = torch.tensor(layout.soft_sources, device=device)
         self.cache = (
-            CachedRows(layout.segments, layout.row_segments, decode_room, device)
-            if decode_room
-            else None
+            CachedRows(segments, layout.row_segments, decode_room, device) if decode_room else None
         )
-        self._packed = PackedSegments(layout.segments, device, self.cache, filler, rounded)
+        self._packed = PackedSegments(
+            segments,
+            device,
+            self.cache,
+            [known[key] for key in layout.known],
+            [(layout.prefix_starts[key], prefix) for key, prefix in self.stored.items()],
+        )
         self._next_positions = torch.tensor(layout.row_ends, device=device)[:, None]
 
     def __len__(self) -> int:
@@ -133,61 +154,72 @@ def _rounded(size: int) -> int:
     return -(-size // step) * step
 
 
-def max_training_tokens(base_model: BaseModel) -> int:
-    """How long a training pass may be, so that what it keeps for its backward pass is bounded.
-
-    A layer keeps about 20 numbers a token for each of its hidden units and 3 for each of its
-    intermediate ones (measured on Qwen2, from above). Beyond a few thousand tokens a longer pass
-    is no faster either.
-    """
-    config = base_model.model.config.get_text_config()
-    hidden = config.hidden_size
-    numbers = 20 * hidden + 3 * (getattr(config, "intermediate_size", None) or 4 * hidden)
-    token_bytes = config.num_hidden_layers * numbers * base_model.dtype.itemsize
-    return max(512, min(8192, TRAINING_BYTES // token_bytes))
-
-
 def split_passes(
-    rows: Sequence[Row], prompt_lengths: Sequence[int], max_tokens: int
+    rows: Sequence[Row], prompt_lengths: Sequence[int], budget: Budget, room: int = 0
 ) -> list[list[int]]:
-    """Cut rows (by index, in order) into passes of at most ``max_tokens``, at least a row each."""
+    """Cut rows (by index, in order) into passes that the budget holds, at least a row each.
+
+    ``room`` is how many tokens every row has yet to decode.
+    """
     passes: list[list[int]] = []
-    tokens = 0
-    prefixes: set[tuple[int | None, tuple[int, ...]]] = set()
+    tokens = taken = 0
+    prefixes: set[PrefixKey] = set()
     for i, row in enumerate(rows):
-        prefix = (row.prompt, row.head)
-        new = row_length(row, prompt_lengths) if prefix not in prefixes else len(row.tokens)
-        if not passes or tokens + new > max_tokens:
+        length = row_length(row, prompt_lengths)
+        new = len(row.tokens) if row.prefix in prefixes else length
+        takes = budget.bytes(new, length, row.predictions, room)
+        if not passes or tokens + new > budget.tokens or taken + takes > budget.free:
             passes.append([])
-            tokens, prefixes = 0, set()
-            new = row_length(row, prompt_lengths)
+            tokens, taken, prefixes = 0, 0, set()
+            new = length
+            takes = budget.bytes(new, length, row.predictions, room)
         passes[-1].append(i)
-        prefixes.add(prefix)
+        prefixes.add(row.prefix)
         tokens += new
+        taken += takes
     return passes
 
 
-class _Layout:
-    """Where everything stands in the packed sequence; plain numbers, before any tensor is made."""
+def _prefix_length(key: PrefixKey, prompt_lengths: Sequence[int]) -> int:
+    prompt, head = key
+    return (0 if prompt is None else prompt_lengths[prompt]) + len(head)
 
-    def __init__(self, rows: Sequence[Row], prompt_lengths: Sequence[int]) -> None:
+
+class _Rows:
+    """Where rows stand in the packed sequence; plain numbers, before any tensor is made."""
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        prompt_lengths: Sequence[int],
+        known: Mapping[PrefixKey, Prefix],
+    ) -> None:
         self.ids: list[int] = []
         self.segments: list[Segment] = []
         self.soft_places: list[int] = []  # packed positions of soft tokens ...
         self.soft_sources: list[int] = []  # ... and their rows among all prompts
+        self.prefix_starts: dict[PrefixKey, int] = {}  # where each that is read begins
+        self.known: list[PrefixKey] = []  # those that are not, in the order of their segments
         self.row_segments = [0] * len(rows)
         self.row_ends = [row_length(row, prompt_lengths) for row in rows]
         self._first_source = np.concatenate(([0], np.cumsum(prompt_lengths, dtype=int)))
         self._prompt_lengths = prompt_lengths
-        groups: dict[tuple[int | None, tuple[int, ...]], list[int]] = {}
+        groups: dict[PrefixKey, list[int]] = {}
         for i, row in enumerate(rows):
-            groups.setdefault((row.prompt, row.head), []).append(i)
+            groups.setdefault(row.prefix, []).append(i)
         last = np.empty(len(rows), dtype=np.int64)
-        for (prompt, head), members in groups.items():
+        for key, members in groups.items():
+            prompt, head = key
             shared = None
-            if len(members) > 1 and (head or prompt is not None):
+            if key in known:
                 shared = len(self.segments)
-                self._add_segment(prompt, head, None)
+                self.known.append(key)
+                self.segments.append(Segment(known[key].length, stored=True))
+            elif head or prompt is not None:
+                self.prefix_starts[key] = len(self.ids)
+                if len(members) > 1:
+                    shared = len(self.segments)
+                    self._add_segment(prompt, head, None)
             for i in members:
                 self.row_segments[i] = len(self.segments)
                 if shared is None:

@@ -1,12 +1,24 @@
-"""Keys and values of rows that are being decoded."""
+"""Keys and values that outlive the pass they arose in: of decoded rows, and of prefixes.
 
-from collections.abc import Sequence
+A prefix is read once for as long as it stays the same: its keys and values are kept (`Prefixes`),
+and rows of later passes continue them as if it stood in the pass.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from weakref import ref
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from learner.packing import Layout, Segment, token_rows
+from learner.packing import Layout
+
+States = dict[int, tuple[torch.Tensor, torch.Tensor]]
+"""Keys and values by layer."""
+
+PREFIX_BYTES = 64 << 20  # kept at most, of all prefixes; one of 33 tokens takes 0.4 MB at 0.5B
 
 
 class CachedRows:
@@ -17,15 +29,14 @@ class CachedRows:
     """
 
     def __init__(
-        self, segments: Sequence[Segment], rows: Sequence[int], room: int, device: torch.device
+        self, layout: Layout, rows: Sequence[int], room: int, device: torch.device
     ) -> None:
         """``rows`` are the segments to decode after, each with the prefix it continues."""
-        layout = Layout(segments)
         tokens = [
             np.concatenate(
                 [
                     layout.starts[i] + np.arange(layout.lengths[i])
-                    for i in (segments[row].prefix, row)
+                    for i in (layout.segments[row].prefix, row)
                     if i is not None
                 ]
             )
@@ -40,11 +51,11 @@ class CachedRows:
         hidden = np.arange(self._room) < padding[:, None]
         self._hidden = torch.from_numpy(hidden)[:, None, None].to(device) if hidden.any() else None
         self._mask: torch.Tensor | None = None
-        self._layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._layers: States = {}
 
-    def fill(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> None:
-        """Take a layer's keys and values of the rows from a packed pass [1, kv_heads, T, D]."""
-        self._layers[layer] = (self._buffer(key), self._buffer(value))
+    def fill(self, layer: int, keys: torch.Tensor, values: torch.Tensor, heads: int) -> None:
+        """Take the rows' share of a packed pass's keys and values [sources, heads * D]."""
+        self._layers[layer] = (self._buffer(keys, heads), self._buffer(values, heads))
 
     def advance(self) -> None:
         """Make place for the next token of every row; called once before each pass."""
@@ -86,9 +97,68 @@ class CachedRows:
         )
         return output.reshape(rows, 1, heads, -1)
 
-    def _buffer(self, packed: torch.Tensor) -> torch.Tensor:
-        heads, width = packed.shape[1], packed.shape[3]
-        buffer = packed.new_empty((self._rows, heads, self._room, width))
-        rows = token_rows(packed).index_select(0, self._index)
-        buffer[:, :, : self._filled] = rows.view(self._rows, -1, heads, width).transpose(1, 2)
+    def _buffer(self, states: torch.Tensor, heads: int) -> torch.Tensor:
+        width = states.shape[1] // heads
+        buffer = states.new_empty((self._rows, heads, self._room, width))
+        rows = states.index_select(0, self._index).view(self._rows, -1, heads, width)
+        buffer[:, :, : self._filled] = rows.transpose(1, 2)
         return buffer
+
+
+@dataclass(frozen=True, eq=False)
+class Prefix:
+    """A prefix of ``length`` tokens: keys and values [length, kv_heads * D] of every layer."""
+
+    length: int
+    states: States = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        return sum(keys.nbytes + values.nbytes for keys, values in self.states.values())
+
+
+class Prefixes:
+    """Prefixes of one base model that were read, those used last; for one thread.
+
+    A prefix is known by its soft prompt, the very tensor, which must not be changed in place (None:
+    the base model alone), and by the token ids that follow it.
+    """
+
+    def __init__(self, max_bytes: int = PREFIX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._kept: OrderedDict[
+            tuple[int, tuple[int, ...]], tuple[Callable[[], torch.Tensor | None], Prefix]
+        ] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, prompt: torch.Tensor | None, head: tuple[int, ...]) -> Prefix | None:
+        """The prefix, if it is kept."""
+        key = (id(prompt), head)
+        if key not in self._kept:
+            return None
+        prompt_then, prefix = self._kept[key]
+        if prompt_then() is not prompt:  # gone, and its id is another's now
+            self._drop(key)
+            return None
+        self._kept.move_to_end(key)
+        return prefix
+
+    def put(self, prompt: torch.Tensor | None, head: tuple[int, ...], prefix: Prefix) -> None:
+        """Keep a prefix, until its prompt is gone or it has not been used for longest."""
+        key = (id(prompt), head)
+        self._drop(key)
+        self._kept[key] = (_nothing if prompt is None else ref(prompt), prefix)
+        self._bytes += prefix.bytes
+        while self._bytes > self._max_bytes:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: tuple[int, tuple[int, ...]]) -> None:
+        if key in self._kept:
+            self._bytes -= self._kept.pop(key)[1].bytes
+
+
+def _nothing() -> None:
+    """What the base model alone has for a soft prompt."""

@@ -2,14 +2,22 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from arena import Grade, Problem, grade
 from arena.statistics import Interval, McNemar, mcnemar_exact, wilson
-from learner.completion import Ask, Completion
+from learner.base_model import BaseModel
+from learner.completion import Ask, Completion, complete
+from learner.decoding_cache import Prefixes
 
 Answerer = Callable[[Sequence[Ask]], Sequence[Completion]]
+
+
+def answers_of(base_model: BaseModel) -> Answerer:
+    """Answers on the bare model; each prefix is read once, however many passes there are."""
+    return partial(complete, base_model, prefixes=Prefixes())
 
 
 @dataclass(frozen=True)
@@ -97,8 +105,8 @@ def evaluate(
 ) -> Evaluation:
     """Answer every problem, behind ``prompt`` [soft tokens, hidden] if there is one, and grade it.
 
-    ``answerer`` answers a batch, on the bare model (`functools.partial(complete, base_model)`) or
-    through the service (`service.complete`). ``progress(done, total)`` is called after each pass.
+    ``answerer`` answers a batch, on the bare model (`answers_of` it) or through the service
+    (`service.complete`). ``progress(done, total)`` is called after each pass.
     Problems of similar length are answered together; the outcomes are in the order of ``problems``.
     Raises ValueError if there are no problems, and whatever the answerer raises.
     """

@@ -10,8 +10,7 @@ from arena import held_out
 from learner.base_model import BaseModel
 from learner.checkpoint import OtherModelError, save
 from learner.checkpoint_source import open_checkpoint
-from learner.completion import complete
-from learner.evaluation import Evaluation, evaluate
+from learner.evaluation import Evaluation, answers_of, evaluate
 from learner.hub import (
     LOG_IN,
     Fetched,
@@ -105,7 +104,7 @@ def _measured(
     with tqdm(total=2 * len(problems), unit="problem") as bar:
         measure = partial(
             evaluate,
-            partial(complete, base_model),
+            answers_of(base_model),
             problems,
             chat_template=learner.config.chat_template,
         )

@@ -4,6 +4,9 @@ Segments lie end to end in one sequence. Attention takes them in blocks of simil
 segment padded to its block's longest, with its prefix in front of its keys. Padding repeats a token
 of the same segment, so that a number which is not finite stays inside the segment it arose in (a
 masked weight of zero times NaN is NaN).
+
+A *stored* segment is no part of the sequence: its keys and values are known from an earlier pass,
+and count as standing behind the sequence.
 """
 
 from collections.abc import Sequence
@@ -20,10 +23,14 @@ BLOCK_STEP = 16  # blocks are padded to multiples of this where shapes are round
 
 @dataclass(frozen=True)
 class Segment:
-    """``length`` tokens that continue segment number ``prefix``, or start afresh (None)."""
+    """``length`` tokens that continue segment number ``prefix``, or start afresh (None).
+
+    Only a prefix can be ``stored``.
+    """
 
     length: int
     prefix: int | None = None
+    stored: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,13 +51,21 @@ class Block:
 class Layout:
     """Where segments start in the packed sequence, what precedes them, and their blocks.
 
-    ``filler`` tokens without a meaning follow the last segment. ``rounded`` pads blocks to
-    multiples of ``BLOCK_STEP``.
+    ``filler`` tokens without a meaning follow the last segment, stored ones follow those.
+    ``rounded`` pads blocks to multiples of ``BLOCK_STEP``.
     """
 
     def __init__(self, segments: Sequence[Segment], filler: int = 0, rounded: bool = False) -> None:
+        self.segments = tuple(segments)
         self.lengths = np.array([segment.length for segment in segments])
-        self.starts = np.cumsum(self.lengths) - self.lengths
+        self._packed = np.array([not segment.stored for segment in segments])
+        packed, stored = self.lengths * self._packed, self.lengths * ~self._packed
+        self.tokens = int(packed.sum())  # without the filler
+        self.total = self.tokens + filler
+        self.sources = self.total + int(stored.sum())  # whatever has keys and values
+        self.starts = np.where(
+            self._packed, np.cumsum(packed) - packed, self.total + np.cumsum(stored) - stored
+        )
         self.before = np.array(
             [0 if s.prefix is None else segments[s.prefix].length for s in segments]
         )
@@ -58,9 +73,7 @@ class Layout:
             [self.starts[i if s.prefix is None else s.prefix] for i, s in enumerate(segments)]
         )
         self._step = BLOCK_STEP if rounded else 1
-        self.tokens = int(self.lengths.sum())  # without the filler
-        self.total = self.tokens + filler
-        counted = np.arange(self.tokens) - np.repeat(self.starts - self.before, self.lengths)
+        counted = np.arange(self.tokens) - np.repeat(self.starts - self.before, packed)
         self.positions = np.concatenate((counted, np.zeros(filler, dtype=np.int64)))
         self.blocks = [self._block(members) for members in self._alike()]
 
@@ -68,7 +81,7 @@ class Layout:
         """Segments of a kind (with a prefix, without) and of similar length, longest first."""
         groups = []
         for kind in (self.before == 0, self.before > 0):
-            members = np.flatnonzero(kind)
+            members = np.flatnonzero(kind & self._packed)
             members = members[np.argsort(-self.lengths[members], kind="stable")]
             while len(members):
                 longest = self.lengths[members[0]]
@@ -79,20 +92,21 @@ class Layout:
 
     def _block(self, members: np.ndarray) -> Block:
         lengths, before = self.lengths[members, None], self.before[members, None]
-        longest_before = self._round(int(before.max()))
-        column = np.arange(self._round(int(lengths.max())))
+        longest, longest_before = int(lengths.max()), int(before.max())
+        column = np.arange(self._round(longest))
         own = self.starts[members, None] + np.minimum(column, lengths - 1)
-        own_real = np.broadcast_to(column < lengths, own.shape)
         offset = np.arange(longest_before) - (longest_before - before)  # prefixes end together
         prefix = self._prefix_starts[members, None] + np.maximum(offset, 0)
-        causal = np.broadcast_to(column[:, None] >= column, (*own.shape, len(column)))
+        after = np.arange(self._round(longest_before + longest) - longest_before)
+        own_keys = self.starts[members, None] + np.minimum(after, lengths - 1)
+        causal = np.broadcast_to(column[:, None] >= after, (*own.shape, len(after)))
         seen = np.broadcast_to((offset >= 0)[:, None], (*own.shape, longest_before))
         visible = np.concatenate((seen, causal), axis=2)
         return Block(
             queries=own,
-            queries_real=own_real,
-            keys=np.concatenate((prefix, own), axis=1),
-            keys_real=np.concatenate((offset >= 0, own_real), axis=1),
+            queries_real=np.broadcast_to(column < lengths, own.shape),
+            keys=np.concatenate((prefix, own_keys), axis=1),
+            keys_real=np.concatenate((offset >= 0, after < lengths), axis=1),
             visible=visible if (before != before[0]).any() else visible[:1],
         )
 

@@ -28,7 +28,7 @@ from transformers import (
 
 from learner.attention import PackedSegments, enable_segment_attention
 from learner.base_model import BaseModel
-from learner.packing import Gather, Segment
+from learner.packing import Gather, Layout, Segment
 from tests.learner.tiny_models import build_model
 
 
@@ -52,10 +52,16 @@ def test_a_gathers_gradient_is_autograds_over_the_valid_places(
 
 
 def test_positions_count_on_from_the_prefix() -> None:
-    packed = PackedSegments(
-        (Segment(3), Segment(2, 0), Segment(2), Segment(1, 0)), torch.device("cpu")
-    )
-    assert packed.positions.tolist() == [[0, 1, 2, 3, 4, 0, 1, 3]]
+    layout = Layout((Segment(3), Segment(2, 0), Segment(2), Segment(1, 0)), filler=2)
+    packed = PackedSegments(layout, torch.device("cpu"))
+    assert packed.positions.tolist() == [[0, 1, 2, 3, 4, 0, 1, 3, 0, 0]]
+
+
+def test_positions_count_on_from_a_stored_prefix_that_is_not_in_the_pass() -> None:
+    layout = Layout((Segment(3, stored=True), Segment(2, 0), Segment(2), Segment(1, 0)), filler=1)
+    assert layout.positions.tolist() == [3, 4, 0, 1, 3, 0]
+    assert (layout.tokens, layout.total, layout.sources) == (5, 6, 9)
+    assert layout.starts.tolist() == [6, 0, 2, 4]
 
 
 SHAPE = {

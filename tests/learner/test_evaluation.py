@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from functools import partial
 from itertools import islice
+from unittest import mock
 
 import pytest
 
 from arena import Problem, stream
 from arena.statistics import wilson
 from learner.base_model import BaseModel
+from learner.batch import Batch
 from learner.completion import Ask, Completion, complete
-from learner.evaluation import Evaluation, Tally, compare, evaluate
+from learner.evaluation import Evaluation, Tally, answers_of, compare, evaluate
+from learner.formatting import encode
 from learner.soft_prompt import LearnerConfig, new_learner
 
 PROBLEMS = tuple(islice(stream(7), 40))
@@ -83,6 +86,21 @@ def test_the_size_of_the_passes_changes_no_answer(base_model: BaseModel) -> None
         for rows in (1, 4, 64)
     ]
     assert texts[0] == texts[1] == texts[2]
+
+
+def test_each_prefix_is_read_once_however_many_passes_there_are(qwen2: BaseModel) -> None:
+    prompt = new_learner(qwen2, LearnerConfig()).prompt
+    answers = answers_of(qwen2)
+    with mock.patch.object(Batch, "logits", autospec=True, side_effect=Batch.logits) as passes:
+        evaluate(answers, PROBLEMS[:6], prompt, rows_per_pass=1)
+        evaluate(answers, PROBLEMS[:6], prompt, rows_per_pass=6)
+    lengths = [len(call.args[0]) for call in passes.call_args_list]
+    questions = sorted(
+        len(encode(qwen2, problem.question, None, False).question) for problem in PROBLEMS[:6]
+    )
+    head = len(encode(qwen2, PROBLEMS[0].question, None, False).head)
+    assert sum(lengths[:6]) == sum(questions) + len(prompt) + head
+    assert lengths[6:] == [sum(questions)]
 
 
 def test_before_and_after_are_compared_in_pairs() -> None:
