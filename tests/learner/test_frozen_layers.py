@@ -1,6 +1,7 @@
 """The cheaper layers compute what the model's own do, and are left out where they would not."""
 
 from collections.abc import Callable
+from unittest import mock
 
 import pytest
 import torch
@@ -21,7 +22,13 @@ from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 from learner.attention import enable_segment_attention
 from learner.base_model import BaseModel
 from learner.batch import Batch, Row
-from learner.frozen_layers import FrozenRMSNorm, last_layer, lighten, runs_where_wanted
+from learner.frozen_layers import (
+    FrozenLinear,
+    FrozenRMSNorm,
+    last_layer,
+    lighten,
+    runs_where_wanted,
+)
 from tests.learner.tiny_models import build_model
 
 ROWS = [Row(0, (9, 8, 7), tuple(range(20, 40)), 2), Row(0, (9, 8, 7), (31, 32), 1)]
@@ -86,17 +93,56 @@ def test_a_norm_of_another_kind_stays() -> None:
     assert isinstance(model.norm, GemmaRMSNorm)
 
 
-def test_the_last_feed_forward_runs_only_where_a_prediction_is_wanted(
+@settings(max_examples=30, deadline=None)
+@given(
+    tokens=st.integers(1, 70),
+    shape=st.lists(st.integers(1, 3), max_size=2),
+    bias=st.booleans(),
+    gradient=st.booleans(),
+)
+def test_a_large_matrix_gives_few_tokens_what_it_gives_any(
+    tokens: int, shape: list[int], bias: bool, gradient: bool
+) -> None:
+    own = nn.Linear(6, 5, bias=bias).requires_grad_(False)
+    ours = FrozenLinear(own)
+    x = torch.randn((*shape, tokens, 6), generator=torch.Generator().manual_seed(0))
+    x.requires_grad_(gradient)
+    found = ours(x)
+    assert found.shape == own(x).shape and found.requires_grad == gradient
+    torch.testing.assert_close(found, own(x))
+    found.view(*shape, tokens, 5, 1)  # heads are split off it without a copy
+
+
+def test_large_matrices_in_half_precision_are_swapped_and_stay_tied() -> None:
+    with torch.random.fork_rng(devices=[]), mock.patch("learner.frozen_layers.LARGE", 1000):
+        torch.manual_seed(0)
+        model = build_model("qwen2").to(torch.bfloat16).eval().requires_grad_(False)
+        before = model(torch.arange(4, 14)[None]).logits
+        names = list(model.state_dict())
+        assert enable_segment_attention(model)
+    swapped = [name for name, m in model.named_modules() if isinstance(m, FrozenLinear)]
+    assert "lm_head" in swapped and any("mlp" in name for name in swapped)
+    assert model.lm_head.weight is model.get_input_embeddings().weight
+    assert list(model.state_dict()) == names
+    after = model(torch.arange(4, 14)[None]).logits
+    assert (after - before).float().norm() < 0.05 * before.float().norm()
+
+
+def test_the_last_feed_forward_and_the_logits_run_only_where_a_prediction_is_wanted(
     base_model: BaseModel,
 ) -> None:
     last = last_layer(base_model.model)
     assert last is not None
     seen: list[int] = []
-    hook = last.mlp.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[1]))
-    with hook:
-        Batch(base_model, ROWS, [4]).logits(torch.zeros(4, base_model.hidden_size))
-        base_model.model(input_ids=torch.arange(4, 16)[None])
-    assert seen == [3, 12]
+    hooks = [
+        module.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[1]))
+        for module in (last.mlp, base_model.model.lm_head)
+    ]
+    Batch(base_model, ROWS, [4]).logits(torch.zeros(4, base_model.hidden_size))
+    base_model.model(input_ids=torch.arange(4, 16)[None])
+    for hook in hooks:
+        hook.remove()
+    assert seen == [3, 3, 12, 12]
 
 
 def shape_of(kind: type[PreTrainedConfig], **extra: object) -> PreTrainedConfig:
