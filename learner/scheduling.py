@@ -1,7 +1,8 @@
 """Who goes into the next pass: pure queueing, with neither threads nor tensors.
 
-`service.py` asks two questions each time the device is free: which training requests go together
-(`FairQueue`), and how many rows of each waiting question batch (`deal_rows`).
+`service.py` asks three questions each time the device is free: how many rows the next pass may have
+(`PassSizer`), which training requests go together (`FairQueue`), and how many rows of each waiting
+question batch (`deal_rows`).
 """
 
 from collections import OrderedDict, deque
@@ -9,6 +10,11 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+
+FIRST_ROWS = 8  # of a pass while nothing has been measured
+NEWEST_SHARE = 0.3  # of a measurement in the running average
+AS_GOOD = 1.05  # a size that costs so little more than the cheapest is as good, if it is smaller
+FORGOTTEN_AFTER = 64  # passes; then a larger size may be worth another try
 
 
 class FairQueue(Generic[Item]):
@@ -25,6 +31,16 @@ class FairQueue(Generic[Item]):
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
+
+    @property
+    def owners(self) -> frozenset[Hashable]:
+        """Whoever has something waiting."""
+        return frozenset(self._queues)
+
+    @property
+    def rows(self) -> int:
+        """The rows of a batch with the next item of every owner."""
+        return sum(self._size(queue[0]) for queue in self._queues.values())
 
     def add(self, owner: Hashable, item: Item) -> None:
         """Put ``item`` behind what ``owner`` already has waiting."""
@@ -74,3 +90,57 @@ def deal_rows(sizes: Sequence[int], rows: int) -> list[int]:
         dealt[index] += more
         free -= more
     return dealt
+
+
+class PassSizer:
+    """How many rows a pass may have, from what passes have taken so far.
+
+    Merging pays as long as a larger pass costs less a row, and not beyond: on a CPU in float32 a
+    pass of many rows falls out of cache, on a GPU none is too large. So nothing is assumed. Sizes
+    are powers of two; the next larger one is tried as long as that has paid. Of those that are over
+    in ``longest`` seconds, it is the smallest that costs about as little a row as any. What larger
+    ones took is forgotten after a while, since machines get busy and free again.
+    """
+
+    def __init__(self, most: int, longest: float) -> None:
+        """``most`` bounds the rows, ``longest`` the seconds for which a pass keeps others waiting.
+
+        One that is too large all the same (a request is not cut) is allowed, alone.
+        """
+        self._most = most
+        self._longest = longest
+        self._passes = 0
+        self._costs: dict[int, float] = {}  # seconds a row, by size
+        self._stretches: dict[int, float] = {}  # seconds without a pause, of a pass of that size
+        self._measured: dict[int, int] = {}  # after how many passes each was measured last
+
+    @property
+    def rows(self) -> int:
+        """The rows that the next pass may have."""
+        if not self._costs:
+            return min(FIRST_ROWS, self._most)
+        quick = [size for size in self._costs if self._stretches[size] <= self._longest]
+        if not quick:
+            return max(1, min(self._costs) // 2)
+        good = AS_GOOD * min(self._costs[size] for size in quick)
+        largest = max(quick)
+        larger = min(max(2 * largest, FIRST_ROWS), self._most)
+        expected = self._stretches[largest] * larger / largest
+        if larger not in self._costs and self._costs[largest] <= good and expected <= self._longest:
+            return larger
+        return min(size for size in quick if self._costs[size] <= good)
+
+    def measured(self, rows: int, seconds: float, stretch: float | None = None) -> None:
+        """A pass of ``rows`` rows took ``seconds``, ``stretch`` of them at once (None: all)."""
+        size = min(1 << (rows - 1).bit_length(), self._most)
+        self._passes += 1
+        for values, value in (
+            (self._costs, seconds / rows),
+            (self._stretches, (seconds if stretch is None else stretch) * size / rows),
+        ):
+            before = values.get(size, value)
+            values[size] = before + NEWEST_SHARE * (value - before)
+        self._measured[size] = self._passes
+        for old in [size for size in self._costs if size > self.rows]:
+            if self._passes - self._measured[old] > FORGOTTEN_AFTER:
+                del self._costs[old], self._stretches[old], self._measured[old]

@@ -1,33 +1,40 @@
 """The one worker that owns the device, and merges the requests that wait at the same moment.
 
-Callers on any thread ask for training steps and completions. One worker thread takes what waits,
-turn about between training and answering, and runs it as one batched pass. What goes wrong with a
-request is raised at its caller and at nobody else.
+Callers on any thread ask for training steps and completions. One worker thread serves three queues,
+turn about: short questions (a click), training, and long ones (an evaluation). A turn is one
+training pass, or as many tokens of an answering pass as fit into `TURN_SECONDS`; so nobody waits
+for anybody's evaluation, and how large a merged pass may be follows from what passes have taken
+(`learner.scheduling.PassSizer`). What goes wrong with a request is raised at its caller and at
+nobody else.
 """
 
 import atexit
-import statistics
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from functools import partial
 
-from arena import Problem
+from learner.answering import AnsweringQueue
 from learner.base_model import BaseModel
 from learner.completion import Ask, Completion, stream_completions
-from learner.scheduling import FairQueue, deal_rows
-from learner.service_requests import AskingRequest, CompletionStream, Part, TrainingRequest
+from learner.decoding_cache import Prefixes
+from learner.scheduling import FairQueue, PassSizer
+from learner.service_requests import AskingRequest, CompletionStream, TrainingRequest
+from learner.service_status import Meter, ServiceStatus
 from learner.soft_prompt import Learner
-from learner.training import StepReport, train_steps
+from learner.training import Material, StepReport, train_steps
 
 TrainSteps = Callable[
-    [BaseModel, Sequence[tuple[Learner, Sequence[Problem]]]], list[tuple[Learner, StepReport]]
+    [BaseModel, Sequence[tuple[Learner, Sequence[Material]]]], list[tuple[Learner, StepReport]]
 ]
 StreamCompletions = Callable[[BaseModel, Sequence[Ask], int], Iterator[tuple[Completion, ...]]]
 
-_WAITS_KEPT = 256  # the median wait is over this many of the latest requests
+TURN_SECONDS = 0.25
+LONGEST_PASS = 1.0  # seconds; no pass is merged that keeps a click waiting for longer
+MERGE_SECONDS = 0.01  # that those of the last training pass have to come back for the next
+SHORT, TRAINING, LONG = range(3)
 
 
 class ServiceBusy(ValueError):
@@ -41,26 +48,15 @@ class ServiceClosed(ValueError):
         super().__init__("The learner service was shut down; start it again and repeat this.")
 
 
-@dataclass(frozen=True)
-class ServiceStatus:
-    """What the service is doing: queue depth, the size of the latest passes, waits, totals."""
-
-    waiting: int  # requests that are in no pass yet, or not with all of their rows
-    training_rows: int  # problems in the latest training pass
-    answering_rows: int  # questions in the latest answering pass
-    median_wait: float  # seconds from request to pass, over the latest requests; 0.0 before any
-    passes: int  # passes so far, the one-by-one repetitions of a failed one included
-    steps: int  # training requests that went into a pass so far
-    completions: int  # questions that went into a pass so far
-
-
 class Service:
     """One worker thread in front of one base model. Use it as a context manager, or `close` it.
 
-    ``training_rows`` and ``answering_rows`` bound the rows of a pass (a larger training request
-    still runs, alone; a larger batch of questions is spread over passes), ``max_waiting`` the
-    requests that wait. ``train`` and ``stream`` are the two functions that touch the model.
-    Callbacks added to a future run on the worker: they must not wait for the service.
+    ``training_rows`` and ``answering_rows`` bound the rows of a pass, whatever it costs (a larger
+    training request still runs, alone; a larger batch of questions is spread over passes), and
+    ``max_waiting`` the requests that wait. ``merge_seconds`` is how long a training pass waits for
+    those who were in the last one, and only for them: a lone request waits for nobody. ``train``
+    and ``stream`` are the two functions that touch the model. Callbacks added to a future run on
+    the worker: they must not wait for the service.
     """
 
     def __init__(
@@ -70,30 +66,30 @@ class Service:
         training_rows: int = 64,
         answering_rows: int = 64,
         max_waiting: int = 256,
+        merge_seconds: float = MERGE_SECONDS,
         train: TrainSteps = train_steps,
-        stream: StreamCompletions = stream_completions,
+        stream: StreamCompletions | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if answering_rows < 4:
             raise ValueError("answering_rows must be at least 4, the rows of one four-way answer.")
         self.base_model = base_model
-        self._training_rows = training_rows
-        self._answering_rows = answering_rows
+        self._short_rows = answering_rows // 4
         self._max_waiting = max_waiting
+        self._merge_seconds = merge_seconds
         self._train_steps = train
-        self._stream_completions = stream
         self._clock = clock
         self._changed = threading.Condition()  # guards everything below
         self._trainings: FairQueue[TrainingRequest] = FairQueue(lambda item: len(item.problems))
-        self._askings: list[AskingRequest] = []  # in order of arrival
+        decode = partial(stream or partial(stream_completions, prefixes=Prefixes()), base_model)
+        self._askings = {kind: AnsweringQueue(decode, clock) for kind in (SHORT, LONG)}
+        self._turns = deque([SHORT, TRAINING, LONG])
+        self._training_sizer = PassSizer(training_rows, LONGEST_PASS)
+        self._answering_sizer = PassSizer(answering_rows, LONGEST_PASS)
+        self._expected: frozenset[Hashable] = frozenset()  # who was in the last training pass
+        self._meter = Meter()
+        self._busy = False
         self._closing = False
-        self._trained_last = False
-        self._waits: deque[float] = deque(maxlen=_WAITS_KEPT)
-        self._last_training_rows = 0
-        self._last_answering_rows = 0
-        self._passes = 0
-        self._steps = 0
-        self._completions = 0
         self._worker = threading.Thread(target=self._work, name="learner-service", daemon=True)
         self._worker.start()
         # A daemon thread inside torch must not meet a dying interpreter.
@@ -106,7 +102,7 @@ class Service:
         self.close()
 
     def train(
-        self, learner: Learner, problems: Sequence[Problem], owner: Hashable = None
+        self, learner: Learner, problems: Sequence[Material], owner: Hashable = None
     ) -> "Future[tuple[Learner, StepReport]]":
         """Ask for one optimiser step of ``learner`` over ``problems``.
 
@@ -114,10 +110,11 @@ class Service:
         two in a pass. A future that is cancelled while it waits is skipped. Raises ServiceBusy and
         ServiceClosed; what `train_steps` raises for this request arrives in the future.
         """
-        request = TrainingRequest(learner, tuple(problems), self._clock())
+        key = id(learner) if owner is None else owner
+        request = TrainingRequest(learner, tuple(problems), self._clock(), owner)
         with self._changed:
             self._admit()
-            self._trainings.add(id(learner) if owner is None else owner, request)
+            self._trainings.add(key, request)
             self._changed.notify_all()
         return request.future
 
@@ -132,7 +129,8 @@ class Service:
         with self._changed:
             self._admit()
             if request.asks:
-                self._askings.append(request)
+                kind = SHORT if len(request.asks) <= self._short_rows else LONG
+                self._askings[kind].add(request)
                 self._changed.notify_all()
         return CompletionStream(request)
 
@@ -146,15 +144,7 @@ class Service:
     def status(self) -> ServiceStatus:
         """A snapshot of the queue, the latest passes and the totals."""
         with self._changed:
-            return ServiceStatus(
-                waiting=len(self._trainings) + len(self._askings),
-                training_rows=self._last_training_rows,
-                answering_rows=self._last_answering_rows,
-                median_wait=statistics.median(self._waits) if self._waits else 0.0,
-                passes=self._passes,
-                steps=self._steps,
-                completions=self._completions,
-            )
+            return self._meter.status(self._waiting, self._busy)
 
     def close(self) -> None:
         """Shut down: what waits, and answers half-way, end in ServiceClosed; a step is finished.
@@ -168,70 +158,92 @@ class Service:
             self._worker.join()
         atexit.unregister(self.close)
 
+    @property
+    def _waiting(self) -> int:
+        """How many requests are in no pass yet, or not with all of their rows."""
+        return len(self._trainings) + sum(map(len, self._askings.values()))
+
     def _admit(self) -> None:
         """Raise unless one more request may wait."""
         if self._closing:
             raise ServiceClosed
-        waiting = len(self._trainings) + len(self._askings)
-        if waiting >= self._max_waiting:
-            raise ServiceBusy(f"{waiting} requests are waiting already; try again in a moment.")
+        if self._waiting >= self._max_waiting:
+            raise ServiceBusy(
+                f"{self._waiting} requests are waiting already; try again in a moment."
+            )
 
     # What follows runs on the worker thread.
 
     def _work(self) -> None:
         try:
-            while not self._closing:
-                trainings, parts = self._next_pass()
-                if trainings:
-                    self._train(trainings)
-                if parts:
-                    self._answer(parts)
+            while (kind := self._next_turn()) is not None:
+                if kind == TRAINING:
+                    self._train(self._take_trainings())
+                else:
+                    self._answer(kind)
         finally:
             self._turn_away_everyone()
 
-    def _next_pass(self) -> tuple[list[TrainingRequest], list[Part]]:
-        """Wait for requests and take the next pass: of trainings, or of questions."""
+    def _next_turn(self) -> int | None:
+        """Wait until there is something to do, and say whose turn it is; None to end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or self._trainings or self._askings)
-            self._askings = [request for request in self._askings if request.wanted]
-            if self._trainings and not (self._askings and self._trained_last):
-                self._trained_last = True
-                trainings = [
-                    request
-                    for request in self._trainings.take(self._training_rows)
-                    if request.future.set_running_or_notify_cancel()
-                ]
-                now = self._clock()
-                self._waits.extend(now - request.since for request in trainings)
-                self._steps += len(trainings)
-                return trainings, []
-            self._trained_last = False
-            return [], self._deal_questions()
+            self._busy = False
+            self._changed.wait_for(lambda: self._closing or any(map(self._has_work, self._turns)))
+            if self._has_work(TRAINING) and not (self._has_work(SHORT) or self._has_work(LONG)):
+                self._await_expected()
+            if self._closing:
+                return None
+            self._busy = True
+            self._expected = frozenset()  # after any other turn they have had their moment
+            kind = next(kind for kind in self._turns if self._has_work(kind))
+            self._turns.remove(kind)
+            self._turns.append(kind)
+            return kind
 
-    def _deal_questions(self) -> list[Part]:
-        """The rows of the next answering pass: questions that ask for equally long answers."""
-        mergeable = [
-            request
-            for request in self._askings
-            if request.max_new_tokens == self._askings[0].max_new_tokens
-        ]
-        dealt = deal_rows([request.undealt for request in mergeable], self._answering_rows)
-        now = self._clock()
-        self._waits.extend(
-            now - request.since
-            for request, rows in zip(mergeable, dealt, strict=True)
-            if rows and request.undealt == len(request.asks)
+    def _has_work(self, kind: int) -> bool:
+        return bool(self._trainings if kind == TRAINING else self._askings[kind])
+
+    def _await_expected(self) -> None:
+        """Give those who were in the last training pass a moment to come back for the next one.
+
+        They got their results at the same time. Without it, whoever is first back would go alone,
+        and everybody else would wait for that pass.
+        """
+        self._changed.wait_for(
+            lambda: (
+                self._closing
+                or self._expected <= self._trainings.owners
+                or self._trainings.rows >= self._training_sizer.rows
+                or self._has_work(SHORT)
+                or self._has_work(LONG)
+            ),
+            self._merge_seconds,
         )
-        self._completions += sum(dealt)
-        parts = [request.deal(rows) for request, rows in zip(mergeable, dealt, strict=True) if rows]
-        self._askings = [request for request in self._askings if request.undealt]
-        return parts
+
+    def _take_trainings(self) -> list[TrainingRequest]:
+        """The next training pass, without requests that were cancelled."""
+        with self._changed:
+            requests = [
+                request
+                for request in self._trainings.take(self._training_sizer.rows)
+                if request.future.set_running_or_notify_cancel()
+            ]
+            now = self._clock()
+            self._meter.waited(now - request.since for request in requests)
+            self._meter.steps(len(requests))
+            self._expected = frozenset(
+                request.owner for request in requests if request.owner is not None
+            )
+            return requests
 
     def _train(self, requests: list[TrainingRequest]) -> None:
         """Run one training pass. If it raises, run its requests one by one: whose fault is it?"""
+        if not requests:
+            return
+        rows = sum(len(request.problems) for request in requests)
         with self._changed:
-            self._passes += 1
-            self._last_training_rows = sum(len(request.problems) for request in requests)
+            self._meter.trains(rows)
+        began = self._clock()
         try:
             results = self._train_steps(
                 self.base_model, [(request.learner, request.problems) for request in requests]
@@ -244,51 +256,55 @@ class Service:
             for request in requests:
                 self._train([request])
             return
+        self._note(self._training_sizer, rows, self._clock() - began)
         for request, result in served:
             request.future.set_result(result)
 
-    def _answer(self, parts: list[Part]) -> None:
-        """Run one answering pass, and one by one what was in it if it raises, as in `_train`."""
+    def _answer(self, kind: int) -> None:
+        """Go on with the answering pass of this kind, or with a new one, for one turn."""
+        queue = self._askings[kind]
         with self._changed:
-            self._passes += 1
-            self._last_answering_rows = sum(len(part.asks) for part in parts)
+            if queue.current is None:
+                new = queue.start(max(4, self._answering_sizer.rows))
+                now = self._clock()
+                self._meter.waited(now - request.since for request in new)
+                if queue.current is not None:
+                    self._meter.answers(queue.current.rows)
+        current = queue.current
+        if current is None:
+            return
+        over = self._clock() + TURN_SECONDS
         try:
-            self._decode(parts)
+            while more := current.advance():
+                interrupted = kind == LONG and self._askings[SHORT]
+                if interrupted or self._closing or self._clock() >= over:
+                    break
         except Exception as error:  # not swallowed: it is raised again at the caller
-            if len(parts) == 1:
-                parts[0].request.fail(error)
-                return
-            for part in parts:
-                if part.request.wanted:
-                    self._answer([part])
+            with self._changed:
+                self._meter.repeats(queue.failed(error))
+            return
+        if not more:
+            self._note(self._answering_sizer, current.rows, current.seconds, current.stretch)
+            with self._changed:
+                queue.over()
 
-    def _decode(self, parts: list[Part]) -> None:
-        """Stream one merged batch to its callers, for as long as one of them still listens."""
-        asks = [ask for part in parts for ask in part.asks]
-        for completions in self._stream_completions(
-            self.base_model, asks, parts[0].request.max_new_tokens
-        ):
-            if self._closing:
-                for part in parts:
-                    part.request.fail(ServiceClosed())
-                return
-            if not any(part.request.wanted for part in parts):
-                return
-            start = 0
-            for part in parts:
-                part.update(completions[start : start + len(part.asks)])
-                start += len(part.asks)
-        for part in parts:
-            part.finish()
+    def _note(
+        self, sizer: PassSizer, rows: int, seconds: float, stretch: float | None = None
+    ) -> None:
+        """Remember what a pass took."""
+        with self._changed:
+            self._meter.over(rows, seconds)
+            if rows:
+                sizer.measured(rows, seconds, stretch)
 
     def _turn_away_everyone(self) -> None:
-        """Tell all who wait that nobody will come."""
+        """Tell all who wait, also for the rest of an answer, that nobody will come."""
         with self._changed:
             self._closing = True  # also when the worker died of something that is no Exception
-            trainings, askings = self._trainings.take_all(), self._askings
-            self._askings = []
+            self._busy = False
+            trainings = self._trainings.take_all()
+            for queue in self._askings.values():
+                queue.clear(ServiceClosed())
         for training in trainings:
             if training.future.set_running_or_notify_cancel():
                 training.future.set_exception(ServiceClosed())
-        for asking in askings:
-            asking.fail(ServiceClosed())

@@ -5,25 +5,25 @@ state, so a caller that reads slowly sees fewer partial texts, and one that has 
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from arena import Problem
 from learner.completion import Ask, Completion
 from learner.soft_prompt import Learner
-from learner.training import StepReport
+from learner.training import Material, StepReport
 
 _NOTHING_YET = Completion(text="", tokens=0, finished=False, seconds=0.0)
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingRequest:
-    """One optimiser step that somebody waits for, since the time ``since`` (seconds)."""
+    """One optimiser step that ``owner`` waits for (None: somebody), since the time ``since``."""
 
     learner: Learner
-    problems: tuple[Problem, ...]
+    problems: tuple[Material, ...]
     since: float
+    owner: Hashable = None
     future: "Future[tuple[Learner, StepReport]]" = field(default_factory=Future)
 
 
