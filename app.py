@@ -31,6 +31,7 @@ from learner.view.hub_layout import build_hub
 from learner.view.layout import build_teach, html
 from learner.view.lessons import Lessons
 from learner.view.painting import Painter
+from learner.view.service_line import build_service_line
 from learner.view.share import build_share, wire_share
 from learner.view.teach import Page, wire_teach
 
@@ -121,6 +122,7 @@ def build(base_model: BaseModel, service: Service, sessions: Sessions, exam: Exa
             with gr.Tab("Save & share", id="share") as share_tab:
                 share_panel = build_share()
                 hub_panel = build_hub()
+        build_service_line(service)
         page = Page(teach_panel, strip, browser, lessons, exam, painter)
         add_api(lessons, exam, service)  # first, so that its names are free
         wire_teach(demo, page, hub_panel.linked, link_opener(base_model))
