@@ -29,6 +29,7 @@ NAMES = (
     "evaluation",
     "floor",
     "many_learners",
+    "reward_step",
     "scaling",
     "service_load",
     "app_load",
