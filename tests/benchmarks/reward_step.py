@@ -38,7 +38,7 @@ GRADIENT_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.15}
 
 
 def run(setting: Setting) -> Iterator[Line | str]:
-    for dtype in setting.dtypes:
+    for dtype in setting.dtypes[: 1 if setting.small else None]:
         base = base_model(EMBEDDED, dtype, setting.device)
         reward = learner(base, "reward")
         answer, mix = learner(base, "answer"), learner(base, "mix")
