@@ -83,11 +83,7 @@ def parse_record(record: type[Record], value: object, file: str, where: str) -> 
         for field in dataclasses.fields(typing.cast(Any, record))
         if field.default is dataclasses.MISSING
     }
-    if not required <= set(value) <= set(kinds):
-        raise CheckpointError(
-            f"{file} has a {where} with {shown(sorted(map(str, value)))}; {', '.join(kinds)} would "
-            "be right."
-        )
+    check_keys(value, required, kinds, file, where)
     values = {
         name: _scalar(item, kinds[name], file, f"{where}.{name}") for name, item in value.items()
     }
@@ -95,6 +91,27 @@ def parse_record(record: type[Record], value: object, file: str, where: str) -> 
         return record(**values)
     except ValueError as error:
         raise CheckpointError(f"{file} has a {where} that cannot be: {error}") from error
+
+
+def check_keys(
+    found: Collection[object],
+    needed: Collection[str],
+    known: Collection[str],
+    file: str,
+    where: str,
+) -> None:
+    """Raise CheckpointError unless all that is ``needed`` was found, and nothing but ``known``."""
+    missing = [name for name in known if name in needed and name not in found]
+    unknown = sorted(str(name) for name in found if name not in known)
+    if missing:
+        raise CheckpointError(
+            f"{file} has no {', '.join(missing)} in its {where}; save or download it again."
+        )
+    if unknown:
+        raise CheckpointError(
+            f"{file} has an unknown {shown(unknown[0])} in its {where}; update the app, or save it "
+            "again."
+        )
 
 
 def parse_count(value: object, file: str, where: str, least: int = 0) -> int:

@@ -27,6 +27,7 @@ from learner.checkpoint_reading import (
     FLOAT_DTYPES,
     CheckpointError,
     OtherModelError,
+    check_keys,
     parse_count,
     parse_json,
     parse_names,
@@ -43,8 +44,8 @@ from learner.soft_prompt import (
     untrained,
 )
 
-_STATE_KEYS = {"schema_version", "base_model", "config", "steps", "episodes", "history"}
-_LATER_STATE_KEYS = {"families", "stream_seed"}  # files from before these existed load
+_STATE_KEYS = ("schema_version", "base_model", "config", "steps", "episodes", "history")
+_LATER_STATE_KEYS = ("families", "stream_seed")  # files from before these existed load
 _MAX_LOSS = 1e6  # nats a token; that of knowing nothing is about 12
 _MOMENTS = ("first_moment", "second_moment")
 
@@ -157,11 +158,8 @@ def _trained(
             f"app reads {SCHEMA_VERSION}; update the app, or remove both training_state files to "
             "load the prompt alone."
         )
-    if not _STATE_KEYS <= set(state) <= _STATE_KEYS | _LATER_STATE_KEYS:
-        raise CheckpointError(
-            f"{TRAINING_STATE} has the keys {shown(sorted(state))}; "
-            f"{', '.join(sorted(_STATE_KEYS | _LATER_STATE_KEYS))} would be right."
-        )
+    known = (*_STATE_KEYS, *_LATER_STATE_KEYS)
+    check_keys(state, _STATE_KEYS, known, TRAINING_STATE, "top level")
     config = parse_record(LearnerConfig, state["config"], TRAINING_STATE, "config")
     if config.soft_tokens != shape[0]:
         raise CheckpointError(

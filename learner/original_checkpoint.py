@@ -37,7 +37,7 @@ from learner.pickle_grammar import METRICS, check_pickle
 from learner.soft_prompt import MAX_HISTORY, MAX_SOFT_TOKENS, Learner, LearnerConfig, StepRecord
 
 _PICKLE = "data.pkl"
-_MAX_PICKLE = 1 << 20  # bytes; 17,000 episodes
+MAX_PICKLE = 1 << 19  # bytes; some 8,000 episodes
 _MAX_ENTRIES = 32  # an original has ten files: the pickle, four tensors, versions
 _PARTS = {"soft_prompt", "optimizer", "episode_count", "metrics_history"}
 # What Adam is here: with other settings its moments would mean something else.
@@ -129,7 +129,7 @@ def load_original(path: Path, base_model: BaseModel, accept_other_model: bool = 
 
 def read_original(path: Path, base_model: BaseModel) -> OriginalCheckpoint:
     """What the file says, if it fits the base model in size. Raises CheckpointError."""
-    max_bytes = 3 * 4 * MAX_SOFT_TOKENS * base_model.hidden_size + 2 * _MAX_PICKLE
+    max_bytes = 3 * 4 * MAX_SOFT_TOKENS * base_model.hidden_size + 2 * MAX_PICKLE
     remedy = (
         "it should be what torch.save has written since version 1.6, so where you trust an older "
         "one, load and save it again with torch"
@@ -150,7 +150,7 @@ def _records(archive: CautiousZip, file: str, max_bytes: int) -> dict[str, bytes
         )
     wanted = [name for name in sizes if name.startswith((f"{root}data", f"{root}byteorder"))]
     size = sum(sizes[name] for name in wanted)
-    if sizes[root + _PICKLE] > _MAX_PICKLE or size > max_bytes or len(sizes) > _MAX_ENTRIES:
+    if sizes[root + _PICKLE] > MAX_PICKLE or size > max_bytes or len(sizes) > _MAX_ENTRIES:
         raise CheckpointError(
             f"{file} holds {len(sizes)} files, {size / 1e6:.1f} MB to read, which is more than any "
             "checkpoint of the original experiments does; take one of theirs."
@@ -276,10 +276,12 @@ def _history(value: object, file: str) -> tuple[LearningMetrics, ...]:
 
 def _parts(value: object, names: Collection[str], file: str, where: str) -> dict[Any, Any]:
     """``value`` as a dictionary that has ``names`` at least."""
-    if not isinstance(value, dict) or not set(names) <= set(value):
+    found = set(value) if isinstance(value, dict) else set()
+    missing = sorted(set(names) - found)
+    if not isinstance(value, dict) or missing:
         raise CheckpointError(
-            f"{file} has a {where} without {', '.join(sorted(names))}; take a checkpoint of the "
-            "original experiments."
+            f"{file} has no {', '.join(missing)} in its {where}; take a checkpoint of the original "
+            "experiments."
         )
     return value
 
