@@ -7,7 +7,7 @@ from learner.reward import Group, SampleSummary, summarise
 
 @dataclass(frozen=True)
 class Marked:
-    """A completion that a person marked +1 or −1, and the chance that the learner says just that."""
+    """A completion that a person marked +1 or −1, and how likely the learner is to say it."""
 
     mark: int
     before: float
