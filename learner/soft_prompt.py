@@ -158,9 +158,9 @@ class Learner:
     [soft_tokens, hidden_size] that are never changed in place. ``episodes`` counts the problems
     that it has gone through, ``steps`` those of its optimiser; ``history`` keeps the newest
     ``MAX_HISTORY`` records. ``model_name`` and ``model_revision`` say in front of what it was
-    learnt, ``families`` (sorted) of which families its problems were. ``stream_seed`` is the seed of
-    the stream of training problems that it goes through, None for its config's; the next one to learn
-    from is number ``episodes``, so a run that is continued elsewhere goes on with that.
+    learnt, ``families`` (sorted) of which families its problems were. ``stream_seed`` is the seed
+    of the stream of training problems that it goes through, None for its config's; the next one to
+    learn from is number ``episodes``, so a run that is continued elsewhere goes on with that.
     """
 
     config: LearnerConfig
