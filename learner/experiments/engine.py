@@ -1,0 +1,288 @@
+"""The engine: takes runs forward, step by step and milestone by milestone, many of them at once.
+
+A `Run` is a value, and `advance` yields new ones; whoever consumes it may show them, save them, or
+walk away and go on later from any of them. Runs share passes: five seeds cost little more than
+one. An `Engine` is what touches the model: the bare functions (`direct`), or the service that other
+people use at the same time (`through`).
+"""
+
+import math
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from functools import partial
+from statistics import fmean
+
+from arena import FAMILIES, Problem
+from learner.base_model import BaseModel
+from learner.evaluation import Answerer, answers_of
+from learner.experiments.lessons import SHARED, Episode, next_lessons
+from learner.experiments.measuring import Sitting, sit
+from learner.experiments.settings import Experiment
+from learner.experiments.starts import Train, joint_starts, meta_starts
+from learner.marks import Marks
+from learner.service import Service
+from learner.soft_prompt import Learner, new_learner
+from learner.training import StepReport, train_steps
+from learner.worked_examples import worked_examples
+
+Learners = Mapping[str, Learner]
+"""A run's learners: one for each family, or one under ``SHARED``."""
+
+ALONE, EXAMPLES = "model alone", "worked examples alone"  # baselines, by name
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A base model and the two functions that use it."""
+
+    base_model: BaseModel
+    train: Train
+    answer: Answerer
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """An experiment as far as it has come.
+
+    ``past`` holds every problem learnt from, ``held_out`` and ``validation`` the marks at every
+    milestone so far. ``kept`` are the learners that did best in validation, as they were after
+    ``kept_episodes``. ``baselines`` are held-out marks without a soft prompt. ``elapsed`` counts
+    seconds of learning and measuring; ``started`` is a time in ISO 8601.
+    """
+
+    experiment: Experiment
+    learners: Learners
+    kept: Learners
+    kept_episodes: int = 0
+    past: tuple[Episode, ...] = ()
+    held_out: tuple[Marks, ...] = ()
+    validation: tuple[Marks, ...] = ()
+    baselines: Mapping[str, Marks] = field(default_factory=dict)
+    elapsed: float = 0.0
+    started: str = ""
+
+    @property
+    def done(self) -> int:
+        """How many problems were learnt from."""
+        return len(self.past)
+
+    @property
+    def measured(self) -> bool:
+        """Whether this is a milestone that has been measured."""
+        return bool(self.held_out) and self.held_out[-1].episodes == self.done
+
+    @property
+    def due(self) -> bool:
+        """Whether it has to be measured before it learns on."""
+        return self.done in self.experiment.milestones and not self.measured
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.done == self.experiment.episodes and self.measured
+
+
+def direct(base_model: BaseModel) -> Engine:
+    """The engine on a model of one's own."""
+    return Engine(base_model, partial(train_steps, base_model), answers_of(base_model))
+
+
+def through(service: Service, owner: Hashable) -> Engine:
+    """The engine on the model that ``service`` owns, in turn with everybody else.
+
+    Requests are ``owner``'s. Raises what the service raises.
+    """
+
+    def train(
+        requests: Sequence[tuple[Learner, Sequence[Problem]]],
+    ) -> list[tuple[Learner, StepReport]]:
+        futures = [
+            service.train(learner, problems, owner=(owner, i))
+            for i, (learner, problems) in enumerate(requests)
+        ]
+        return [future.result() for future in futures]
+
+    return Engine(service.base_model, train, service.complete)
+
+
+def start_runs(
+    engine: Engine,
+    experiments: Sequence[Experiment],
+    progress: Callable[[int, int], object] | None = None,
+) -> tuple[Run, ...]:
+    """Runs that have learnt nothing yet; ``progress(done, total)`` follows what comes before."""
+    fresh = [new_learner(engine.base_model, experiment.config) for experiment in experiments]
+    for kind, learn in (("meta", meta_starts), ("joint", joint_starts)):
+        wanting = [i for i, experiment in enumerate(experiments) if experiment.start == kind]
+        began = [(fresh[i], _families_elsewhere(experiments[i])) for i in wanting]
+        if wanting:
+            for i, prompt in zip(wanting, learn(engine.train, began, progress), strict=True):
+                fresh[i] = replace(fresh[i], prompt=prompt)
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    runs = []
+    for experiment, learner in zip(experiments, fresh, strict=True):
+        names = experiment.families if experiment.per_family else (SHARED,)
+        learners = {
+            name: replace(
+                learner,
+                families=tuple(sorted(experiment.families)) if name == SHARED else (name,),
+            )
+            for name in names
+        }
+        runs.append(Run(experiment, learners, kept=learners, started=now))
+    return tuple(runs)
+
+
+def advance(
+    engine: Engine,
+    runs: Sequence[Run],
+    measuring: Callable[[int, int], object] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[tuple[Run, ...]]:
+    """Take all runs to their end; yields them after every step and every measurement.
+
+    Runs that reach a milestone wait until the others have reached theirs, and are measured with
+    them; ``measuring(done, total)`` follows that. Raises what the engine raises.
+    """
+    state = list(runs)
+    while not all(run.finished for run in state):
+        learning = [i for i, run in enumerate(state) if not (run.due or run.finished)]
+        members = learning or [i for i, run in enumerate(state) if run.due]
+        chosen = [state[i] for i in members]
+        began = clock()
+        chosen = _learn(engine, chosen, clock) if learning else _measure(engine, chosen, measuring)
+        seconds = clock() - began
+        for i, run in zip(members, chosen, strict=True):
+            state[i] = replace(run, elapsed=run.elapsed + seconds)
+        yield tuple(state)
+
+
+def sitting_of(experiment: Experiment, learners: Learners, split: str = "held-out") -> Sitting:
+    """The experiment's problems of a split behind these learners' soft prompts."""
+    config = experiment.config
+    return Sitting(
+        experiment.problems(split),
+        config.chat_template,
+        {name: learner.prompt for name, learner in learners.items()},
+        worked_examples(config.shots),
+    )
+
+
+def _families_elsewhere(experiment: Experiment) -> tuple[str, ...]:
+    """The families that the experiment does not train on; all, if it trains on all."""
+    return tuple(f for f in FAMILIES if f not in experiment.families) or tuple(FAMILIES)
+
+
+def _learn(engine: Engine, runs: Sequence[Run], clock: Callable[[], float]) -> list[Run]:
+    """One step of every run."""
+    plans = []
+    for run in runs:
+        room = next(end for end in run.experiment.milestones if end > run.done) - run.done
+        plans.append(next_lessons(run.experiment, run.past, room))
+    requests = [
+        (run.learners[name], problems)
+        for run, plan in zip(runs, plans, strict=True)
+        for name, problems in plan.items()
+    ]
+    began = clock()
+    results = iter(engine.train(requests))
+    seconds = clock() - began
+    stepped = []
+    for run, plan in zip(runs, plans, strict=True):
+        learners, past = dict(run.learners), list(run.past)
+        step = past[-1].step + 1 if past else 1
+        for name, problems in plan.items():
+            learners[name], report = next(results)
+            past += _episodes(problems, report, step, seconds)
+        kept, kept_episodes = run.kept, run.kept_episodes
+        if not run.experiment.validation_problems:
+            kept, kept_episodes = learners, len(past)
+        stepped.append(
+            replace(
+                run, learners=learners, past=tuple(past), kept=kept, kept_episodes=kept_episodes
+            )
+        )
+    return stepped
+
+
+def _episodes(
+    problems: Sequence[Problem], report: StepReport, step: int, seconds: float
+) -> list[Episode]:
+    rewards = [math.nan] * len(problems)
+    rights = [False] * len(problems)  # of a step that could not be run
+    if report.groups:
+        rewards = [fmean(sample.reward for sample in group.samples) for group in report.groups]
+        rights = [reward > 0.5 for reward in rewards]
+    if report.correct:
+        rights = list(report.correct)
+    return [
+        Episode(
+            family=problem.family,
+            difficulty=problem.difficulty,
+            answer=problem.answer,
+            step=step,
+            right=right,
+            accepted=report.accepted,
+            seconds=seconds,
+            loss=report.loss if math.isfinite(report.loss) else math.nan,
+            grad_norm=report.grad_norm if math.isfinite(report.grad_norm) else math.nan,
+            reward=reward,
+            message=report.message,
+        )
+        for problem, right, reward in zip(problems, rights, rewards, strict=True)
+    ]
+
+
+def _measure(
+    engine: Engine, runs: Sequence[Run], progress: Callable[[int, int], object] | None
+) -> list[Run]:
+    """Marks of every run at its milestone: held out, in validation, and its baselines at first."""
+    sittings: dict[Hashable, Sitting] = {}
+    for i, run in enumerate(runs):
+        experiment = run.experiment
+        sittings[i, "held-out"] = sitting_of(experiment, run.learners)
+        if experiment.validation_problems:
+            sittings[i, "validation"] = sitting_of(experiment, run.learners, "validation")
+        for name in _baselines_wanted(run):
+            sittings[_baseline_key(experiment, name)] = _baseline(experiment, name)
+    outcomes = dict(zip(sittings, sit(engine.answer, [*sittings.values()], progress), strict=True))
+    measured = []
+    for i, run in enumerate(runs):
+        experiment, chat_template = run.experiment, run.experiment.config.chat_template
+        baselines = dict(run.baselines)
+        for name in _baselines_wanted(run):
+            baselines[name] = Marks(outcomes[_baseline_key(experiment, name)], chat_template)
+        marks = Marks(outcomes[i, "held-out"], chat_template, run.done)
+        run = replace(run, baselines=baselines, held_out=(*run.held_out, marks))
+        if experiment.validation_problems:
+            run = _validated(run, Marks(outcomes[i, "validation"], chat_template, run.done))
+        measured.append(run)
+    return measured
+
+
+def _validated(run: Run, marks: Marks) -> Run:
+    """The run with new validation marks, and the learners kept if none did better before."""
+    best = max((m.tally.correct for m in run.validation), default=-1)
+    run = replace(run, validation=(*run.validation, marks))
+    if marks.tally.correct > best:
+        run = replace(run, kept=run.learners, kept_episodes=run.done)
+    return run
+
+
+def _baselines_wanted(run: Run) -> list[str]:
+    names = [ALONE, EXAMPLES] if run.experiment.config.shots else [ALONE]
+    return [name for name in names if name not in run.baselines]
+
+
+def _baseline_key(experiment: Experiment, name: str) -> Hashable:
+    """What tells baselines apart: runs that differ in nothing else share one."""
+    config = experiment.config
+    shots = config.shots if name == EXAMPLES else 0
+    return (name, config.chat_template, shots, experiment.problems())
+
+
+def _baseline(experiment: Experiment, name: str) -> Sitting:
+    sitting = sitting_of(experiment, {})
+    return sitting if name == EXAMPLES else replace(sitting, examples=())

@@ -1,0 +1,177 @@
+"""Runs go forward step by step, are measured at their milestones, and keep what was best."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from arena import FAMILIES
+from learner.experiments.engine import ALONE, EXAMPLES, advance, direct, start_runs, through
+from learner.experiments.lessons import SHARED
+from learner.experiments.settings import Experiment
+from learner.marks import Marks
+from learner.service import Service
+from learner.soft_prompt import LearnerConfig
+from tests.learner.experiments.pupils import SMALL, Pupils
+from tests.learner.tiny_models import build_base_model
+
+
+def finished(pupils, *experiments):
+    *_, runs = advance(pupils.engine, start_runs(pupils.engine, experiments))
+    return runs
+
+
+def test_a_run_is_measured_at_every_milestone_and_ends():
+    (run,) = finished(Pupils(), SMALL)
+    assert run.finished
+    assert [marks.episodes for marks in run.held_out] == [0, 4, 8, 12]
+    assert [marks.episodes for marks in run.validation] == [0, 4, 8, 12]
+    accuracies = [marks.tally.accuracy for marks in run.held_out]
+    assert accuracies == sorted(accuracies)  # a pupil's skill grows with every step
+    assert accuracies[0] == 0 < accuracies[-1]
+    assert run.baselines[ALONE].tally.correct == 0
+    assert EXAMPLES not in run.baselines
+    assert [episode.step for episode in run.past] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]
+    assert run.learners[SHARED].episodes == 12
+    assert run.learners[SHARED].families == tuple(sorted(FAMILIES))
+
+
+def test_steps_end_at_milestones():
+    odd = replace(SMALL, config=replace(SMALL.config, episodes_per_step=3), eval_interval=5)
+    pupils = Pupils()
+    finished(pupils, odd)
+    assert [len(request[1]) for pass_ in pupils.trained for request in pass_] == [3, 2, 3, 2, 2]
+
+
+def test_seeds_learn_and_are_measured_in_the_same_passes():
+    pupils = Pupils()
+    runs = finished(pupils, *(SMALL.with_seed(seed) for seed in range(3)))
+    assert [len(pass_) for pass_ in pupils.trained] == [3] * 6
+    assert len(pupils.asked) == 4  # one pass a milestone; the model alone answers with the first
+    assert len(pupils.asked[0]) == 3 * (10 + 5) + 10
+    assert len({run.past[0].answer + run.past[1].answer for run in runs}) > 1
+
+
+def test_runs_that_learn_at_different_paces_meet_at_milestones():
+    slow = replace(SMALL, config=replace(SMALL.config, episodes_per_step=1))
+    pupils = Pupils()
+    runs = finished(pupils, SMALL, slow)
+    assert all(run.finished for run in runs)
+    assert [len(pass_) for pass_ in pupils.trained] == [2, 2, 1, 1] * 3
+    assert len(pupils.asked) == 4
+
+
+class Moody(Pupils):
+    """Knows everything after two steps, and then forgets it all."""
+
+    def _say(self, ask):
+        problem = self._answers[ask.question]
+        known = ask.prompt is not None and 1001.5 < float(ask.prompt[0, 0]) < 1003.5
+        return problem.answer if known else ""
+
+
+def test_the_best_in_validation_is_kept_and_never_less_than_the_start():
+    (run,) = finished(Moody(), SMALL)
+    assert run.kept_episodes == 4
+    assert run.kept[SHARED].steps == 2
+    assert run.learners[SHARED].steps == 6
+    (never,) = finished(Moody(), replace(SMALL, eval_interval=12))
+    assert never.kept_episodes == 0  # no better than at the start: the start is kept
+    assert never.kept[SHARED].steps == 0
+
+
+def test_without_validation_the_last_is_kept():
+    (run,) = finished(Moody(), replace(SMALL, validation_problems=0))
+    assert run.validation == ()
+    assert (run.kept_episodes, run.kept) == (12, run.learners)
+
+
+def test_worked_examples_are_a_baseline_of_their_own():
+    (run,) = finished(Pupils(), replace(SMALL, config=replace(SMALL.config, shots=2)))
+    assert run.baselines[ALONE].tally.correct == 0
+    assert run.baselines[EXAMPLES].tally.correct > 0
+
+
+def test_a_step_that_is_refused_is_told_and_the_run_goes_on():
+    (run,) = finished(Pupils(refusing="causal"), SMALL)
+    refused = [episode for episode in run.past if not episode.accepted]
+    assert refused
+    assert {episode.message for episode in refused} == {"It was refused."}
+    assert all(math.isnan(episode.loss) and not episode.right for episode in refused)
+    assert run.done == 12
+    assert run.learners[SHARED].episodes == 12 - len(refused)
+
+
+def test_each_family_has_a_learner_of_its_own():
+    experiment = replace(SMALL, per_family=True, episodes=20, eval_interval=10)
+    pupils = Pupils()
+    (run,) = finished(pupils, experiment)
+    assert set(run.learners) == set(FAMILIES)
+    for family, learner in run.learners.items():
+        assert (learner.families, learner.episodes) == ((family,), 4)
+    asked = {
+        pupils._answers[ask.question].family: ask.prompt
+        for ask in pupils.asked[-1]
+        if ask.prompt is not None
+    }
+    for family, prompt in asked.items():
+        assert torch.equal(prompt, run.learners[family].prompt)
+
+
+@pytest.mark.parametrize("start", ["meta", "joint"])
+def test_a_start_from_other_families_is_learnt_on_them_alone(start):
+    pupils = Pupils()
+    experiment = replace(SMALL, start=start, families=("causal", "sequence"))
+    runs = start_runs(pupils.engine, [experiment, SMALL])
+    families = {p.family for pass_ in pupils.trained for _, problems in pass_ for p in problems}
+    assert families == set(FAMILIES) - {"causal", "sequence"}
+    assert not torch.equal(runs[0].learners[SHARED].prompt, runs[1].learners[SHARED].prompt)
+    assert runs[0].learners[SHARED].steps == 0
+    assert not runs[0].learners[SHARED].first_moment.any()
+    again = start_runs(Pupils().engine, [experiment])
+    assert torch.equal(runs[0].learners[SHARED].prompt, again[0].learners[SHARED].prompt)
+
+
+def test_a_start_from_all_families_if_all_are_trained_on():
+    pupils = Pupils()
+    start_runs(pupils.engine, [replace(SMALL, start="meta")])
+    families = {p.family for pass_ in pupils.trained for _, problems in pass_ for p in problems}
+    assert families == set(FAMILIES)
+
+
+def test_advancing_leaves_the_runs_it_was_given_as_they_were():
+    pupils = Pupils()
+    began = start_runs(pupils.engine, [SMALL])
+    for _ in advance(pupils.engine, began):
+        pass
+    assert (began[0].done, began[0].held_out) == (0, ())
+
+
+REAL = Experiment(
+    config=LearnerConfig(soft_tokens=2, episodes_per_step=2),
+    episodes=4,
+    eval_interval=2,
+    eval_problems=4,
+    validation_problems=2,
+)
+
+
+def real_runs(engine):
+    *_, runs = advance(engine, start_runs(engine, [REAL, REAL.with_seed(1)]))
+    return runs
+
+
+def test_through_the_service_it_is_the_same_run():
+    base_model = build_base_model("qwen2")
+    alone = real_runs(direct(base_model))
+    with Service(base_model) as service:
+        shared = real_runs(through(service, "somebody"))
+    for one, other in zip(alone, shared, strict=True):
+        assert [e.answer for e in one.past] == [e.answer for e in other.past]
+        for mine, theirs in zip(one.past, other.past, strict=True):
+            assert mine.loss == pytest.approx(theirs.loss, rel=1e-4)
+        assert isinstance(other.held_out[-1], Marks)
+        torch.testing.assert_close(
+            one.learners[SHARED].prompt, other.learners[SHARED].prompt, rtol=1e-3, atol=1e-3
+        )
