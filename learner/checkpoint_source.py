@@ -8,19 +8,23 @@ from learner.checkpoint_reading import CheckpointError, OtherModelError
 from learner.hub import HubError, fetch, machine_token, parse_reference
 from learner.soft_prompt import Learner
 
+BEST = "best"  # the folder, within that of a run, of the soft prompt that did best
+
 
 def open_checkpoint(
     reference: str | Path, base_model: BaseModel, accept_other_model: bool = False
 ) -> Learner:
     """The learner that ``reference`` names, for use in front of ``base_model``.
 
-    A folder (a checkpoint, or PEFT's adapter), a zip file of one, a ``.pt`` file of the original
-    experiments, or else what `parse_reference` reads: user/name on the Hub, with this machine's own
-    login. Raises CheckpointError, or OtherModelError unless ``accept_other_model``.
+    A folder (a checkpoint, PEFT's adapter, or a run's, which stands for its best), a zip file, a
+    ``.pt`` file of the original experiments, or else what `parse_reference` reads: user/name on the
+    Hub, with this machine's own login. Raises CheckpointError, or OtherModelError unless
+    ``accept_other_model``.
     """
     path = Path(reference)
     if path.is_dir():
-        return load(path, base_model, accept_other_model)
+        best = path / BEST
+        return load(best if best.is_dir() else path, base_model, accept_other_model)
     if path.exists():
         return load_file(path, base_model, accept_other_model)
     try:

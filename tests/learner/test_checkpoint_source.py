@@ -33,6 +33,13 @@ def test_a_folder_a_zip_file_and_the_hub(qwen2, tmp_path, on_the_hub):
         assert_equal(open_checkpoint(reference, qwen2), learner)
 
 
+def test_the_folder_of_a_run_stands_for_its_best(qwen2, tmp_path):
+    best, last = random_learner(qwen2), random_learner(qwen2, seed=2)
+    save(last, tmp_path / "run" / "checkpoint_ep80", qwen2)
+    save(best, tmp_path / "run" / "best", qwen2)
+    assert_equal(open_checkpoint(tmp_path / "run", qwen2), best)
+
+
 def test_a_file_of_the_original_experiments(qwen2, tmp_path):
     path = tmp_path / "checkpoint_ep3.pt"
     path.write_bytes(OriginalExperiment().learn(3).saved())

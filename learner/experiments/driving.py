@@ -1,0 +1,141 @@
+"""Driving: experiments from their start, or from where they were left, to their end, and saved.
+
+What the commands have in common: a bar, a line at every milestone, files, and a way to stop.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+
+from tqdm import tqdm
+
+from arena.crossed import crossed_accuracy
+from learner.atomic_folder import write_file
+from learner.checkpoint_reading import CheckpointError
+from learner.experiments import wording
+from learner.experiments.engine import Engine, Run, advance, start_runs
+from learner.experiments.figures import learning_curves
+from learner.experiments.folder import CURVES, load_together, save_best, save_run
+from learner.experiments.results import Results
+from learner.experiments.results_file import RESULTS
+from learner.experiments.results_reading import read_results
+from learner.experiments.settings import Experiment
+
+
+class Stopped(Exception):
+    """Somebody pressed Ctrl-C. What was learnt is saved; the message says where."""
+
+
+def seed_folders(folder: Path, seeds: Sequence[int]) -> list[Path]:
+    """Where the runs of these seeds go: one run into the folder, several into one each within."""
+    return [folder] if len(seeds) == 1 else [folder / f"seed-{seed}" for seed in seeds]
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The folders of the runs that lie in ``folder``: itself, or one for each seed.
+
+    Raises CheckpointError if there is none.
+    """
+    if (folder / RESULTS).is_file():
+        return [folder]
+    found = [path.parent for path in folder.glob(f"seed-*/{RESULTS}")]
+    if not found:
+        raise CheckpointError(f"There is no run in {folder}: it has no {RESULTS}.")
+    return sorted(found, key=lambda path: (len(path.name), path.name))
+
+
+def read_runs(path: Path) -> tuple[Results, ...]:
+    """The results of a run, or of all seeds, in a folder or a file. Raises CheckpointError."""
+    if path.is_file():
+        return (read_results(path),)
+    return tuple(read_results(folder) for folder in run_folders(path))
+
+
+def drive(
+    engine: Engine,
+    experiments: Sequence[Experiment],
+    folders: Sequence[Path],
+    title: str = "",
+    curves: bool = True,
+) -> tuple[Results, ...]:
+    """Run the experiments side by side, one folder each; go on where the folders hold them already.
+
+    ``curves`` draws into each folder, at the end, what happened. Raises CheckpointError if a folder
+    holds a run of something else, or cannot be written; Stopped on Ctrl-C, when everything has been
+    saved.
+    """
+    with tqdm(desc=title or None, unit="episode", total=0, leave=False) as bar:
+        if title:
+            bar.write(title)
+        runs = _opened(engine, experiments, folders, bar)
+        bar.reset(total=sum(experiment.episodes for experiment in experiments))
+        bar.update(sum(run.done for run in runs))
+        try:
+            for after in advance(engine, runs, partial(_measuring, bar)):
+                before, runs = runs, after
+                bar.update(sum(run.done for run in runs) - bar.n)
+                fresh = [
+                    (run, folder)
+                    for then, run, folder in zip(before, runs, folders, strict=True)
+                    if run.measured and not then.measured
+                ]
+                for run, folder in fresh:
+                    save_run(run, folder, engine.base_model)
+                if fresh:
+                    bar.write(milestone([run for run, _ in fresh]))
+                elif (loss := runs[0].past[-1].loss) == loss:
+                    bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        except KeyboardInterrupt:
+            for run, folder in zip(runs, folders, strict=True):
+                save_run(run, folder, engine.base_model)
+            done, total = runs[0].done, runs[0].experiment.episodes
+            raise Stopped(f"Stopped after {done} of {total} episodes, and saved.") from None
+    results = tuple(read_results(folder) for folder in folders)
+    if curves:
+        for run, result, folder in zip(runs, results, folders, strict=True):
+            save_best(run, folder, engine.base_model, curve=True)
+            write_file(learning_curves([result]), folder / CURVES)
+    return results
+
+
+def milestone(runs: Sequence[Run]) -> str:
+    """The line for runs that have just been measured: seeds of one experiment, or several."""
+    marks = [run.held_out[-1] for run in runs]
+    if len({run.experiment.problems() for run in runs}) > 1:
+        mean = fmean(item.tally.accuracy for item in marks)
+        return f"{marks[0].episodes:>5} episodes  {mean * 100:.1f} %, mean of {len(runs)} runs"
+    estimate = crossed_accuracy([[float(right) for right in item.right] for item in marks])
+    silent = sum(item.tally.no_answer for item in marks)
+    asked = sum(item.tally.n for item in marks)
+    line = (
+        f"{marks[0].episodes:>5} episodes  {wording.accuracy(estimate.mean, estimate.interval)} "
+        f"of {wording.count(estimate.problems, 'problem')}"
+    )
+    if len(runs) > 1:
+        line += f", {len(runs)} seeds"
+    return f"{line}; no answer read in {silent} of {asked}"
+
+
+def _opened(
+    engine: Engine, experiments: Sequence[Experiment], folders: Sequence[Path], bar: tqdm
+) -> tuple[Run, ...]:
+    """The runs as their folders have them; started, if not all of them have been written."""
+    if not all((folder / RESULTS).is_file() for folder in folders):
+        return start_runs(engine, experiments, partial(_starting, bar))
+    runs = load_together(folders, engine.base_model)
+    for run, experiment, folder in zip(runs, experiments, folders, strict=True):
+        if run.experiment != experiment:
+            raise CheckpointError(
+                f"{folder} holds a run with other settings; choose another folder, or go on with "
+                "that run as it is by --resume."
+            )
+    return runs
+
+
+def _measuring(bar: tqdm, done: int, total: int) -> None:
+    bar.set_postfix_str(f"measuring {done} of {total}")
+
+
+def _starting(bar: tqdm, done: int, total: int) -> None:
+    bar.set_postfix_str(f"learning where to start, {done} of {total}")

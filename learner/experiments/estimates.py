@@ -1,0 +1,166 @@
+"""Estimates from runs: accuracies, and differences between them, with the right kind of interval.
+
+Where it is known which problems were asked, differences are taken problem by problem: for one run
+with the exact test of McNemar, for several seeds by the crossed layout of `arena.crossed`. Else, as
+with the original's files, the two sides are separate samples (`arena.unpaired`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import fmean
+
+from arena.crossed import Table, crossed_mean, difference
+from arena.statistics import Interval, mcnemar_exact, wilson
+from arena.unpaired import difference_interval, fisher_exact
+from learner.experiments.figures import accuracy_of, interval_of
+from learner.experiments.results import Results, Score
+
+Which = Callable[[Results], Score]
+"""Which score of a run is meant: the first one, say, or the last one."""
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An accuracy with its 95 % interval, over so many seeds and problems."""
+
+    value: float
+    interval: Interval
+    problems: int
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A difference in accuracy with its 95 % interval and two-sided p-value.
+
+    ``paired`` says whether it was taken problem by problem.
+    """
+
+    value: float
+    interval: Interval
+    p_value: float
+    paired: bool
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One experiment under a name: a run, or several seeds of it."""
+
+    name: str
+    runs: tuple[Results, ...]
+
+    @cached_property
+    def by_seed(self) -> dict[int, Results]:
+        """The runs by their seed."""
+        return {run.seed: run for run in self.runs}
+
+    def estimate(self, which: Which) -> Estimate:
+        """The accuracy of the arm."""
+        scores = [which(run) for run in self.runs]
+        problems = min(score.n for score in scores)
+        return Estimate(accuracy_of(scores), interval_of(scores), problems, len(scores))
+
+    def effect(self, after: Which, before: Which) -> Effect:
+        """The difference between two scores of the same runs."""
+        return effect(
+            [after(run) for run in self.runs],
+            [before(run) for run in self.runs],
+            all(run.problems for run in self.runs),
+        )
+
+
+def initial(run: Results) -> Score:
+    """Before any learning, behind the untrained soft prompt."""
+    return run.curve[0]
+
+
+def final(run: Results) -> Score:
+    """After the last episode."""
+    return run.final
+
+
+def kept(run: Results) -> Score:
+    """What validation chose; the last one where it was not asked."""
+    return run.kept or run.final
+
+
+def alone(run: Results) -> Score:
+    """The model without a soft prompt. Raises ValueError where that was not measured."""
+    if run.alone is None:
+        raise ValueError(f"{run.name} did not measure the model alone.")
+    return run.alone
+
+
+def versus(one: Arm, other: Arm, which: Which, which_other: Which | None = None) -> Effect:
+    """How much better ``one`` is than ``other``: on the same seeds and problems where they share
+    them, as separate samples where they do not."""
+    which_other = which_other or which
+    seeds = sorted(one.by_seed.keys() & other.by_seed.keys())
+    asked = {run.problems for arm in (one, other) for run in arm.runs}
+    if seeds and len(asked) == 1 and all(asked):
+        return effect(
+            [which(one.by_seed[seed]) for seed in seeds],
+            [which_other(other.by_seed[seed]) for seed in seeds],
+            paired=True,
+        )
+    return effect([which(r) for r in one.runs], [which_other(r) for r in other.runs], paired=False)
+
+
+def versus_change(one: Arm, other: Arm) -> Effect | None:
+    """How much more ``one`` gained by learning than ``other``; None where they do not pair."""
+    seeds = sorted(one.by_seed.keys() & other.by_seed.keys())
+    asked = {run.problems for arm in (one, other) for run in arm.runs}
+    if not seeds or len(asked) != 1 or not all(asked):
+        return None
+    gains = []
+    for arm in (one, other):
+        runs = [arm.by_seed[seed] for seed in seeds]
+        gains.append(difference([r.final.row for r in runs], [r.curve[0].row for r in runs]))
+    return _of_table(difference(*gains))
+
+
+def effect(after: Sequence[Score], before: Sequence[Score], paired: bool) -> Effect:
+    """``after`` less ``before``: one score a seed, or one that stands for all seeds."""
+    if not paired:
+        return _separate(after, before)
+    found = _of_table(difference([score.row for score in after], [score.row for score in before]))
+    if len(after) == len(before) == 1:
+        pair = ([value > 0 for value in score.row] for score in (before[0], after[0]))
+        return replace(found, p_value=mcnemar_exact(*pair).p_value)
+    return found
+
+
+def _of_table(table: Table) -> Effect:
+    """The mean of a table of differences.
+
+    Where no difference varies its spread says nothing, so the interval is what Wilson's says of an
+    event that was not seen in so many problems.
+    """
+    crossed = crossed_mean(table)
+    low, high = crossed.interval.low, crossed.interval.high
+    if low == high:
+        unseen = wilson(0, crossed.problems).high
+        low, high = max(-1.0, low - unseen), min(1.0, high + unseen)
+    return Effect(crossed.mean, Interval(low, high), crossed.p_value, paired=True)
+
+
+def _separate(after: Sequence[Score], before: Sequence[Score]) -> Effect:
+    counts = [
+        (sum(score.correct for score in scores), sum(score.n for score in scores))
+        for scores in (before, after)
+    ]
+    (right_before, n_before), (right_after, n_after) = counts
+    return Effect(
+        right_after / n_after - right_before / n_before,
+        difference_interval(right_before, n_before, right_after, n_after),
+        fisher_exact(right_before, n_before, right_after, n_after),
+        paired=False,
+    )
+
+
+def rate(arm: Arm) -> float:
+    """Episodes a second of all the arm's seeds together, in learning alone."""
+    return fmean(run.episodes_per_second for run in arm.runs) * len(arm.runs)

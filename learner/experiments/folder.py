@@ -1,0 +1,157 @@
+"""A run's folder: checkpoints, ``results.json`` and its picture, so that a run can be gone on with.
+
+    checkpoint_ep0 … checkpoint_ep80   the learner at every milestone, each a checkpoint folder
+    best                               the one that did best in validation
+    interrupted                        the learner where the run was stopped, while it is stopped
+    results.json                       everything that happened (`results_file`)
+    learning_curves.png                the same in four panels, once it has ended
+
+With a prompt for each family, each of these checkpoints holds one checkpoint a family. Everything
+is written in whole: learners first, then the ``results.json`` that speaks of them. So whatever a
+crash leaves behind is a run as it was at a milestone, and at most one interval is lost.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from learner.atomic_folder import write_file
+from learner.base_model import BaseModel
+from learner.checkpoint import load, save
+from learner.checkpoint_reading import CheckpointError, shown
+from learner.checkpoint_source import BEST
+from learner.experiments.engine import Learners, Run
+from learner.experiments.lessons import SHARED
+from learner.experiments.results_file import (
+    MAX_BYTES,
+    RESULTS,
+    as_json,
+    environment,
+    parse_past,
+    parse_run_record,
+)
+
+INTERRUPTED, CURVES = "interrupted", "learning_curves.png"
+
+
+def checkpoint_name(episodes: int) -> str:
+    """The name of the checkpoint after so many episodes."""
+    return f"checkpoint_ep{episodes}"
+
+
+def save_run(run: Run, folder: Path, base_model: BaseModel) -> None:
+    """Write the run as it is now to its folder. Raises CheckpointError if it cannot be written.
+
+    Between milestones its learners go to ``interrupted``, which is gone at the next milestone.
+    """
+    name = checkpoint_name(run.done) if run.measured else INTERRUPTED
+    _save_learners(run.learners, folder / name, base_model)
+    if run.measured and run.kept_episodes == run.done:
+        save_best(run, folder, base_model, curve=False)
+    try:
+        write_file(as_json(run, environment(base_model), name), folder / RESULTS)
+        if run.measured:
+            shutil.rmtree(folder / INTERRUPTED, ignore_errors=True)
+    except OSError as error:
+        raise CheckpointError(
+            f"The run could not be written to {folder} ({error.strerror}); make room, or choose "
+            "another place."
+        ) from error
+
+
+def save_best(run: Run, folder: Path, base_model: BaseModel, curve: bool) -> None:
+    """Write what the run keeps to ``best``, with a picture of how it learnt if ``curve``."""
+    _save_learners(run.kept, folder / BEST, base_model, curve)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the folder holds a run that has come to its end."""
+    return (folder / RESULTS).is_file() and open_record(folder).get("finished") is True
+
+
+def open_record(folder: Path) -> dict[str, Any]:
+    """The ``results.json`` of a run that can be gone on with. Raises CheckpointError."""
+    path = folder / RESULTS
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise CheckpointError(
+            f"There is no run in {folder}: {RESULTS} cannot be read ({error.strerror})."
+        ) from error
+    if len(data) > MAX_BYTES:
+        raise CheckpointError(f"{path} is larger than any run's results.")
+    return parse_run_record(data, str(path))
+
+
+def load_run(folder: Path, base_model: BaseModel, at: int | None = None) -> Run:
+    """The run in a folder as it was when last written, or at the earlier milestone ``at``.
+
+    Raises CheckpointError if something is missing or not right, and OtherModelError if the run was
+    not made with ``base_model``.
+    """
+    record = open_record(folder)
+    written = len(record.get("training") or ())
+    done = written if at is None else at
+    experiment, past, marks, baselines = parse_past(record, done, str(folder / RESULTS))
+    name = str(record.get("checkpoint")) if done == written else checkpoint_name(done)
+    if name not in (checkpoint_name(done), INTERRUPTED):
+        raise CheckpointError(f"{folder / RESULTS} goes on from {shown(name)}, which cannot be.")
+    names = experiment.families if experiment.per_family else (SHARED,)
+    learners = _load_learners(folder / name, names, base_model)
+    run = Run(
+        experiment=experiment,
+        learners=learners,
+        kept=learners,
+        kept_episodes=done,
+        past=past,
+        held_out=marks["evaluations"],
+        validation=marks["validations"],
+        baselines=baselines,
+        elapsed=float(record.get("elapsed_time") or 0.0),
+        started=str(record.get("start_time") or ""),
+    )
+    if not run.validation:
+        return run
+    best = max(run.validation, key=lambda item: item.tally.correct)  # the first of equals
+    kept = _load_learners(folder / checkpoint_name(best.episodes), names, base_model)
+    return replace(run, kept=kept, kept_episodes=best.episodes)
+
+
+def load_together(folders: Sequence[Path], base_model: BaseModel) -> tuple[Run, ...]:
+    """Runs that are to go on side by side, all from where the one furthest behind is.
+
+    Only so do they meet the same passes again, and so the same bits: a crash may have come after
+    some of them were written and before others were. Raises as `load_run`.
+    """
+    runs = [load_run(folder, base_model) for folder in folders]
+    behind = min(run.done for run in runs)
+    return tuple(
+        run if run.done == behind else load_run(folder, base_model, behind)
+        for run, folder in zip(runs, folders, strict=True)
+    )
+
+
+def prompt_folders(folder: Path) -> Mapping[str, Path]:
+    """Where the soft prompts lie that ``folder`` stands for, by family or under ``SHARED``.
+
+    ``folder`` is a run's, which stands for the best it found; one of its checkpoints; or any other
+    checkpoint.
+    """
+    if (folder / RESULTS).is_file() and (folder / BEST).is_dir():
+        folder = folder / BEST
+    parts = {path.parent.name: path.parent for path in folder.glob("*/adapter_config.json")}
+    return parts or {SHARED: folder}
+
+
+def _save_learners(
+    learners: Learners, folder: Path, base_model: BaseModel, curve: bool = False
+) -> None:
+    for name, learner in learners.items():
+        save(learner, folder if name == SHARED else folder / name, base_model, curve)
+
+
+def _load_learners(folder: Path, names: Sequence[str], base_model: BaseModel) -> Learners:
+    return {name: load(folder if name == SHARED else folder / name, base_model) for name in names}

@@ -1,0 +1,92 @@
+"""What came out of a run, whoever ran it: what tables and figures are made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from arena.statistics import Interval, wilson
+from learner.experiments.settings import Experiment
+from learner.marks import RIGHT
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many of ``n`` were right after so many ``episodes``.
+
+    ``outcomes`` has a letter for each problem, in the order of the run's problems, where they are
+    known. Raises ValueError if the counts cannot be.
+    """
+
+    episodes: int
+    correct: int
+    n: int
+    outcomes: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.correct <= self.n or not self.n:
+            raise ValueError(f"{self.correct} right of {self.n} problems is not a score.")
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.n
+
+    @property
+    def interval(self) -> Interval:
+        """The 95 % Wilson interval of the accuracy."""
+        return wilson(self.correct, self.n)
+
+    @property
+    def row(self) -> list[float]:
+        """1 for each problem that was right, else 0: a row of a table for `arena.crossed`."""
+        return [float(outcome == RIGHT) for outcome in self.outcomes]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Accuracy on the problems of one kind; ``n`` is 0 where nobody wrote it down."""
+
+    accuracy: float
+    n: int
+
+    @property
+    def interval(self) -> Interval | None:
+        """The 95 % Wilson interval; None where n is not known."""
+        return wilson(round(self.accuracy * self.n), self.n) if self.n else None
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run did.
+
+    ``losses`` are (episode, loss) of every episode with a finite one. ``curve`` starts before any
+    learning. ``alone`` is the model without a soft prompt, ``examples_alone`` with nothing but
+    worked examples. ``kept`` is the best in validation, whose scores are in ``validation``.
+    ``families`` and ``difficulties`` have accuracies before and after; ``problems`` the keys of the
+    problems asked, where they are known. ``training_seconds`` is the time that its passes took, in
+    which other seeds may have learnt too; ``step_rates`` are its episodes a second, step by step.
+    ``experiment`` is None for the original's files.
+    """
+
+    name: str
+    model: str
+    parameters: int
+    chat_template: bool
+    soft_tokens: int
+    learning_rate: float
+    episodes: int
+    seed: int
+    losses: tuple[tuple[int, float], ...]
+    curve: tuple[Score, ...]
+    final: Score
+    families: Mapping[str, tuple[Group, Group]]
+    difficulties: Mapping[str, tuple[Group, Group]]
+    episodes_per_second: float
+    alone: Score | None = None
+    examples_alone: Score | None = None
+    kept: Score | None = None
+    validation: tuple[Score, ...] = ()
+    problems: tuple[str, ...] = ()
+    training_seconds: float = 0.0
+    step_rates: tuple[float, ...] = ()
+    continual: Mapping[str, float] = field(default_factory=dict)
+    experiment: Experiment | None = None
+    finished: bool = True

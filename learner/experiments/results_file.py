@@ -1,0 +1,186 @@
+"""``results.json``: what a run did, for people, for plots and for going on with it.
+
+The keys of the original experiments' file are there with their meanings, so whatever reads that one
+reads this one; the rest is ours. It holds each problem's outcome at every evaluation, because only
+pairs tell a gain from luck. Times apart, the same run writes the same bytes.
+"""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+import transformers
+
+from arena import Problem
+from arena.statistics import transfer
+from learner.base_model import BaseModel
+from learner.checkpoint_reading import CheckpointError, parse_json, parse_record, shown
+from learner.evaluation import Tally
+from learner.experiments.engine import Run
+from learner.experiments.lessons import Episode
+from learner.experiments.settings import Experiment, parse_experiment
+from learner.marks import NO_ANSWER, RIGHT, WRONG, Marks, tallies
+
+RESULTS = "results.json"
+FORMAT = "soft-prompt-arena/1"
+MAX_BYTES = 1 << 26  # a hundred thousand episodes are some 30 MB
+_WRITTEN = {"answer": "correct", "right": "is_correct", "family": "task_type"}  # as the original's
+
+
+def environment(base_model: BaseModel) -> dict[str, Any]:
+    """What a run was made with, apart from its settings."""
+    return {
+        "model_name": base_model.name,
+        "model_revision": base_model.revision,
+        "model_parameters": base_model.parameter_count,
+        "device": str(base_model.device),
+        "dtype": str(base_model.dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        },
+    }
+
+
+def as_json(run: Run, made_with: Mapping[str, Any], checkpoint: str) -> bytes:
+    """The file's bytes. ``made_with`` is `environment`; ``checkpoint`` names the folder, beside the
+    file, that the run goes on from."""
+    experiment, config = run.experiment, run.experiment.config
+    problems = experiment.problems()
+    steps = {episode.step: episode.seconds for episode in run.past}
+    record: dict[str, Any] = {
+        "format": FORMAT,
+        **made_with,
+        "n_episodes": experiment.episodes,
+        "n_soft_tokens": config.soft_tokens,
+        "learning_rate": config.learning_rate,
+        "use_chat_template": config.chat_template,
+        "seed": config.seed,
+        "settings": experiment.as_dict(),
+        "start_time": run.started,
+        "elapsed_time": run.elapsed,
+        "training_time": sum(steps.values()),
+        "episodes_per_sec": run.done / sum(steps.values()) if run.done else None,
+        "finished": run.finished,
+        "checkpoint": checkpoint,
+        "kept_episode": run.kept_episodes,
+        "baselines": {name: _evaluation(marks, problems) for name, marks in run.baselines.items()},
+        "training": [_episode(number, episode) for number, episode in enumerate(run.past, 1)],
+        "evaluations": [_evaluation(marks, problems) for marks in run.held_out],
+        "validations": [
+            _evaluation(marks, experiment.problems("validation")) for marks in run.validation
+        ],
+    }
+    if run.finished:
+        by_episode = {marks.episodes: marks for marks in run.held_out}
+        record["final_evaluation"] = _evaluation(run.held_out[-1], problems)
+        record["kept_evaluation"] = _evaluation(by_episode[run.kept_episodes], problems)
+        if experiment.order == "sequence":
+            record["continual_learning"] = asdict(transfer(*_accuracies(run)))
+    record["problems"] = [
+        {"key": problem.key, "task_type": problem.family, "difficulty": problem.difficulty}
+        for problem in problems
+    ]
+    return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _accuracies(run: Run) -> tuple[list[list[float]], list[float]]:
+    """Accuracy on each family of a sequence after each of them was learnt, and before any was."""
+    problems, families = run.experiment.problems(), run.experiment.families
+    table = {
+        marks.episodes: [marks.by_family(problems)[family].accuracy for family in families]
+        for marks in run.held_out
+    }
+    return [table[end] for end in run.experiment.phase_ends], table[0]
+
+
+def parse_run_record(data: bytes, file: str = RESULTS) -> dict[str, Any]:
+    """The JSON object of a file that `as_json` wrote. Raises CheckpointError."""
+    record = parse_json(data, file)
+    if record.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{file} is not of the format {FORMAT}, so it cannot be gone on with."
+        )
+    return record
+
+
+def parse_past(
+    record: Mapping[str, Any], until: int, file: str = RESULTS
+) -> tuple[Experiment, tuple[Episode, ...], dict[str, tuple[Marks, ...]], dict[str, Marks]]:
+    """The experiment, and what happened in its first ``until`` episodes.
+
+    That is the episodes, the marks ("evaluations" and "validations") and the baselines. Raises
+    CheckpointError.
+    """
+    experiment = parse_experiment(record.get("settings"), file)
+    chat_template = experiment.config.chat_template
+    past = tuple(_parse_episode(entry, file) for entry in _list(record, "training", file)[:until])
+    marks = {}
+    for name in ("evaluations", "validations"):
+        read = (_parse_marks(entry, chat_template, file) for entry in _list(record, name, file))
+        marks[name] = tuple(item for item in read if item.episodes <= until)
+    baselines = {
+        str(name): _parse_marks(entry, chat_template, file)
+        for name, entry in dict(record.get("baselines") or {}).items()
+    }
+    return experiment, past, marks, baselines
+
+
+def _evaluation(marks: Marks, problems: Sequence[Problem]) -> dict[str, Any]:
+    tally = marks.tally
+    by_difficulty = tallies([problem.difficulty for problem in problems], marks.outcomes)
+    return {
+        "episode": marks.episodes,
+        "accuracy": tally.accuracy,
+        "interval": [tally.interval.low, tally.interval.high],
+        "per_task_accuracy": _shares(marks.by_family(problems)),
+        "per_difficulty_accuracy": _shares(by_difficulty),
+        "n_correct": tally.correct,
+        "n_total": tally.n,
+        "no_answer": tally.no_answer,
+        "outcomes": marks.outcomes,
+    }
+
+
+def _shares(groups: Mapping[Any, Tally]) -> dict[str, float]:
+    return {str(key): group.accuracy for key, group in groups.items()}
+
+
+def _episode(number: int, episode: Episode) -> dict[str, Any]:
+    values = {_WRITTEN.get(name, name): value for name, value in asdict(episode).items()}
+    # JSON has no NaN; a loss is there in any case, because plots look for it.
+    wanted = {k: v for k, v in values.items() if k == "loss" or (v == v and v != "")}
+    return {"episode": number} | {k: v if v == v else None for k, v in wanted.items()}
+
+
+def _parse_episode(entry: object, file: str) -> Episode:
+    read = {name: ours for ours, name in _WRITTEN.items()}
+    if isinstance(entry, dict):
+        known = ((k, v) for k, v in entry.items() if k != "episode" and v is not None)
+        entry = {read.get(name, name): value for name, value in known}
+    return parse_record(Episode, entry, file, "training")
+
+
+def _parse_marks(entry: object, chat_template: bool, file: str) -> Marks:
+    if not isinstance(entry, dict):
+        raise CheckpointError(f"{file} has an evaluation that is not an object.")
+    value = {"outcomes": entry.get("outcomes"), "episodes": entry.get("episode")}
+    marks = parse_record(Marks, value | {"chat_template": chat_template}, file, "evaluations")
+    if set(marks.outcomes) - {RIGHT, WRONG, NO_ANSWER}:
+        raise CheckpointError(
+            f"{file} has the outcomes {shown(marks.outcomes)}; a letter a problem would be right: "
+            f"{RIGHT} right, {WRONG} wrong, {NO_ANSWER} no answer."
+        )
+    return marks
+
+
+def _list(record: Mapping[str, Any], name: str, file: str) -> list[Any]:
+    value = record.get(name)
+    if not isinstance(value, list):
+        raise CheckpointError(f"{file} has no list of {name}; it is not a whole {RESULTS}.")
+    return value

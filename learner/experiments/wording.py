@@ -1,0 +1,45 @@
+"""How numbers are written: always with their n, accuracies with their 95 % interval."""
+
+from arena.statistics import Interval, detectable_change
+
+
+def accuracy(value: float, interval: Interval) -> str:
+    """``62.0 % [55.1, 68.4]``."""
+    return f"{value * 100:.1f} % [{interval.low * 100:.1f}, {interval.high * 100:.1f}]"
+
+
+def change(value: float, interval: Interval) -> str:
+    """``+31.5 [+25.0, +38.0]``, in percentage points."""
+    return f"{value * 100:+.1f} [{interval.low * 100:+.1f}, {interval.high * 100:+.1f}]"
+
+
+def p_value(value: float) -> str:
+    """``p = 0.012``, or ``p < 0.0001``."""
+    if value < 1e-4:
+        return "p < 0.0001"
+    return f"p = {value:.4f}" if value < 0.001 else f"p = {value:.2g}"
+
+
+def power(problems: int) -> str:
+    """What so many paired problems can show."""
+    points = detectable_change(problems) * 100
+    return (
+        f"n = {problems} can only see changes above ±{points:.0f} points "
+        "(power 80 %, 5 % significance, if 30 % of the outcomes change)"
+    )
+
+
+def count(number: int, thing: str) -> str:
+    """``1 seed``, ``5 seeds``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def table(rows: list[list[str]]) -> str:
+    """A Markdown table; the first row is its heading."""
+    heading, *body = rows
+    lines = [heading, ["---"] * len(heading), *body]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
