@@ -7,16 +7,19 @@ import pytest
 from learner.__main__ import main
 from learner.base_model import POCKET_FOLDER
 from tests.learner.checkpoints import OriginalExperiment
+from tests.learner.experiments.originals import train_qwen_record
+from tests.learner.tiny_models import build_model, build_tokenizer
 
 
 def test_training_without_the_template_shows_the_rise_and_saves(tmp_path, capsys):
-    folder = tmp_path / "prompt"
-    arguments = "train --no-chat-template --episodes 40 --eval-interval 20 --eval-problems 50"
-    assert main([*arguments.split(), "--output", str(folder)]) == 0
+    folder = tmp_path / "run"
+    arguments = "train --no-chat-template --episodes 40 --eval-problems 50 --validation-problems 20"
+    assert main([*arguments.split(), "--output-dir", str(folder)]) == 0
     printed = capsys.readouterr().out
-    for line in ("model alone", "untrained", "20 episodes", "40 episodes", "logic_grid"):
+    for line in ("model alone", "before learning", "20 episodes", "after 40", "logic_grid"):
         assert line in printed
-    assert "exact McNemar p =" in printed
+    assert "p < 0.0001 (paired)" in printed
+    assert "n = 50 can only see changes above ±" in printed
 
     compared = ["evaluate", "--no-chat-template", "--problems", "50", "--json", "-"]
     assert main([*compared, "--checkpoint", str(folder)]) == 0
@@ -26,6 +29,78 @@ def test_training_without_the_template_shows_the_rise_and_saves(tmp_path, capsys
     assert taught["n"] == alone["n"] == 50
     assert taught["correct"] > alone["correct"] + 10
     assert taught["interval"][0] <= taught["accuracy"] <= taught["interval"][1]
+    assert taught["alone"]["outcomes"] == alone["outcomes"]
+    assert taught["gained"] - taught["lost"] == taught["correct"] - alone["correct"]
+
+
+def test_seeds_learn_side_by_side_into_folders_of_their_own(tmp_path, capsys):
+    small = ["--episodes", "4", "--eval-problems", "5", "--validation-problems", "0"]
+    folder = tmp_path / "run"
+    assert main(["train", *small, "--seed", "3", "--seeds", "2", "--output-dir", str(folder)]) == 0
+    assert "of 5 problems, 2 seeds" in capsys.readouterr().out
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"seed-3", "seed-4", "learning_curves.png"}
+    assert main(["train", *small, "--output-dir", str(folder)]) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert main(["train", "--resume", str(folder)]) == 0  # there is nothing left to do
+    assert main(["train", "--resume", str(folder), "--lr", "1"]) == 2
+    assert "leave out --lr" in capsys.readouterr().err
+
+
+def test_a_prompt_per_family_is_evaluated_family_by_family(tmp_path, capsys):
+    folder = tmp_path / "run"
+    small = ["--episodes", "5", "--eval-problems", "5", "--validation-problems", "0"]
+    assert main(["train", "--prompt-per-family", *small, "--output-dir", str(folder)]) == 0
+    asked = ["evaluate", "--problems", "5", "--json", "-", "--checkpoint"]
+    capsys.readouterr()
+    assert main([*asked, str(folder)]) == 0
+    together = json.loads(capsys.readouterr().out)
+    assert main([*asked, str(folder / "checkpoint_ep5")]) == 0
+    assert json.loads(capsys.readouterr().out)["outcomes"] == together["outcomes"]
+
+
+def test_runs_and_the_originals_numbers_are_compared_in_one_table(tmp_path, capsys):
+    small = ["--episodes", "4", "--eval-problems", "5"]
+    run = tmp_path / "mine"
+    assert main(["train", *small, "--validation-problems", "0", "--output-dir", str(run)]) == 0
+    results = tmp_path / "original.json"
+    results.write_text(json.dumps(train_qwen_record()))
+    out = ["--output-dir", str(tmp_path / "table")]
+    models = ["--models", "pocket", "--formats", "plain", "--presets", "best", "original"]
+    arguments = [str(run), str(results), *models, "--seeds", "2", *small, "--original", *out]
+    assert main(["compare", *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "| winner |" in printed
+    for name in ("mine", "original.json", "pocket, plain, original", "original TinyLlama"):
+        assert name in printed
+    written = {path.name for path in (tmp_path / "table").iterdir() if path.is_file()}
+    assert written == {"comparison.md", "comparison.csv", "comparison.png"}
+    assert main(["compare", *out]) == 2
+    assert "Say what to compare" in capsys.readouterr().err
+
+
+def test_models_of_both_kinds_are_compared_in_the_formats_they_know(tmp_path, capsys):
+    for architecture, template in (("qwen2", "chatml"), ("llama", "none")):
+        build_model(architecture).save_pretrained(tmp_path / architecture)
+        build_tokenizer(template).save_pretrained(tmp_path / architecture)
+    models = [str(tmp_path / "qwen2"), str(tmp_path / "llama")]
+    scale = "--seeds 2 --episodes 2 --eval-problems 4 --validation-problems 0".split()
+    arguments = ["compare", "--models", *models, *scale, "--output-dir", str(tmp_path / "table")]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert f"{models[1]} has no chat template, so it is compared in plain text only" in printed
+    assert "|  | qwen2, chat | qwen2, plain | llama, plain | winner |" in printed
+
+
+def test_a_report_is_written_with_its_command(tmp_path, capsys):
+    scale = "--seeds 2 --episodes 4 --problems 5 --validation-problems 5"
+    arguments = ["reproduce", *scale.split(), "--chapters", "comparison"]
+    assert main([*arguments, "--output-dir", str(tmp_path)]) == 0
+    report = (tmp_path / "pocket" / "report.md").read_text()
+    assert report in capsys.readouterr().out
+    assert "python -m learner reproduce --seeds 2" in report
+    assert "2 seeds, 5 held-out problems" in report
+    assert "## Comparison" in report
 
 
 def test_evaluate_prints_every_family_with_its_interval(capsys):
@@ -33,7 +108,13 @@ def test_evaluate_prints_every_family_with_its_interval(capsys):
     printed = capsys.readouterr().out
     for family in ("causal", "comparison", "logic_grid", "math_word", "sequence"):
         assert f"{family}  " in printed
-    assert printed.count("of 5") == 5
+    assert printed.count("of 5\n") == 10  # five families and five difficulties
+    assert "No answer could be read in" in printed
+
+
+def test_worked_examples_alone_are_compared_with_the_model_alone(capsys):
+    assert main(["evaluate", "--problems", "10", "--shots", "2", "--no-chat-template"]) == 0
+    assert "model alone  →  with worked examples" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -43,6 +124,14 @@ def test_evaluate_prints_every_family_with_its_interval(capsys):
         (["evaluate", "--checkpoint", "nowhere"], "nowhere"),
         (["train", "--soft-tokens", "0"], "1 to 1000"),
         (["train", "--lr", "nan"], "learning rate"),
+        (["train", "--episodes", "0"], "1 to 100000 episodes"),
+        (["train", "--seeds", "0"], "at least 1 seed"),
+        (["train", "--resume"], "which run to go on with"),
+        (["train", "--resume", "nowhere"], "no run in nowhere"),
+        (["train", "--sequence", "--families", "causal"], "at least two families"),
+        (["evaluate", "--problems", "0"], "at least 1 problem"),
+        (["compare", "nowhere"], "nowhere"),
+        (["reproduce", "--seeds", "1"], "at least 2 seeds"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_status_2(arguments, complaint, capsys):
@@ -62,11 +151,19 @@ def test_a_checkpoint_whose_model_is_not_known_is_used_on_request(tmp_path, caps
     assert "checkpoint_ep2.pt does not say" in (complaint := capsys.readouterr().err)
     assert complaint.endswith("(--any-model does).\n")
     assert main([*arguments, "--any-model"]) == 0
-    assert "by the soft prompt" in capsys.readouterr().out
+    assert "model alone  →  with soft prompt" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["train", "--episodes", "0"], ["train", "--episodes", "x"]])
-def test_flags_that_make_no_sense_are_refused_by_name(arguments, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        (["train", "--episodes", "x"], "--episodes"),
+        (["train", "--curriculum", "--sequence"], "--curriculum"),
+        (["train", "--init", "magic"], "--init"),
+        (["train", "--families", "chess"], "--families"),
+    ],
+)
+def test_flags_that_make_no_sense_are_refused_by_name(arguments, flag, capsys):
     with pytest.raises(SystemExit):
         main(arguments)
-    assert "--episodes" in capsys.readouterr().err
+    assert flag in capsys.readouterr().err

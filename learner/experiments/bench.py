@@ -1,0 +1,91 @@
+"""The bench that a reproduction works at: one model, one folder, the same seeds and problems."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from learner.experiments.driving import drive
+from learner.experiments.engine import Engine
+from learner.experiments.estimates import Arm
+from learner.experiments.folder import is_finished
+from learner.experiments.results import Results
+from learner.experiments.settings import BEST, ORIGINAL, Experiment
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is run: so many seeds, episodes, held-out problems, and problems of validation."""
+
+    seeds: int = 5
+    episodes: int = 80
+    problems: int = 200
+    validation: int = 200
+    held_out_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seeds < 2:
+            raise ValueError("A reproduction takes at least 2 seeds: one alone tells no spread.")
+
+
+@dataclass
+class Bench:
+    """Runs experiments over the bench's seeds, each once, and keeps them in its folder."""
+
+    engine: Engine
+    folder: Path
+    scale: Scale
+    arms: dict[str, Arm] = field(default_factory=dict)
+    reused: int = 0  # experiments that had been run into the folder before
+
+    def arm(self, name: str, experiment: Experiment) -> Arm:
+        """The experiment over all seeds, under a name of its own."""
+        if name not in self.arms:
+            (runs,) = self.together(name, [experiment])
+            self.arms[name] = Arm(name, runs)
+        return self.arms[name]
+
+    def together(self, name: str, experiments: Sequence[Experiment]) -> list[tuple[Results, ...]]:
+        """Several experiments over all seeds, side by side; the runs of each in order."""
+        seeds = range(self.scale.seeds)
+        place = self.folder / slug(name)
+        places = [
+            place / str(i) if len(experiments) > 1 else place for i in range(len(experiments))
+        ]
+        folders = [folder / f"seed-{seed}" for folder in places for seed in seeds]
+        self.reused += all(map(is_finished, folders))
+        settings = [experiment.with_seed(seed) for experiment in experiments for seed in seeds]
+        runs = drive(self.engine, settings, folders, name, curves=False)
+        count = len(seeds)
+        return [runs[i * count : (i + 1) * count] for i in range(len(experiments))]
+
+    def best(self, chat_template: bool, **changes: object) -> Experiment:
+        """The best settings at this bench's scale, with changes to the experiment."""
+        return self._scaled(BEST, chat_template, changes)
+
+    def original(self, chat_template: bool) -> Experiment:
+        """The original's settings, measured on as many problems as everything here."""
+        return self._scaled(ORIGINAL, chat_template, {})
+
+    def _scaled(
+        self, experiment: Experiment, chat_template: bool, changes: dict[str, object]
+    ) -> Experiment:
+        scaled = replace(
+            experiment,
+            config=replace(experiment.config, chat_template=chat_template),
+            episodes=self.scale.episodes,
+            eval_problems=self.scale.problems,
+            validation_problems=self.scale.validation if experiment.validation_problems else 0,
+            held_out_seed=self.scale.held_out_seed,
+        )
+        return replace(scaled, **changes)  # type: ignore[arg-type]
+
+
+def with_config(experiment: Experiment, **changes: object) -> Experiment:
+    """The experiment with changes to the learner's settings."""
+    return replace(experiment, config=replace(experiment.config, **changes))  # type: ignore[arg-type]
+
+
+def slug(name: str) -> str:
+    """A name as it can be that of a folder."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

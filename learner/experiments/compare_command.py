@@ -1,0 +1,111 @@
+"""``python -m learner compare``: runs side by side, those there are and those still to be made.
+
+    python -m learner compare runs/mine runs/theirs results.json
+    python -m learner compare --models pocket --formats chat plain --presets best original --seeds 3
+    python -m learner compare --models Qwen/Qwen2.5-0.5B-Instruct Qwen/Qwen2.5-0.5B
+        TinyLlama/TinyLlama-1.1B-Chat-v1.0 --original
+
+Every model is loaded in turn. What has been run into the output folder already is not run again, so
+the same command goes on after a stop.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from learner.atomic_folder import write_file
+from learner.base_model import load_base_model
+from learner.experiments.driving import Stopped, drive, read_runs
+from learner.experiments.engine import direct
+from learner.experiments.estimates import Arm
+from learner.experiments.figures import comparison
+from learner.experiments.original import PUBLISHED
+from learner.experiments.settings import BEST, PRESETS, Experiment
+from learner.experiments.table import as_csv, markdown
+
+FORMATS = {"chat": True, "plain": False}
+
+
+def add_compare_command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    hardware: argparse.ArgumentParser,
+) -> None:
+    """Add the command and its flags; ``hardware`` has those that say what to run on."""
+    comparing = commands.add_parser(
+        "compare", parents=[hardware], help="models, formats and settings in one table"
+    )
+    comparing.set_defaults(experiment=run_compare)
+    add = comparing.add_argument
+    add("runs", type=Path, nargs="*", help="runs to compare: folders, or files of results")
+    add("--models", nargs="+", default=[], help="base models to run it on")
+    add("--formats", nargs="+", choices=[*FORMATS], default=["chat", "plain"])
+    add("--presets", nargs="+", choices=[*PRESETS], default=["best"], help="settings to run")
+    add("--seeds", type=int, default=3, help="seeds of each, side by side")
+    add("--episodes", type=int, default=BEST.episodes, help="problems to learn from")
+    add("--eval-problems", type=int, default=BEST.eval_problems, help="held-out problems a measure")
+    add(
+        "--validation-problems",
+        type=int,
+        help="to choose the prompt to keep (default: the preset's)",
+    )
+    add("--held-out-seed", type=int, default=0, help="another fixed set of held-out problems")
+    add("--original", action="store_true", help="put the original's published numbers beside them")
+    add("--output-dir", type=Path, default=Path("runs/comparison"), help="folder to write to")
+
+
+def run_compare(options: argparse.Namespace) -> None:
+    """Run the command. Raises ValueError, in a sentence, for what a person can mend; or Stopped."""
+    if not options.runs and not options.models:
+        raise ValueError("Say what to compare: runs, or --models to run it on.")
+    arms = [Arm(path.name or str(path), read_runs(path)) for path in options.runs]
+    for name in dict.fromkeys(options.models):
+        arms += _arms_of(name, options)
+    if options.original:
+        arms += [Arm(run.name, (run,)) for run in PUBLISHED]
+    folder: Path = options.output_dir
+    text = markdown(arms)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_file((text + "\n").encode(), folder / "comparison.md")
+    write_file(as_csv(arms).encode(), folder / "comparison.csv")
+    write_file(comparison({arm.name: arm.runs for arm in arms}), folder / "comparison.png")
+    print(f"{text}\n\nSaved to {folder} as comparison.md, comparison.csv and comparison.png")
+
+
+def _arms_of(model: str, options: argparse.Namespace) -> list[Arm]:
+    """Every preset in every format on one model."""
+    base_model = load_base_model(model, options.device, options.dtype)
+    short = Path(model).name
+    arms = []
+    for preset in options.presets:
+        for manner in options.formats:
+            if FORMATS[manner] and not base_model.has_chat_template:
+                print(f"{model} has no chat template, so it is compared in plain text only.")
+                continue
+            experiment = _experiment(preset, FORMATS[manner], options)
+            name = f"{short}, {manner}" + (f", {preset}" if len(options.presets) > 1 else "")
+            seeds = range(options.seeds)
+            place = options.output_dir / f"{short}-{manner}-{preset}"
+            try:
+                runs = drive(
+                    direct(base_model),
+                    [experiment.with_seed(seed) for seed in seeds],
+                    [place / f"seed-{seed}" for seed in seeds],
+                    name,
+                )
+            except Stopped as stopped:
+                raise Stopped(f"{stopped} The same command goes on with it.") from None
+            arms.append(Arm(name, runs))
+    return arms
+
+
+def _experiment(preset: str, chat_template: bool, options: argparse.Namespace) -> Experiment:
+    experiment = PRESETS[preset]
+    if options.validation_problems is not None:
+        experiment = replace(experiment, validation_problems=options.validation_problems)
+    return replace(
+        experiment,
+        config=replace(experiment.config, chat_template=chat_template),
+        episodes=options.episodes,
+        eval_problems=options.eval_problems,
+        held_out_seed=options.held_out_seed,
+    )

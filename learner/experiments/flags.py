@@ -1,0 +1,130 @@
+"""The flags that choose an experiment. Those of the original mean what they meant there.
+
+Flags that were not given are absent from the namespace, so that a preset can stand in for them.
+"""
+
+import argparse
+from dataclasses import replace
+from typing import Any
+
+from arena import DIFFICULTIES, FAMILIES
+from learner.experiments.settings import BEST, PRESETS, STARTS, Experiment
+from learner.soft_prompt import INITIALISERS, LOSSES, MAX_SHOTS, SIGNALS
+
+_LEARNER = {
+    "soft_tokens": "soft_tokens",
+    "lr": "learning_rate",
+    "episodes_per_step": "episodes_per_step",
+    "seed": "seed",
+    "loss": "loss",
+    "shots": "shots",
+    "signal": "signal",
+    "samples_per_problem": "samples_per_problem",
+}
+_RUN = (
+    "episodes",
+    "eval_interval",
+    "eval_at",
+    "eval_problems",
+    "validation_problems",
+    "held_out_seed",
+)
+
+
+def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
+    """Everything that decides a run but the model."""
+    best, config = BEST, BEST.config
+
+    def add(*names: str, default: object = None, help: str, **rest: Any) -> None:
+        text = help if default is None else f"{help} (default: {default})"
+        parser.add_argument(*names, default=argparse.SUPPRESS, help=text, **rest)
+
+    parser.add_argument(
+        "--preset",
+        choices=[*PRESETS],
+        default="best",
+        help="settings to start from: the best measured here, or the original experiments'",
+    )
+    add("--episodes", type=int, default=best.episodes, help="problems to learn from")
+    add("--eval-interval", type=int, default=best.eval_interval, help="episodes between measures")
+    add("--eval-at", type=int, nargs="+", help="measure after these episodes instead")
+    add("--eval-problems", type=int, default=best.eval_problems, help="held-out problems a measure")
+    add(
+        "--validation-problems",
+        type=int,
+        default=best.validation_problems,
+        help="problems of a split of their own that choose the prompt to keep; 0 keeps the last",
+    )
+    add("--held-out-seed", type=int, default=0, help="another fixed set of held-out problems")
+    add("--families", nargs="+", choices=[*FAMILIES], help="of problems (default: all)")
+    add(
+        "--difficulty", type=int, nargs="+", choices=DIFFICULTIES, help="of problems (default: all)"
+    )
+    order = parser.add_mutually_exclusive_group()
+    for flag, value, text in (
+        ("--curriculum", "curriculum", "difficulty follows accuracy, easy problems first"),
+        ("--sequence", "sequence", "the families one after another, for what is forgotten"),
+    ):
+        order.add_argument(
+            flag,
+            dest="order",
+            action="store_const",
+            const=value,
+            default=argparse.SUPPRESS,
+            help=text,
+        )
+    add("--prompt-per-family", action="store_true", help="a soft prompt of its own for each family")
+    add("--soft-tokens", type=int, default=config.soft_tokens, help="vectors to learn")
+    add("--lr", type=float, default=config.learning_rate, help="Adam's learning rate")
+    add(
+        "--init",
+        choices=[*INITIALISERS, *STARTS[1:]],
+        default=config.initialiser,
+        help="where to start: an initialiser, or what was learnt (meta, joint) on other families",
+    )
+    add("--episodes-per-step", type=int, default=config.episodes_per_step, help="problems a step")
+    add("--seed", type=int, default=config.seed, help="of the initialiser and of the problems")
+    add("--loss", choices=LOSSES, default=config.loss, help="over the answer or the whole text")
+    add(
+        "--shots",
+        type=int,
+        default=config.shots,
+        help=f"worked examples before every question, up to {MAX_SHOTS}",
+    )
+    add("--signal", choices=SIGNALS, default=config.signal, help="what the learner is told")
+    add(
+        "--samples-per-problem",
+        type=int,
+        default=config.samples_per_problem,
+        help="completions sampled for each problem, where it is told a reward",
+    )
+    add("--no-chat-template", action="store_true", help="ask and learn in plain text")
+
+
+def experiment_of(options: argparse.Namespace) -> Experiment:
+    """The experiment that the flags choose. Raises ValueError for what cannot be."""
+    given = vars(options)
+    experiment = PRESETS[options.preset]
+    learner: dict[str, Any] = {
+        name: given[flag] for flag, name in _LEARNER.items() if flag in given
+    }
+    learner["chat_template"] = not given.get("no_chat_template", False)
+    run: dict[str, Any] = {name: given[name] for name in (*_RUN, "order") if name in given}
+    for flag, name in (("families", "families"), ("difficulty", "difficulties")):
+        if flag in given:
+            run[name] = tuple(dict.fromkeys(given[flag]))
+    if "eval_at" in run:
+        run["eval_at"] = tuple(run["eval_at"])
+    if given.get("prompt_per_family"):
+        run["per_family"] = True
+    if given.get("init") in STARTS:
+        run["start"] = given["init"]
+    elif "init" in given:
+        learner["initialiser"] = given["init"]
+    return replace(experiment, config=replace(experiment.config, **learner), **run)
+
+
+def settings_given(options: argparse.Namespace) -> list[str]:
+    """The flags among them that would change an experiment."""
+    names = {*_LEARNER, *_RUN, "order", "families", "difficulty", "prompt_per_family", "init"}
+    return sorted(f"--{name.replace('_', '-')}" for name in names & vars(options).keys())

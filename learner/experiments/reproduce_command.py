@@ -1,0 +1,98 @@
+"""``python -m learner reproduce``: every experiment, in one report.
+
+    python -m learner reproduce
+    python -m learner reproduce --models Qwen/Qwen2.5-0.5B-Instruct --chapters experiments
+
+Minutes on two cores with the embedded model. Whatever has been run into the folder is not run
+again, so the same command goes on after a stop.
+"""
+
+import argparse
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from learner.atomic_folder import write_file
+from learner.base_model import POCKET, load_base_model
+from learner.experiments import wording
+from learner.experiments.bench import Bench, Scale, slug
+from learner.experiments.driving import Stopped
+from learner.experiments.engine import direct
+from learner.experiments.reproduction import CHAPTERS, REPORT
+from learner.experiments.results_file import environment
+
+
+def add_reproduce_command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    hardware: argparse.ArgumentParser,
+) -> None:
+    """Add the command and its flags; ``hardware`` has those that say what to run on."""
+    reproducing = commands.add_parser(
+        "reproduce", parents=[hardware], help="all experiments, and a report of them"
+    )
+    reproducing.set_defaults(experiment=run_reproduce)
+    scale = Scale()
+    add = reproducing.add_argument
+    add("--models", nargs="+", default=[POCKET], help="base models; a report for each")
+    add("--chapters", nargs="+", choices=[*CHAPTERS], default=[*CHAPTERS], help="what to run")
+    add("--seeds", type=int, default=scale.seeds, help="of everything that is learnt")
+    add("--episodes", type=int, default=scale.episodes, help="problems to learn from")
+    add("--problems", type=int, default=scale.problems, help="held-out problems")
+    add("--validation-problems", type=int, default=scale.validation, help="to choose settings by")
+    add("--held-out-seed", type=int, default=0, help="another fixed set of held-out problems")
+    add("--output-dir", type=Path, default=Path("runs/reproduction"), help="folder to write to")
+
+
+def run_reproduce(options: argparse.Namespace) -> None:
+    """Run the command. Raises ValueError, in a sentence, for what a person can mend; or Stopped."""
+    scale = Scale(
+        options.seeds,
+        options.episodes,
+        options.problems,
+        options.validation_problems,
+        options.held_out_seed,
+    )
+    for model in dict.fromkeys(options.models):
+        began = time.perf_counter()
+        base_model = load_base_model(model, options.device, options.dtype)
+        bench = Bench(direct(base_model), options.output_dir / slug(Path(model).name), scale)
+        chapters = []
+        for name in dict.fromkeys(options.chapters):
+            print(f"{name} …", flush=True)
+            try:
+                chapters.append(CHAPTERS[name](bench))
+            except Stopped as stopped:
+                raise Stopped(f"{stopped} The same command goes on with it.") from None
+        seconds = time.perf_counter() - began
+        heading = _heading(bench, model, seconds, options.arguments)
+        text = "\n\n".join([heading, *chapters, _method(scale)])
+        write_file((text + "\n").encode(), bench.folder / REPORT)
+        print(f"\n{text}\n\nWritten to {bench.folder / REPORT}")
+
+
+def _heading(bench: Bench, model: str, seconds: float, arguments: Sequence[str]) -> str:
+    made_with = environment(bench.engine.base_model)
+    versions = ", ".join(f"{name} {value}" for name, value in made_with["versions"].items())
+    scale = bench.scale
+    before = f" ({bench.reused} experiments had been run before)" if bench.reused else ""
+    return (
+        f"# Soft prompts in front of {model}\n\n"
+        f"{wording.count(scale.seeds, 'seed')}, {scale.problems} held-out problems, "
+        f"{scale.episodes} episodes unless said otherwise, in {seconds / 60:.1f} minutes{before} "
+        f"on {made_with['device']} ({made_with['dtype']}, {made_with['threads']} threads); "
+        f"{versions}; base model revision `{made_with['model_revision'][:12]}`. By:\n\n"
+        f"```\npython -m learner {shlex.join(arguments)}\n```"
+    )
+
+
+def _method(scale: Scale) -> str:
+    return (
+        "## How to read this\n\n"
+        "Accuracies are greedy answers graded by `arena.grade`, on problems that nobody learns "
+        "from and that are the same throughout. Brackets are 95 % intervals. Differences are in "
+        "percentage points, taken problem by problem; where seeds vary too, seeds and problems are "
+        "both sampled (a crossed layout of two random effects, `arena/crossed.py`). "
+        f"{wording.power(scale.problems)}; several seeds see smaller ones. Settings are chosen in "
+        "validation, on problems of their own, never on the held-out ones."
+    )

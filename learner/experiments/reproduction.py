@@ -1,0 +1,199 @@
+"""The reproduction: experiments 1 and 2, the comparison, every technique, in one report.
+
+Each part is a chapter: it runs what it needs (once, at the bench) and returns its Markdown. What
+has been run into the folder before is read, not run again.
+"""
+
+from collections.abc import Callable, Mapping
+from statistics import median
+
+from learner.atomic_folder import write_file
+from learner.experiments import wording
+from learner.experiments.bench import Bench
+from learner.experiments.ceiling import ceiling, ceiling_text
+from learner.experiments.estimates import Arm, alone, final, initial, kept, versus
+from learner.experiments.figures import comparison, effects, learning_curves
+from learner.experiments.original import PUBLISHED
+from learner.experiments.results import Results
+from learner.experiments.sequence import sequence_arm, sequence_text
+from learner.experiments.signals import NEAR, reached_text, signal_arms, signals_text
+from learner.experiments.table import markdown
+from learner.experiments.techniques import default_arm, findings, findings_table
+from learner.experiments.unseen import learn_unseen, unseen_text
+
+REPORT = "report.md"
+
+
+def formats(bench: Bench) -> list[bool]:
+    """The formats that the model knows: with the chat template, without."""
+    return [True, False] if bench.engine.base_model.has_chat_template else [False]
+
+
+def experiments_chapter(bench: Bench) -> str:
+    """Experiments 1 and 2, each beside the original's settings, and what came of the targets."""
+    parts = []
+    for chat in formats(bench):
+        number, where = (1, "with the chat template") if chat else (2, "without the template")
+        best = default_arm(bench, chat)
+        original = bench.arm(f"{_short(chat)}, original settings", bench.original(chat))
+        figure = f"experiment-{number}.png"
+        write_file(learning_curves(best.runs), bench.folder / figure)
+        rows = [["", "accuracy", "against the model alone"]]
+        for name, arm, which in (
+            ("model alone", best, alone),
+            ("untrained soft prompt", best, initial),
+            (f"after {bench.scale.episodes} episodes", best, final),
+            ("kept by validation", best, kept),
+            ("original settings, untrained", original, initial),
+            (f"original settings, after {bench.scale.episodes}", original, final),
+        ):
+            estimate = arm.estimate(which)
+            against = "–"
+            if which is not alone:
+                change = versus(arm, best, which, alone)
+                against = (
+                    f"{wording.change(change.value, change.interval)}, "
+                    f"{wording.p_value(change.p_value)}"
+                )
+            rows.append([name, wording.accuracy(estimate.value, estimate.interval), against])
+        parts.append(
+            f"## Experiment {number}: {where}\n\n{wording.table(rows)}\n\n"
+            f"{_targets(bench, chat, best)}\n\n![Experiment {number}: loss and held-out accuracy "
+            f"while it learns, accuracy by family and difficulty before and after]({figure})"
+        )
+    return "\n\n".join(parts)
+
+
+def comparison_chapter(bench: Bench) -> str:
+    """The four arms of experiments 1 and 2 in one table, beside what the original published."""
+    arms = []
+    for chat in formats(bench):
+        short = _short(chat)
+        arms.append(Arm(f"{short}, best settings", default_arm(bench, chat).runs))
+        name = f"{short}, original settings"
+        arms.append(Arm(name, bench.arm(name, bench.original(chat)).runs))
+    write_file(comparison({arm.name: arm.runs for arm in arms}), bench.folder / "comparison.png")
+    published = [Arm(run.name, (run,)) for run in PUBLISHED]
+    return (
+        f"## Comparison\n\n{markdown(arms)}\n\n![Accuracy of each as it learns](comparison.png)\n\n"
+        "What the original experiments published, by its own grading and on its own problems:\n\n"
+        f"{markdown(published)}"
+    )
+
+
+def ceiling_chapter(bench: Bench) -> str:
+    """Whether any setting gains something where the model already answers well."""
+    if True not in formats(bench):
+        return "## With the template\n\nThe model has no chat template."
+    return f"## With the template: is there anything to gain?\n\n{ceiling_text(ceiling(bench))}"
+
+
+def techniques_chapter(bench: Bench) -> str:
+    """Each technique against the same learner without it, with a verdict."""
+    found = findings(bench, formats(bench))
+    rows = {
+        f"{item.technique} ({'chat' if item.chat_template else 'plain'})": (
+            item.effect.value,
+            item.effect.interval,
+        )
+        for item in found
+    }
+    write_file(
+        effects(rows, "What each technique changes, against the same without it"),
+        bench.folder / "techniques.png",
+    )
+    return (
+        f"## Techniques\n\n{findings_table(found)}\n\n"
+        "![The difference that each technique makes, with its interval](techniques.png)"
+    )
+
+
+def signals_chapter(bench: Bench) -> str:
+    """What the learner is told: the answer, a reward, or both."""
+    parts = ["## Answer key, reward, or both"]
+    templated = _templated(bench)
+    for chat in formats(bench):
+        arms = signal_arms(bench, chat)
+        parts.append(f"{_short(chat)}:\n\n{signals_text(arms)}")
+        if templated is not None and not chat:
+            parts.append(f"By reward alone, {reached_text(arms['reward'], templated)}")
+    return "\n\n".join(parts)
+
+
+def sequence_chapter(bench: Bench) -> str:
+    """What is forgotten when families are learnt one after another."""
+    parts = ["## Families in sequence"]
+    for chat in formats(bench):
+        arm = sequence_arm(bench, chat)
+        parts.append(f"{_short(chat)}:\n\n{sequence_text(arm, default_arm(bench, chat))}")
+    return "\n\n".join(parts)
+
+
+def unseen_chapter(bench: Bench) -> str:
+    """Whether a start that was learnt on other families helps on one that was not seen.
+
+    Without the template, where there is something to learn.
+    """
+    text = unseen_text(learn_unseen(bench, chat=False))
+    return f"## A start from other families, without the template\n\n{text}"
+
+
+CHAPTERS: Mapping[str, Callable[[Bench], str]] = {
+    "experiments": experiments_chapter,
+    "comparison": comparison_chapter,
+    "ceiling": ceiling_chapter,
+    "techniques": techniques_chapter,
+    "signals": signals_chapter,
+    "sequence": sequence_chapter,
+    "unseen": unseen_chapter,
+}
+
+
+def _targets(bench: Bench, chat: bool, arm: Arm) -> str:
+    """What came of what was aimed for."""
+    end = arm.estimate(final)
+    if chat:
+        change = versus(arm, arm, final, alone)
+        if change.interval.high < 0:
+            return "Learning with the template loses accuracy, significantly."
+        gained = change.interval.low > 0
+        return (
+            "Learning with the template gains accuracy, significantly."
+            if gained
+            else "Learning with the template neither gains nor loses significantly: a loss of more "
+            f"than {-change.interval.low * 100:.1f} points, or a gain of more than "
+            f"{change.interval.high * 100:.1f}, is unlikely."
+        )
+    templated = _templated(bench)
+    if not templated:
+        return ""
+    first = [_episodes_to(run, NEAR * templated) for run in arm.runs]
+    there = [episodes for episodes in first if episodes is not None]
+    words = (
+        f"After {bench.scale.episodes} episodes it reaches {end.value / templated * 100:.0f} % of "
+        f"the templated accuracy of the model alone ({templated * 100:.1f} %). "
+        f"{len(there)} of {len(first)} seeds came to {NEAR:.0%} of it"
+    )
+    if len(there) == len(first):
+        return f"{words}, after a median of {median(there):g} episodes."
+    return f"{words}{' (after ' + ', '.join(map(str, there)) + ' episodes)' if there else ''}."
+
+
+def _templated(bench: Bench) -> float | None:
+    """The accuracy of the model alone with its template."""
+    if True not in formats(bench):
+        return None
+    return default_arm(bench, True).estimate(alone).value
+
+
+def _episodes_to(run: Results, accuracy: float) -> int | None:
+    """After how many episodes a run was there for good, or at two milestones in a row."""
+    there = [score.accuracy >= accuracy for score in run.curve]
+    for i, score in enumerate(run.curve):
+        if all(there[i : i + 2]):
+            return score.episodes
+    return None
+
+
+def _short(chat: bool) -> str:
+    return "with the template" if chat else "without it"

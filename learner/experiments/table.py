@@ -1,0 +1,193 @@
+"""Experiments side by side: one table like the original's *Qwen vs TinyLlama*, told honestly.
+
+A winner is named only where it is significantly better than each of the others, at 5 % after Holm's
+correction for asking that of all of them. The size of a model wins nothing.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from arena.statistics import holm
+from arena.unpaired import welch
+from learner.experiments import wording
+from learner.experiments.estimates import (
+    SIGNIFICANT,
+    Arm,
+    Effect,
+    alone,
+    final,
+    initial,
+    rate,
+    versus,
+    versus_change,
+)
+
+NOBODY = "–"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A row of the table: how it is shown for an arm, what it is worth, and how two arms differ.
+
+    ``p_value`` is None where two arms cannot be compared in it.
+    """
+
+    name: str
+    shown: Callable[[Arm], str]
+    value: Callable[[Arm], float] | None = None
+    p_value: Callable[[Arm, Arm], float | None] | None = None
+
+
+def markdown(arms: Sequence[Arm]) -> str:
+    """The table in Markdown: a row a metric, a column an arm, and who won."""
+    rows = [["", *(arm.name for arm in arms), "winner"]]
+    rows += [
+        [metric.name, *(metric.shown(arm) for arm in arms), winner(metric, arms)]
+        for metric in METRICS
+    ]
+    return wording.table(rows)
+
+
+def winner(metric: Metric, arms: Sequence[Arm]) -> str:
+    """The name of the arm that is significantly better than every other, or ``NOBODY``."""
+    if metric.value is None or metric.p_value is None or len(arms) < 2:
+        return NOBODY
+    best = max(arms, key=metric.value)
+    found = [metric.p_value(best, other) for other in arms if other is not best]
+    p_values = [p_value for p_value in found if p_value is not None]
+    if len(p_values) < len(found) or max(holm(p_values)) >= SIGNIFICANT:
+        return NOBODY
+    return best.name
+
+
+def as_csv(arms: Sequence[Arm]) -> str:
+    """The same as CSV, a row an arm; accuracies and differences are fractions."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for arm in arms:
+        run = arm.runs[0]
+        before, after = arm.estimate(initial), arm.estimate(final)
+        change = arm.effect(final, initial)
+        base = arm.estimate(alone) if _knows_alone(arm) else None
+        writer.writerow(
+            [
+                arm.name,
+                run.model,
+                run.parameters or "",
+                "yes" if run.chat_template else "no",
+                run.soft_tokens,
+                run.learning_rate,
+                run.episodes,
+                len(arm.runs),
+                after.problems,
+                *([base.value, base.interval.low, base.interval.high] if base else [""] * 3),
+                *(before.value, before.interval.low, before.interval.high),
+                *(after.value, after.interval.low, after.interval.high),
+                *(change.value, change.interval.low, change.interval.high),
+                change.p_value,
+                "yes" if change.paired else "no",
+                rate(arm),
+            ]
+        )
+    return out.getvalue()
+
+
+def effect_words(change: Effect) -> str:
+    """``+31.5 [+25.0, +38.0], p < 0.0001``; says where the two sides are separate samples."""
+    words = f"{wording.change(change.value, change.interval)}, {wording.p_value(change.p_value)}"
+    return words if change.paired else f"{words} (separate samples)"
+
+
+def _size(arm: Arm) -> str:
+    count = arm.runs[0].parameters
+    if not count:
+        return NOBODY
+    return f"{count / 1e9:.1f} B" if count >= 1e9 else f"{count / 1e6:.1f} M"
+
+
+def _asked(arm: Arm) -> str:
+    after = arm.estimate(final)
+    words = f"{wording.count(after.seeds, 'seed')}, {wording.count(after.problems, 'problem')}"
+    before = arm.estimate(initial)
+    return words if before.problems == after.problems else f"{words} (first: {before.problems})"
+
+
+def _knows_alone(arm: Arm) -> bool:
+    return all(run.alone is not None for run in arm.runs)
+
+
+def _alone(arm: Arm) -> str:
+    if not _knows_alone(arm):
+        return NOBODY
+    base = arm.estimate(alone)
+    return wording.accuracy(base.value, base.interval)
+
+
+def _initial(arm: Arm) -> str:
+    before = arm.estimate(initial)
+    return wording.accuracy(before.value, before.interval)
+
+
+def _final(arm: Arm) -> str:
+    after = arm.estimate(final)
+    return wording.accuracy(after.value, after.interval)
+
+
+def _change_p(one: Arm, other: Arm) -> float | None:
+    change = versus_change(one, other)
+    return None if change is None else change.p_value
+
+
+def _speed_p(one: Arm, other: Arm) -> float | None:
+    """From the rates of single steps; of the original only the mean is known."""
+    samples = [arm.runs[0].step_rates for arm in (one, other)]
+    return welch(*samples) if min(map(len, samples)) > 1 else None
+
+
+METRICS = (
+    Metric("model size", _size),
+    Metric("format", lambda arm: "chat template" if arm.runs[0].chat_template else "plain text"),
+    Metric("asked", _asked),
+    Metric("model alone", _alone),
+    Metric(
+        "initial accuracy",
+        _initial,
+        lambda arm: arm.estimate(initial).value,
+        lambda one, other: versus(one, other, initial).p_value,
+    ),
+    Metric(
+        "final accuracy",
+        _final,
+        lambda arm: arm.estimate(final).value,
+        lambda one, other: versus(one, other, final).p_value,
+    ),
+    Metric(
+        "improvement (points)",
+        lambda arm: effect_words(arm.effect(final, initial)),
+        lambda arm: arm.effect(final, initial).value,
+        _change_p,
+    ),
+    Metric("episodes a second", lambda arm: f"{rate(arm):.2f}", rate, _speed_p),
+)
+
+_COLUMNS = (
+    "name",
+    "model",
+    "parameters",
+    "chat_template",
+    "soft_tokens",
+    "learning_rate",
+    "episodes",
+    "seeds",
+    "problems",
+    *(f"alone{end}" for end in ("", "_low", "_high")),
+    *(f"initial{end}" for end in ("", "_low", "_high")),
+    *(f"final{end}" for end in ("", "_low", "_high")),
+    *(f"change{end}" for end in ("", "_low", "_high")),
+    "p_value",
+    "paired",
+    "episodes_per_second",
+)

@@ -1,0 +1,134 @@
+"""``python -m learner train``: one experiment, over one seed or several, into a folder.
+
+python -m learner train --no-chat-template --episodes 80 --output-dir runs/mine
+python -m learner train --preset original --seeds 5
+python -m learner train --resume runs/mine
+"""
+
+import argparse
+from datetime import datetime
+from pathlib import Path
+
+from learner.atomic_folder import write_file
+from learner.base_model import BaseModel, load_base_model
+from learner.checkpoint_reading import CheckpointError
+from learner.checkpoint_source import BEST
+from learner.experiments import wording
+from learner.experiments.driving import Stopped, drive, run_folders, seed_folders
+from learner.experiments.engine import direct
+from learner.experiments.estimates import Arm
+from learner.experiments.figures import learning_curves
+from learner.experiments.flags import add_experiment_flags, experiment_of, settings_given
+from learner.experiments.folder import CURVES, open_record
+from learner.experiments.results_file import RESULTS, environment, parse_past
+from learner.experiments.settings import Experiment
+from learner.experiments.summary import summary
+
+_HERE = object()  # --resume without a folder: the one that --output-dir names
+
+
+def add_train_command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", model: argparse.ArgumentParser
+) -> None:
+    """Add the command and its flags; ``model`` has the flags that choose the base model."""
+    training = commands.add_parser(
+        "train", parents=[model], help="teach a fresh soft prompt, measured before and after"
+    )
+    training.set_defaults(experiment=run_train)
+    add_experiment_flags(training)
+    add = training.add_argument
+    add("--seeds", type=int, default=1, help="how many seeds, from --seed on, learn side by side")
+    add("--output-dir", type=Path, help="folder to write to (default: a new one in runs)")
+    add(
+        "--resume",
+        type=Path,
+        nargs="?",
+        const=_HERE,
+        metavar="FOLDER",
+        help="go on with the run in this folder, or in --output-dir, exactly as it would have",
+    )
+
+
+def run_train(options: argparse.Namespace) -> None:
+    """Run the command. Raises ValueError, in a sentence, for what a person can mend; or Stopped."""
+    if options.resume is not None:
+        base_model, folder, experiments, folders = _resumed(options)
+    else:
+        base_model, folder, experiments, folders = _new(options)
+    print(f"{base_model.name}, {_described(experiments[0])}, {wording.count(len(folders), 'seed')}")
+    print(f"{wording.power(experiments[0].eval_problems)}\n")
+    try:
+        results = drive(direct(base_model), experiments, folders)
+    except Stopped as stopped:
+        raise Stopped(
+            f"{stopped} Go on with it by:\n  python -m learner train --resume {folder}"
+        ) from None
+    if len(results) > 1:
+        write_file(learning_curves(results), folder / CURVES)
+    print(
+        f"\n{summary(Arm('', results))}\n\nSaved to {folder}; its best soft prompt: "
+        f"{', '.join(str(path / BEST) for path in folders)}"
+    )
+
+
+def _new(
+    options: argparse.Namespace,
+) -> tuple[BaseModel, Path, list[Experiment], list[Path]]:
+    experiment = experiment_of(options)
+    if options.seeds < 1:
+        raise ValueError(f"A run has at least 1 seed, not {options.seeds}.")
+    seeds = range(experiment.seed, experiment.seed + options.seeds)
+    folder = options.output_dir or _fresh_folder(options.model, experiment)
+    folders = seed_folders(folder, seeds)
+    if folder.is_dir() and (taken := next(folder.glob(f"**/{RESULTS}"), None)):
+        raise CheckpointError(
+            f"{taken.parent} holds a run already; go on with it by --resume {folder}, or choose "
+            "another folder."
+        )
+    base_model = load_base_model(options.model, options.device, options.dtype)
+    return base_model, folder, [experiment.with_seed(seed) for seed in seeds], folders
+
+
+def _resumed(
+    options: argparse.Namespace,
+) -> tuple[BaseModel, Path, list[Experiment], list[Path]]:
+    folder = options.output_dir if options.resume is _HERE else options.resume
+    if folder is None:
+        raise ValueError("Say which run to go on with: --resume FOLDER.")
+    if given := settings_given(options):
+        raise ValueError(
+            f"A run goes on with the settings it was started with, so leave out {given[0]}."
+        )
+    folders = run_folders(folder)
+    records = [open_record(path) for path in folders]
+    experiments = [
+        parse_past(record, 0, str(path / RESULTS))[0]
+        for record, path in zip(records, folders, strict=True)
+    ]
+    made_with = records[0]
+    base_model = load_base_model(
+        str(made_with.get("model_name")), str(made_with.get("device")), str(made_with.get("dtype"))
+    )
+    for name, then in made_with.get("versions", {}).items():
+        now = environment(base_model)["versions"].get(name)
+        if now != then:
+            print(
+                f"Note: it was started with {name} {then}, and this is {now}; "
+                "the last bits of its numbers may differ from an uninterrupted run's."
+            )
+    return base_model, folder, experiments, folders
+
+
+def _fresh_folder(model: str, experiment: Experiment) -> Path:
+    now = datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    manner = "chat" if experiment.config.chat_template else "plain"
+    return Path("runs") / f"{now}-{Path(model).name}-{manner}"
+
+
+def _described(experiment: Experiment) -> str:
+    config = experiment.config
+    where = "with the chat template" if config.chat_template else "without chat template"
+    return (
+        f"{where}: {experiment.episodes} episodes, {config.soft_tokens} soft tokens, "
+        f"learning rate {config.learning_rate:g}, {config.episodes_per_step} a step"
+    )

@@ -1,0 +1,72 @@
+"""The whole report, on pupils that learn by the book: every chapter, its verdicts, its figures."""
+
+import pytest
+
+from learner.experiments.bench import Bench, Scale, slug
+from learner.experiments.figures import accuracy_of
+from learner.experiments.reproduction import CHAPTERS
+from learner.experiments.techniques import findings, findings_table, verdicts
+from tests.learner.experiments.pupils import Pupils
+
+SCALE = Scale(seeds=2, episodes=8, problems=20, validation=10)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    return Bench(Pupils().engine, tmp_path_factory.mktemp("report"), SCALE)
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_every_chapter_can_be_written(bench, name, capsys):
+    text = CHAPTERS[name](bench)
+    assert text.startswith("## ")
+    assert "| --- |" in text
+    assert "nan" not in text.lower().replace("–", "")
+    for line in text.splitlines():
+        if line.startswith("!["):
+            assert (bench.folder / line.split("](")[1].rstrip(")")).is_file()
+
+
+def test_experiments_say_what_came_of_the_targets(bench):
+    text = CHAPTERS["experiments"](bench)
+    assert "## Experiment 1: with the chat template" in text
+    assert "## Experiment 2: without the template" in text
+    assert "original settings" in text
+    assert "gains accuracy, significantly" in text  # pupils start from nothing, in either format
+
+
+def test_techniques_have_a_verdict_each(bench):
+    found = findings(bench, [False])
+    words = verdicts(found)
+    assert len(words) == len(found) == 6
+    by_name = {finding.technique: word for finding, word in zip(found, words, strict=True)}
+    # Each family's pupil takes as many steps as the shared one did: it is as skilled, no more.
+    assert "no difference shown" in by_name["keep the best in validation"]
+    table = findings_table(found)
+    assert table.count("\n") == len(found) + 1
+    assert "verdict" in table
+
+
+def test_what_has_been_run_is_read_and_not_run_again(bench):
+    CHAPTERS["comparison"](bench)
+    pupils = Pupils()
+    again = Bench(pupils.engine, bench.folder, SCALE)
+    assert CHAPTERS["comparison"](again) == CHAPTERS["comparison"](bench)
+    assert pupils.trained == []
+    assert again.reused > 0
+
+
+def test_arms_of_a_bench_share_seeds_and_problems(bench):
+    arms = [*bench.arms.values()]
+    assert {len(arm.runs) for arm in arms} == {SCALE.seeds}
+    assert len({run.problems for arm in arms for run in arm.runs}) == 1
+    assert all(0 <= accuracy_of([run.final for run in arm.runs]) <= 1 for arm in arms)
+
+
+def test_one_seed_is_too_few():
+    with pytest.raises(ValueError, match="at least 2 seeds"):
+        Scale(seeds=1)
+
+
+def test_names_become_folders():
+    assert slug("Qwen/Qwen2.5-0.5B, 1 worked example!") == "qwen-qwen2-5-0-5b-1-worked-example"
