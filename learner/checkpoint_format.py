@@ -70,9 +70,11 @@ def check_sizes(sizes: Mapping[str, int], limits: Mapping[str, int]) -> None:
     """Raise CheckpointError if one of the files has more bytes than ``limits`` allows it."""
     for name, size in sizes.items():
         if size > limits[name]:
+            limit = limits[name] / 1e6
+            digits = 0 if limit >= 1 else 1
             raise CheckpointError(
-                f"{name} is larger than {limits[name] / 1e6:.0f} MB, which no soft prompt for this "
-                "model needs; load the checkpoint of a soft prompt."
+                f"{name} is larger than {limit:.{digits}f} MB, which no soft prompt for this model "
+                "needs; load the checkpoint of a soft prompt."
             )
 
 

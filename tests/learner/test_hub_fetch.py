@@ -108,7 +108,7 @@ def test_only_the_files_needed_are_downloaded(hub, learner, qwen2):
     ("name", "size", "says"),
     [
         ("adapter_config.json", (1 << 20) + 1, "adapter_config.json is larger than 1 MB"),
-        ("adapter_model.safetensors", (1 << 24) + 1, "adapter_model.safetensors is larger than"),
+        ("adapter_model.safetensors", (1 << 24) + 1, "safetensors is larger than 0.3 MB"),
         ("README.md", (1 << 20) + 1, "README.md is larger than 1 MB"),
     ],
 )
@@ -352,6 +352,7 @@ def in_a_new_process(folder, *references, **environment):
     )
 
 
+@pytest.mark.timeout(600)  # two processes that load torch and PEFT anew
 def test_another_machine_and_peft_load_it_and_then_again_offline(
     hub, pushed, learner, qwen2, tmp_path
 ):
