@@ -37,9 +37,11 @@ class Thumbs:
 
     def learn(self):
         """Press the button; how likely each card was and is, in per cent (None: not marked)."""
-        marked = self.panel.locator("[aria-pressed=true]").count()
+        marked = [card.locator("[aria-pressed=true]").count() for card in self.cards.all()]
         self.visitor.presses("Learn from my thumbs")
-        expect(self.panel.get_by_text("of the time")).to_have_count(marked)
+        for index, mark in enumerate(marked):
+            moved = self.cards.nth(index).locator(".spa-try-moved")
+            expect(moved).to_have_text(re.compile("→ .+ of the time" if mark else r"^\s*$"))
         expect(self.visitor.hint).to_contain_text("It now says")
         expect(self.visitor.button("Learn from my thumbs")).to_be_enabled()
         moved = []
