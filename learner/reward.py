@@ -39,7 +39,6 @@ from learner.targets import Target, check_fits, completion_targets, encode_for
 from learner.worked_examples import worked_examples
 
 MAX_SAMPLE_TOKENS = 48  # as long as an answer may be wherever it is measured
-ROWS_PER_PASS = 256
 
 
 @dataclass(frozen=True)
@@ -125,11 +124,7 @@ def draw_groups(
         for number, problem in enumerate(problems)
     ]
     asks = [ask for _, group in asked for ask in group]
-    completions: list[Completion] = []
-    for start in range(0, len(asks), ROWS_PER_PASS):
-        part = asks[start : start + ROWS_PER_PASS]
-        completions += complete(base_model, part, MAX_SAMPLE_TOKENS)
-    written = iter(completions)
+    written = iter(complete(base_model, asks, MAX_SAMPLE_TOKENS))
     groups = (
         Group(problem, tuple(_graded(problem, done) for done in islice(written, len(group))))
         for problem, group in asked
