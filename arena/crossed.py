@@ -16,6 +16,7 @@ from statistics import fmean
 
 from arena.statistics import Interval, score_interval, t_cdf, t_quantile, two_sided_z
 
+ROUNDING = 1e-9  # what equal terms may differ by, relatively
 Table = Sequence[Sequence[float]]
 """``outcome[i][j]``: what the learner of seed i made of problem j; as many columns in each row."""
 
@@ -109,9 +110,10 @@ def _mean_variance_degrees(table: Table) -> tuple[float, float, int]:
         (-spread_rest, rest_degrees),
     )
     total = sum(part for part, _ in parts)
-    larger = max(parts)
-    if total <= larger[0]:  # an estimate below one of its own terms: take that one instead
-        total, degrees = larger
+    largest = max(part for part, _ in parts)
+    if total <= largest * (1 + ROUNDING):  # an estimate below one of its own terms: take that term
+        total = largest
+        degrees = min(count for part, count in parts if part >= largest * (1 - ROUNDING))
     else:
-        degrees = math.floor(total**2 / sum(part**2 / count for part, count in parts))
+        degrees = math.floor(total**2 / sum(part**2 / count for part, count in parts) + ROUNDING)
     return mean, total / (seeds * problems), max(1, degrees)

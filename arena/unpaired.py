@@ -53,8 +53,7 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float:
     gap = abs(fmean(first) - fmean(second))
     if not sum(parts):
         return float(gap == 0)
-    squares = [
-        part**2 / (len(sample) - 1) for part, sample in zip(parts, (first, second), strict=True)
-    ]
-    degrees = max(1, math.floor(sum(parts) ** 2 / sum(squares)))
+    share = parts[0] / sum(parts)  # a share, for squares of small variances vanish
+    spread = share**2 / (len(first) - 1) + (1 - share) ** 2 / (len(second) - 1)
+    degrees = max(1, math.floor(1 / spread + 1e-9))  # a whole number may come out a hair less
     return 2 * (1 - t_cdf(gap / math.sqrt(sum(parts)), degrees))
