@@ -12,7 +12,6 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
-from statistics import fmean
 
 from arena import FAMILIES, Problem
 from learner.base_model import BaseModel
@@ -22,6 +21,7 @@ from learner.experiments.measuring import Sitting, sit
 from learner.experiments.settings import Experiment
 from learner.experiments.starts import Train, joint_starts, meta_starts
 from learner.marks import Marks
+from learner.reward import summarise
 from learner.service import Service
 from learner.soft_prompt import Learner, new_learner
 from learner.training import StepReport, train_steps
@@ -210,14 +210,13 @@ def _learn(engine: Engine, runs: Sequence[Run], clock: Callable[[], float]) -> l
 def _episodes(
     problems: Sequence[Problem], report: StepReport, step: int, seconds: float
 ) -> list[Episode]:
-    rewards = [math.nan] * len(problems)
+    drawn = [summarise([group]) for group in report.groups]
     rights = [False] * len(problems)  # of a step that could not be run
-    if report.groups:
-        rewards = [fmean(sample.reward for sample in group.samples) for group in report.groups]
-        rights = [reward > 0.5 for reward in rewards]
+    if drawn:
+        rights = [one.reward > 0.5 for one in drawn]
     if report.correct:
         rights = list(report.correct)
-    return [
+    episodes = [
         Episode(
             family=problem.family,
             difficulty=problem.difficulty,
@@ -228,10 +227,21 @@ def _episodes(
             seconds=seconds,
             loss=report.loss if math.isfinite(report.loss) else math.nan,
             grad_norm=report.grad_norm if math.isfinite(report.grad_norm) else math.nan,
-            reward=reward,
             message=report.message,
         )
-        for problem, right, reward in zip(problems, rights, rewards, strict=True)
+        for problem, right in zip(problems, rights, strict=True)
+    ]
+    if not drawn:
+        return episodes
+    return [
+        replace(
+            episode,
+            reward=one.reward,
+            entropy=one.entropy,
+            length=one.length,
+            no_answer=one.no_answer / one.samples,
+        )
+        for episode, one in zip(episodes, drawn, strict=True)
     ]
 
 

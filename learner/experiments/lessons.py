@@ -22,9 +22,13 @@ class Episode:
 
     ``loss`` and ``grad_norm`` are those of the whole step that it was part of (NaN where they were
     not finite), which took ``seconds``; ``right`` says whether greedy decoding would have answered
-    it to the letter, or, where the answer was not told, whether most samples did. ``reward`` is the
-    samples' mean, NaN without. A step that was not ``accepted`` changed nothing, for the
-    reason in ``message``.
+    it to the letter, or, where the answer was not told, whether most samples did. A step that was
+    not ``accepted`` changed nothing, for the reason in ``message``.
+
+    Of a problem that completions were sampled for, in the step that a reward was told: their mean
+    ``reward``, the policy's mean ``entropy`` in nats a token, their mean ``length`` in tokens, and
+    the share with ``no_answer`` that could be read. NaN without samples; runs of before this was
+    kept know the reward alone. Raises ValueError, in a sentence, if these cannot be.
     """
 
     family: str
@@ -37,7 +41,31 @@ class Episode:
     loss: float = math.nan
     grad_norm: float = math.nan
     reward: float = math.nan
+    entropy: float = math.nan
+    length: float = math.nan
+    no_answer: float = math.nan
     message: str = ""
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("reward", 0, 1),
+            ("entropy", 0, math.inf),
+            ("length", 1, math.inf),
+            ("no_answer", 0, 1),
+        ):
+            value = getattr(self, name)
+            if value < least or value > most:  # NaN is neither
+                raise ValueError(f"An episode's {name} is from {least} to {most}, not {value}.")
+
+    @property
+    def sampled(self) -> bool:
+        """Whether it is known what its samples were like."""
+        return not math.isnan(self.entropy + self.length)
+
+    @property
+    def disagreed(self) -> bool:
+        """Whether some samples were right and some not: only then does a reward tell anything."""
+        return 0 < self.reward < 1
 
 
 def next_lessons(

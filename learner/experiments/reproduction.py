@@ -16,7 +16,13 @@ from learner.experiments.figures import comparison, effects, learning_curves
 from learner.experiments.original import PUBLISHED
 from learner.experiments.results import Results
 from learner.experiments.sequence import sequence_arm, sequence_text
-from learner.experiments.signals import NEAR, reached_text, signal_arms, signals_text
+from learner.experiments.signals import (
+    NEAR,
+    reached_text,
+    samples_text,
+    signal_arms,
+    signals_text,
+)
 from learner.experiments.table import markdown
 from learner.experiments.techniques import default_arm, findings, findings_table
 from learner.experiments.unseen import learn_unseen, unseen_text
@@ -114,7 +120,7 @@ def signals_chapter(bench: Bench) -> str:
     templated = _templated(bench)
     for chat in formats(bench):
         arms = signal_arms(bench, chat)
-        parts.append(f"{_short(chat)}:\n\n{signals_text(arms)}")
+        parts += [f"{_short(chat)}:\n\n{signals_text(arms)}", samples_text(arms)]
         if templated is not None and not chat:
             parts.append(f"By reward alone, {reached_text(arms['reward'], templated)}")
     return "\n\n".join(parts)

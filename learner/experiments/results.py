@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from arena.statistics import Interval, wilson
+from learner.experiments.lessons import Episode
 from learner.experiments.settings import Experiment
 from learner.marks import RIGHT
 
@@ -57,7 +58,8 @@ class Group:
 class Results:
     """What a run did.
 
-    ``losses`` are (episode, loss) of every episode with a finite one. ``curve`` starts before any
+    ``losses`` are (episode, loss) of every episode with a finite one, ``sampled`` the episodes of
+    which it is known what was sampled for a reward, in order. ``curve`` starts before any
     learning. ``alone`` is the model without a soft prompt, ``examples_alone`` with nothing but
     worked examples. ``kept`` is the best in validation, whose scores are in ``validation``.
     ``families`` and ``difficulties`` have accuracies before and after; ``problems`` the keys of the
@@ -88,5 +90,6 @@ class Results:
     training_seconds: float = 0.0
     step_rates: tuple[float, ...] = ()
     continual: Mapping[str, float] = field(default_factory=dict)
+    sampled: tuple[Episode, ...] = ()
     experiment: Experiment | None = None
     finished: bool = True

@@ -88,6 +88,7 @@ def _ours(fields: Fields, record: dict[str, Any], name: str, file: str) -> Resul
         continual=fields.fields("continual_learning").numbers()
         if "continual_learning" in fields
         else {},
+        sampled=tuple(episode for episode in past if episode.sampled),
         experiment=experiment,
         finished=fields.flag("finished"),
     )

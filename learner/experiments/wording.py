@@ -13,6 +13,11 @@ def change(value: float, interval: Interval) -> str:
     return f"{value * 100:+.1f} [{interval.low * 100:+.1f}, {interval.high * 100:+.1f}]"
 
 
+def quantity(value: float, interval: Interval) -> str:
+    """``0.29 [0.20, 0.38]``, in whatever unit."""
+    return f"{value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
 def p_value(value: float) -> str:
     """``p = 0.012``, or ``p < 0.0001``."""
     if value < 1e-4:

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import torch
 
-from arena import FAMILIES, Problem, stream
+from arena import FAMILIES, Grade, Problem, stream
 from learner.completion import Ask, Completion
 from learner.experiments.engine import Engine
 from learner.experiments.settings import Experiment
+from learner.reward import Group, Sample
 from learner.soft_prompt import Learner, LearnerConfig, StepRecord
 from learner.training import StepReport
 from tests.learner.tiny_models import build_base_model
@@ -26,7 +27,8 @@ class Pupils:
     """Every step adds a step to the first number of a prompt, and to what is answered rightly.
 
     A problem is answered once a prompt has taken as many steps as the problem is difficult; the
-    model alone answers nothing, worked examples help with difficulty 1. Behind ``refusing``
+    model alone answers nothing, worked examples help with difficulty 1. Where a reward is told, one
+    sample more than the steps taken is right, of the rest one gives no answer. Behind ``refusing``
     families' problems no step is adopted. ``stop_after`` passes Ctrl-C is pressed.
     """
 
@@ -80,13 +82,30 @@ class Pupils:
             episodes=episodes,
             history=(*learner.history, record),
         )
-        return stepped, StepReport(loss, 1.0, correct, True, "")
+        report = StepReport(loss, 1.0, correct, True, "")
+        if learner.config.signal == "answer":
+            return stepped, report
+        groups = tuple(_tried(problem, learner) for problem in problems)
+        told = correct if learner.config.signal == "mix" else ()
+        return stepped, replace(report, correct=told, groups=groups)
 
     def _say(self, ask: Ask) -> str:
         problem = self._answers[ask.question]
         steps = 0.0 if ask.prompt is None else _steps(ask.prompt)
         skilled = problem.difficulty <= max(steps, bool(ask.examples))
         return problem.answer if skilled else ""
+
+
+def _tried(problem: Problem, learner: Learner) -> Group:
+    """The samples at a problem, shorter and surer with every step."""
+    count = learner.config.samples_per_problem
+    verdicts = [i <= learner.steps for i in range(count)]
+    length = max(1, 6 - learner.steps)
+    done = Completion("", length, True, 0.0, (5,) * length, 1 / (1 + learner.steps))
+    grades = [
+        Grade(right, None if i == count - 1 else "said", "") for i, right in enumerate(verdicts)
+    ]
+    return Group(problem, tuple(Sample(done, grade) for grade in grades))
 
 
 def _marked(steps: int, learner: Learner) -> torch.Tensor:

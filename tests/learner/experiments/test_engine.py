@@ -103,6 +103,26 @@ def test_a_step_that_is_refused_is_told_and_the_run_goes_on():
     assert run.learners[SHARED].episodes == 12 - len(refused)
 
 
+@pytest.mark.parametrize("signal", ["reward", "mix"])
+def test_what_was_sampled_is_kept_of_every_problem(signal):
+    config = replace(SMALL.config, signal=signal, samples_per_problem=4)
+    (run,) = finished(Pupils(refusing="causal"), replace(SMALL, config=config))
+    refused = [episode for episode in run.past if episode.message]
+    tried = [episode for episode in run.past if not episode.message]
+    assert refused and not any(episode.sampled for episode in refused)
+    first, last = tried[0], tried[-1]
+    assert (first.reward, first.entropy, first.length, first.no_answer) == (0.25, 1.0, 6.0, 0.25)
+    assert last.reward > first.reward and last.entropy < first.entropy
+    assert first.disagreed and all(episode.sampled for episode in tried)
+    if signal == "reward":  # nothing else says whether a problem was answered
+        assert [episode.right for episode in tried] == [episode.reward > 0.5 for episode in tried]
+
+
+def test_what_the_answer_is_told_of_is_not_sampled():
+    (run,) = finished(Pupils(), SMALL)
+    assert all(math.isnan(e.reward) and not (e.sampled or e.disagreed) for e in run.past)
+
+
 def test_each_family_has_a_learner_of_its_own():
     experiment = replace(SMALL, per_family=True, episodes=20, eval_interval=10)
     pupils = Pupils()
@@ -160,6 +180,18 @@ REAL = Experiment(
 def real_runs(engine):
     *_, runs = advance(engine, start_runs(engine, [REAL, REAL.with_seed(1)]))
     return runs
+
+
+def test_one_seed_among_others_samples_what_it_samples_alone():
+    base_model = build_base_model("qwen2")
+    config = replace(REAL.config, signal="reward", samples_per_problem=3)
+    told = replace(REAL, config=config, episodes=2, validation_problems=0)
+    engine = direct(base_model)
+    *_, (one, _) = advance(engine, start_runs(engine, [told, told.with_seed(1)]))
+    *_, (alone,) = advance(engine, start_runs(engine, [told]))
+    for mine, his in zip(one.past, alone.past, strict=True):
+        assert (mine.reward, mine.length, mine.no_answer) == (his.reward, his.length, his.no_answer)
+        assert mine.entropy == pytest.approx(his.entropy, rel=1e-4) and mine.entropy > 0
 
 
 def test_through_the_service_it_is_the_same_run():

@@ -47,6 +47,14 @@ def test_techniques_have_a_verdict_each(bench):
     assert "verdict" in table
 
 
+def test_signals_are_compared_with_what_was_sampled(bench):
+    text = CHAPTERS["signals"](bench)
+    assert text.count("What was sampled, 4 problems a step, 8 samples each") == 2  # both formats
+    assert "| reward | first 5 |" in text and "| mix | last 5 |" in text
+    assert "| answer | first 5 |" not in text
+    assert "By reward alone, 2 of 2 seeds reached 90%" in text
+
+
 def test_what_has_been_run_is_read_and_not_run_again(bench):
     CHAPTERS["comparison"](bench)
     pupils = Pupils()

@@ -80,6 +80,21 @@ def test_a_loss_that_is_not_a_number_is_null():
     ]
 
 
+def test_what_was_sampled_is_there_where_a_reward_was_told_and_nowhere_else(run):
+    kept = {"reward", "entropy", "length", "no_answer"}
+    assert not any(kept & set(entry) for entry in json.loads(written(run))["training"])
+    told = finished(replace(SMALL, config=replace(SMALL.config, signal="reward")))
+    record = json.loads(written(told))
+    assert all(kept <= set(entry) for entry in record["training"])
+    assert parse_past(parse_run_record(written(told)), 12)[1] == told.past
+    for entry in record["training"]:  # as it was written before more than the reward was kept
+        for name in ("entropy", "length", "no_answer"):
+            del entry[name]
+    _, past, _, _ = parse_past(parse_run_record(json.dumps(record).encode()), 12)
+    assert [episode.reward for episode in past] == [episode.reward for episode in told.past]
+    assert not any(episode.sampled for episode in past)
+
+
 def test_a_sequence_says_what_was_remembered():
     record = json.loads(written(finished(replace(SMALL, order="sequence"))))
     measures = record["continual_learning"]

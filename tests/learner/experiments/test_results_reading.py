@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -45,7 +46,15 @@ def test_our_own_say_what_the_run_says(run):
     }
     assert list(results.difficulties) == ["1", "2", "3", "4", "5"]
     assert len(results.step_rates) == 6
+    assert results.sampled == ()
     assert results.finished
+
+
+def test_episodes_of_which_the_samples_are_known_are_there():
+    engine = Pupils().engine
+    told = replace(SMALL, config=replace(SMALL.config, signal="reward"))
+    *_, (rewarded,) = advance(engine, start_runs(engine, [told]))
+    assert parse_results(written(rewarded), "rewarded").sampled == rewarded.past
 
 
 def test_the_originals_first_kind_loads(tmp_path):
