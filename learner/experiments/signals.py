@@ -99,8 +99,8 @@ def samples_text(arms: Mapping[str, Arm]) -> str:
     return (
         f"What was sampled, {_asked(runs[0])}: the mean over {wording.count(len(runs), 'seed')}, "
         f"with its 95 % t-interval (Student, 1908).\n\n{wording.table(rows)}\n\n"
-        f"Where the samples of every problem agree no step is taken; taken were, seed by seed: "
-        f"{'; '.join(taken)}."
+        "From a reward alone no step is taken where the samples of every problem agree. Steps "
+        f"taken, seed by seed: {'; '.join(taken)}."
     )
 
 
