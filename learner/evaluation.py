@@ -11,6 +11,7 @@ from arena.statistics import Interval, McNemar, mcnemar_exact, wilson
 from learner.base_model import BaseModel
 from learner.completion import Ask, Completion, complete
 from learner.decoding_cache import Prefixes
+from learner.formatting import Examples
 
 Answerer = Callable[[Sequence[Ask]], Sequence[Completion]]
 
@@ -102,13 +103,15 @@ def evaluate(
     chat_template: bool = False,
     rows_per_pass: int = 64,
     progress: Callable[[int, int], object] | None = None,
+    examples: Examples = (),
 ) -> Evaluation:
     """Answer every problem, behind ``prompt`` [soft tokens, hidden] if there is one, and grade it.
 
-    ``answerer`` answers a batch, on the bare model (`answers_of` it) or through the service
-    (`service.complete`). ``progress(done, total)`` is called after each pass.
-    Problems of similar length are answered together; the outcomes are in the order of ``problems``.
-    Raises ValueError if there are no problems, and whatever the answerer raises.
+    ``examples`` are worked examples before every question. ``answerer`` answers a batch, on the
+    bare model (`answers_of` it) or through the service (`service.complete`).
+    ``progress(done, total)`` is called after each pass. Problems of similar length are answered
+    together; the outcomes are in the order of ``problems``. Raises ValueError if there are no
+    problems, and whatever the answerer raises.
     """
     if not problems:
         raise ValueError("There are no problems to evaluate on.")
@@ -116,7 +119,7 @@ def evaluate(
     completions: dict[int, Completion] = {}
     for start in range(0, len(order), rows_per_pass):
         members = order[start : start + rows_per_pass]
-        asks = [Ask(problems[i].question, chat_template, prompt) for i in members]
+        asks = [Ask(problems[i].question, chat_template, prompt, examples) for i in members]
         completions.update(zip(members, answerer(asks), strict=True))
         if progress is not None:
             progress(len(completions), len(problems))

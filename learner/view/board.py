@@ -4,18 +4,20 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import torch
-
 from arena import Grade, Problem, grade
 from learner.completion import Ask, Completion
 from learner.service import Service
+from learner.soft_prompt import Learner
 from learner.view.cards import CORNERS, Answer
+from learner.worked_examples import worked_examples
 
 
 class Board:
     """One problem and what the four cards show of it. Thread-safe.
 
-    ``formats`` are those that the model knows; the other cards stay empty. ``tell`` is called after
+    Behind a soft prompt the problem is asked as its learner was taught: with its worked examples
+    before it, if it has any. The model alone is asked the question and nothing else. ``formats``
+    are those that the model knows; the other cards stay empty. ``tell`` is called after
     every change; ``fail`` with what went wrong in the background.
     """
 
@@ -33,7 +35,7 @@ class Board:
         self._service = service
         self._tell = tell
         self._fail = fail
-        self._prompt: torch.Tensor | None = None  # behind which the soft-prompt cards were asked
+        self._learner: Learner | None = None  # whose the soft-prompt cards are
         self._corners: Sequence[int] = self._all  # that were asked last
         self._asking: object | None = None  # the latest question; what older ones bring is dropped
         self._lock = threading.Lock()
@@ -43,30 +45,30 @@ class Board:
         """Whether the cards are being written."""
         return self._asking is not None
 
-    def show(self, problem: Problem, prompt: torch.Tensor) -> None:
-        """Put up a problem and answer it in all four ways; ``prompt`` is the soft prompt [n, d]."""
+    def show(self, problem: Problem, learner: Learner) -> None:
+        """Put up a problem and answer it in all four ways, two of them as ``learner`` does."""
         with self._lock:
             self.problem = problem
             self.answers = self._blank()
-        self._ask(self._all, prompt)
+        self._ask(self._all, learner)
 
-    def ask_again(self, prompt: torch.Tensor) -> None:
+    def ask_again(self, learner: Learner) -> None:
         """Answer the same problem with another soft prompt; the model alone says what it said.
 
-        Does nothing if this is the soft prompt that it was asked with.
+        Does nothing if the learner would say what the cards say already.
         """
-        if self.problem is not None and self._prompt is not prompt:
-            self._ask(self._corners if self.answering else self._soft, prompt)
+        if self.problem is not None and not _answer_alike(self._learner, learner):
+            self._ask(self._corners if self.answering else self._soft, learner)
 
-    def replace_answers(self, prompt: torch.Tensor) -> None:
+    def replace_answers(self, learner: Learner) -> None:
         """As ``ask_again``, but wait, and swap the new answers in at once: nothing flickers."""
         problem = self.problem
         if self.answering or problem is None:
             return
-        completions = self._service.complete(_asks(problem, self._soft, prompt))
+        completions = self._service.complete(_asks(problem, self._soft, learner))
         with self._lock:
             if self.problem is problem and not self.answering:
-                self._prompt = prompt
+                self._learner = learner
                 self._write(problem, self._soft, completions, final=True)
         self._tell()
 
@@ -89,30 +91,30 @@ class Board:
         """Four cards that wait to be written; without those of a format the model has not got."""
         return tuple(Answer(absent=i not in self._all) for i in range(len(CORNERS)))
 
-    def _ask(self, corners: Sequence[int], prompt: torch.Tensor) -> None:
+    def _ask(self, corners: Sequence[int], learner: Learner) -> None:
         asking = object()
         with self._lock:
             problem = self.problem
             self._asking = asking
             self._corners = corners
-            self._prompt = prompt
+            self._learner = learner
             self.answers = tuple(
                 Answer(before=answer.before) if i in corners else answer
                 for i, answer in enumerate(self.answers)
             )
         threading.Thread(
-            target=self._listen, args=(asking, problem, corners, prompt), name="ask", daemon=True
+            target=self._listen, args=(asking, problem, corners, learner), name="ask", daemon=True
         ).start()
         self._tell()
 
     def _listen(
-        self, asking: object, problem: Problem, corners: Sequence[int], prompt: torch.Tensor
+        self, asking: object, problem: Problem, corners: Sequence[int], learner: Learner
     ) -> None:
         """Write down the answers as they come, until they are all there or nobody wants them."""
         completions: tuple[Completion, ...] = ()
         failure = None
         try:
-            for completions in self._service.ask(_asks(problem, corners, prompt)):
+            for completions in self._service.ask(_asks(problem, corners, learner)):
                 with self._lock:
                     if self._asking is not asking:
                         return
@@ -150,11 +152,19 @@ class Board:
         self.answers = tuple(answers)
 
 
-def _asks(problem: Problem, corners: Sequence[int], prompt: torch.Tensor) -> list[Ask]:
+def _asks(problem: Problem, corners: Sequence[int], learner: Learner) -> list[Ask]:
+    examples = worked_examples(learner.config.shots)
     return [
-        Ask(problem.question, chat_template, prompt if soft_prompt else None)
+        Ask(problem.question, chat_template, learner.prompt, examples)
+        if soft_prompt
+        else Ask(problem.question, chat_template)
         for chat_template, soft_prompt in (CORNERS[i] for i in corners)
     ]
+
+
+def _answer_alike(one: Learner | None, other: Learner) -> bool:
+    """Whether both answer from the same soft prompt and the same worked examples."""
+    return one is not None and one.prompt is other.prompt and one.config.shots == other.config.shots
 
 
 def _grade(problem: Problem, completion: Completion) -> Grade | None:

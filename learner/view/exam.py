@@ -17,6 +17,7 @@ from learner.completion import Ask, Completion
 from learner.evaluation import Tally, evaluate
 from learner.marks import Marks, marks_of
 from learner.service import Service, ServiceClosed
+from learner.worked_examples import worked_examples
 
 HELD_OUT_PROBLEMS = 200
 
@@ -51,11 +52,13 @@ class Exam:
         chat_template: bool,
         episodes: int = 0,
         stopped: Callable[[], bool] = lambda: False,
+        shots: int = 0,
     ) -> Marks:
         """Mark a soft prompt [n, d] (or the model alone, None) in one format.
 
-        Goes through the service in small batches, so that others get their turn. Raises Stopped
-        within a batch of ``stopped()`` becoming true, and what the service raises.
+        ``shots`` worked examples stand before every question, as they did when the soft prompt
+        learnt. Goes through the service in small batches, so that others get their turn. Raises
+        Stopped within a batch of ``stopped()`` becoming true, and what the service raises.
         """
         began = time.monotonic()
 
@@ -64,7 +67,13 @@ class Exam:
                 raise Stopped
             return self._service.complete(asks)
 
-        evaluation = evaluate(answer, self.problems, prompt=prompt, chat_template=chat_template)
+        evaluation = evaluate(
+            answer,
+            self.problems,
+            prompt=prompt,
+            chat_template=chat_template,
+            examples=worked_examples(shots),
+        )
         self.seconds = time.monotonic() - began
         return marks_of(evaluation, episodes)
 

@@ -199,7 +199,11 @@ def held_out_results(lesson: Lesson, learner: Learner, exam: Exam) -> HeldOutRes
         for marks in lesson.marks()
         if marks.episodes == learner.episodes and marks.chat_template is chat_template
     ]
-    marks = known[-1] if known else exam.take(learner.prompt, chat_template, learner.episodes)
+    if known:
+        marks = known[-1]
+    else:
+        shots = learner.config.shots
+        marks = exam.take(learner.prompt, chat_template, learner.episodes, shots=shots)
     return HeldOutResults(
         families=tuple(problem.family for problem in exam.problems),
         before=alone.right,

@@ -55,7 +55,7 @@ class Lesson(Followed):
         self._learnt = kept.learnt
         # A newcomer's first problem is not noted down: who only looks in leaves nothing behind.
         problem = kept.problem or self._next_problem(None, FIRST_DIFFICULTY, start=0)
-        self.board.show(problem, self.learner.prompt)
+        self.board.show(problem, self.learner)
 
     # --- looking ------------------------------------------------------------------------------
 
@@ -92,7 +92,7 @@ class Lesson(Followed):
         with self._changed:
             self.news = None
             self.tries.forget()
-            self.board.show(problem, self.learner.prompt)
+            self.board.show(problem, self.learner)
             self._keep()
 
     # --- learning -----------------------------------------------------------------------------
@@ -243,7 +243,7 @@ class Lesson(Followed):
                     marks = state.marks or marks
                     self._take_over(state, teaching)
                     if state.marks:
-                        self.board.replace_answers(state.learner.prompt)
+                        self.board.replace_answers(state.learner)
             except (ValueError, RuntimeError) as error:
                 self._fail(error)
         with self._changed:
@@ -253,7 +253,7 @@ class Lesson(Followed):
             self.run = None
             self._worker = None
             self._keep()
-        self.board.ask_again(self.learner.prompt)
+        self.board.ask_again(self.learner)
         self._tell()
 
     def _take_over(self, state: RunState, teaching: Run) -> None:
@@ -304,7 +304,7 @@ class Lesson(Followed):
         self.tries.forget(moves_only=True)
         self._keep()
         self.board.forget_comparison()
-        self.board.ask_again(learner.prompt)
+        self.board.ask_again(learner)
         self._tell()
 
     def _keep(self) -> None:

@@ -81,7 +81,11 @@ def training_run(
             yield state(examining=True)
             try:
                 marks = exam.take(
-                    learner.prompt, learner.config.chat_template, learner.episodes, stopped
+                    learner.prompt,
+                    learner.config.chat_template,
+                    learner.episodes,
+                    stopped,
+                    learner.config.shots,
                 )
             except Stopped:
                 return

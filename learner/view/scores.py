@@ -32,6 +32,7 @@ class Scores:
         """The results in this format, by episodes; that of the untrained prompt first."""
         known = {m.episodes: m for m in self.marks if m.chat_template is chat_template}
         untrained = self._exam.untrained(chat_template)
-        if untrained and learner.config.start == LearnerConfig().start:
+        config, shared = learner.config, LearnerConfig()
+        if untrained and (config.start, config.shots) == (shared.start, shared.shots):
             known.setdefault(0, untrained)
         return [known[episodes] for episodes in sorted(known)]

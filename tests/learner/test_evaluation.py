@@ -67,12 +67,13 @@ def test_the_numbers_add_up() -> None:
     assert tally.interval == wilson(tally.correct, tally.n)
 
 
-def test_prompt_and_format_are_passed_on(qwen2: BaseModel) -> None:
+def test_prompt_format_and_worked_examples_are_passed_on(qwen2: BaseModel) -> None:
     prompt = new_learner(qwen2, LearnerConfig()).prompt
-    pupil = Pupil(PROBLEMS)
-    result = evaluate(pupil, PROBLEMS, prompt=prompt, chat_template=True)
+    pupil, examples = Pupil(PROBLEMS), (("1 + 1?", "2"),)
+    result = evaluate(pupil, PROBLEMS, prompt=prompt, chat_template=True, examples=examples)
     assert result.chat_template
-    assert all(ask.prompt is prompt and ask.chat_template for ask in pupil.batches[0])
+    for ask in pupil.batches[0]:
+        assert ask.prompt is prompt and ask.chat_template and ask.examples == examples
 
 
 def test_the_size_of_the_passes_changes_no_answer(base_model: BaseModel) -> None:

@@ -6,6 +6,7 @@ from scripted import ScriptedService
 
 from arena import held_out
 from learner.view.exam import Exam, Marks, Stopped
+from learner.worked_examples import worked_examples
 
 UNTRAINED = torch.zeros(8, 16)
 
@@ -28,6 +29,14 @@ def test_marks_tell_right_wrong_and_no_answer_apart(service, exam):
     assert list(taught.right) == rights
     assert taught.tally.correct == sum(rights) > 0
     assert taught.episodes == 8
+
+
+@pytest.mark.parametrize("shots", [0, 2])
+def test_a_question_stands_behind_as_many_worked_examples_as_were_learnt_behind(
+    exam, service, shots
+):
+    exam.take(UNTRAINED + 1, False, shots=shots)
+    assert {ask.examples for ask in service.asked} == {worked_examples(shots)}
 
 
 def test_families_add_up_to_the_whole():

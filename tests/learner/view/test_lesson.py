@@ -1,15 +1,18 @@
 """One visitor's lesson: what each action changes, what it keeps, what it refuses."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from scripted import ScriptedService, untrained
 
 from arena import Problem, split_of
 from learner.session import Session, SessionBusy, SessionError, SessionState
+from learner.soft_prompt import LearnerConfig
 from learner.view.exam import Exam
 from learner.view.lesson import Lesson
 from learner.view.questions import LessonError
+from learner.worked_examples import worked_examples
 
 YES = Problem("own", 0, "Is water wet?", "Yes", "yes/no")
 
@@ -249,6 +252,41 @@ def test_a_loaded_learner_is_adopted_in_its_format_and_can_be_undone(lesson):
     lesson.undo()
     assert lesson.learner is own
     finished(lesson)
+
+
+def test_who_learnt_behind_worked_examples_answers_and_is_scored_behind_them(lesson, service):
+    """The model alone is asked the question alone, whatever the learner beside it needs."""
+    loaded = untrained(LearnerConfig(shots=2))
+    service.asked.clear()
+    lesson.adopt(loaded)
+    finished(lesson)
+    lesson.show(YES)
+    finished(lesson)
+    lesson.train(8)
+    finished(lesson)
+    lesson.undo()
+    finished(lesson)
+    behind = {(ask.prompt is not None, len(ask.examples)) for ask in service.asked}
+    assert behind == {(False, 0), (True, 2)}
+    examples = {ask.examples for ask in service.asked if ask.prompt is not None}
+    assert examples == {worked_examples(2)}
+    assert {ask.question for ask in service.asked if ask.examples} > {YES.question}
+    service.asked.clear()
+    lesson.undo()
+    finished(lesson)
+    assert service.asked and not any(ask.examples for ask in service.asked)
+
+
+def test_the_same_prompt_behind_other_worked_examples_is_asked_again(lesson, service):
+    config = replace(lesson.learner.config, shots=1)
+    service.asked.clear()
+    lesson.adopt(replace(lesson.learner, config=config))
+    finished(lesson)
+    assert [len(ask.examples) for ask in service.asked] == [1, 1]
+    service.asked.clear()
+    lesson.adopt(replace(lesson.learner))
+    finished(lesson)
+    assert not service.asked
 
 
 def test_what_goes_wrong_in_a_run_is_told_once_and_keeps_what_was_learnt(lesson, service):
