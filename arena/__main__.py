@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
 
+from arena.command_line import run_command
 from arena.families import FAMILIES
 from arena.problem import Problem
 from arena.sampling import DIFFICULTIES, SPLITS, stream
@@ -43,4 +45,4 @@ def as_text(problem: Problem) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -18,6 +18,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from arena.command_line import run_command
 from learner.base_model import DTYPES, POCKET, load_base_model
 from learner.checkpoint import OtherModelError
 from learner.experiments.compare_command import add_compare_command
@@ -76,4 +77,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

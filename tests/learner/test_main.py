@@ -1,14 +1,21 @@
 """The command line, as a person runs it, on the embedded model."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from arena.command_line import NOBODY_READS
 from learner.__main__ import main
 from learner.base_model import POCKET_FOLDER
 from tests.learner.checkpoints import OriginalExperiment
 from tests.learner.experiments.originals import train_qwen_record
 from tests.learner.tiny_models import build_model, build_tokenizer
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_training_without_the_template_shows_the_rise_and_saves(tmp_path, capsys):
@@ -152,6 +159,18 @@ def test_a_checkpoint_whose_model_is_not_known_is_used_on_request(tmp_path, caps
     assert complaint.endswith("(--any-model does).\n")
     assert main([*arguments, "--any-model"]) == 0
     assert "model alone  →  with soft prompt" in capsys.readouterr().out
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "learner", "evaluate", "--problems", "1"]
+    with os.fdopen(writing, "wb") as pipe:
+        run = subprocess.run(
+            command, cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert run.returncode == NOBODY_READS
+    assert "Error" not in run.stderr and "Exception" not in run.stderr
 
 
 @pytest.mark.parametrize(
