@@ -1,10 +1,13 @@
-"""Fixtures for the learner's tests: tiny random base models."""
+"""Fixtures for the learner's tests: tiny random base models, a service that waits for the test."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
 from learner.base_model import BaseModel
+from learner.service import Service
+from tests.learner.held_model import FakeModel, started
 from tests.learner.tiny_models import build_base_model
 
 
@@ -27,3 +30,20 @@ def qwen2() -> BaseModel:
 def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting for the disk: what is synced, and when, is tested in test_atomic_folder.py."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeModel]:
+    """What a service runs, held by the test; let go at its end, so that the worker can end."""
+    fake = FakeModel()
+    yield fake
+    fake.gate.open()
+
+
+@pytest.fixture
+def service(fake: FakeModel) -> Iterator[Service]:
+    """A service in front of it."""
+    service = started(fake)
+    yield service
+    fake.gate.open()
+    service.close()
