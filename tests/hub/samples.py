@@ -1,4 +1,4 @@
-"""Soft prompts and results to push: as after some training, without the training."""
+"""Soft prompts and results to push: as after some training, without the training; and any files."""
 
 import dataclasses
 
@@ -7,6 +7,8 @@ import torch
 from learner.base_model import BaseModel
 from learner.results import HeldOutResults
 from learner.soft_prompt import Learner, LearnerConfig, StepRecord, new_learner
+from tests.hub.server import HubServer
+from tests.hub.store import File
 
 
 def trained_learner(base_model: BaseModel, seed: int = 0) -> Learner:
@@ -36,3 +38,13 @@ def sample_results() -> HeldOutResults:
         after=(*[True] * 7, *[False] * 3),
         chat_template=False,
     )
+
+
+def put(hub: HubServer, files: dict[str, bytes], repo_id: str) -> None:
+    """Put files into a public repository as they are, whatever they are."""
+    repo = hub.store.repos.get(("model", repo_id)) or hub.store.create("model", repo_id, False)
+    changes = {}
+    for name, data in files.items():
+        changes[name] = File(data, lfs=name.endswith(".safetensors"))
+        hub.store.large_files[changes[name].sha256] = data
+    hub.store.commit(repo, "as it is", "ada", changes, "")

@@ -1,13 +1,15 @@
-"""Fixtures for the learner's tests: tiny random base models, a service that waits for the test."""
+"""Fixtures for the learner's tests: tiny base models, a service that waits, short samples."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
 
+from learner import reward
 from learner.base_model import BaseModel
 from learner.service import Service
 from tests.learner.held_model import FakeModel, started
+from tests.learner.rewarded import by_length
 from tests.learner.tiny_models import build_base_model
 
 
@@ -47,3 +49,15 @@ def service(fake: FakeModel) -> Iterator[Service]:
     yield service
     fake.gate.open()
     service.close()
+
+
+@pytest.fixture
+def short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A random model hardly ever ends an answer by itself."""
+    monkeypatch.setattr(reward, "MAX_SAMPLE_TOKENS", 6)
+
+
+@pytest.fixture
+def coin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples are graded by their length."""
+    monkeypatch.setattr(reward, "grade", by_length)

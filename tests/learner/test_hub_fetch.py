@@ -1,7 +1,6 @@
 """Loading from the Hub: looked at before it is downloaded, checked before it is used, and whose
 token goes where."""
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -17,9 +16,8 @@ from learner.checkpoint_reading import CheckpointError
 from learner.hub import browse, fetch, parse_reference, push, whoami
 from learner.hub_client import machine_token
 from learner.hub_errors import HubError
-from tests.hub.samples import sample_results, trained_learner
+from tests.hub.samples import put, sample_results, trained_learner
 from tests.hub.server import TRUNCATE
-from tests.hub.store import File
 from tests.learner.checkpoints import assert_equal
 from tests.learner.tiny_models import build_base_model
 
@@ -40,17 +38,6 @@ def ada(hub):
 def pushed(hub, ada, learner):
     """A public soft prompt of ada's, with results."""
     return push(learner, REPO, ada, private=False, results=sample_results(), endpoint=hub.endpoint)
-
-
-def put(hub, files, repo_id=REPO, private=False):
-    """Put files on the Hub as they are, whatever they are."""
-    repo = hub.store.repos.get(("model", repo_id)) or hub.store.create("model", repo_id, private)
-    changes = {}
-    for name, data in files.items():
-        changes[name] = File(data, lfs=name.endswith(".safetensors"))
-        hub.store.large_files[changes[name].sha256] = data
-    hub.store.commit(repo, "as it is", "ada", changes, "")
-    return repo
 
 
 def load(hub, reference, base_model, token=None):
@@ -83,7 +70,7 @@ def test_an_older_revision_stays_loadable(hub, ada, pushed, learner, qwen2):
 
 def test_a_plain_peft_adapter_loads(hub, learner, qwen2):
     files = pack(learner)
-    put(hub, {name: data for name, data in files.items() if name.startswith("adapter")})
+    put(hub, {name: data for name, data in files.items() if name.startswith("adapter")}, REPO)
     fetched = load(hub, REPO, qwen2)
     assert fetched.learner.steps == 0
     assert fetched.learner.prompt.equal(learner.prompt)
@@ -91,7 +78,11 @@ def test_a_plain_peft_adapter_loads(hub, learner, qwen2):
 
 
 def test_only_the_files_needed_are_downloaded(hub, learner, qwen2):
-    put(hub, {**pack(learner), "model.safetensors": b"0" * 1000, "run_me.py": b"raise SystemExit"})
+    put(
+        hub,
+        {**pack(learner), "model.safetensors": b"0" * 1000, "run_me.py": b"raise SystemExit"},
+        REPO,
+    )
     with hub.watching() as seen:
         load(hub, REPO, qwen2)
     got = {Path(one.path).name for one in seen if "/resolve/" in one.path}
@@ -113,7 +104,7 @@ def test_only_the_files_needed_are_downloaded(hub, learner, qwen2):
     ],
 )
 def test_what_is_too_large_is_not_downloaded(hub, learner, qwen2, name, size, says):
-    put(hub, {**pack(learner), name: bytes(size)})
+    put(hub, {**pack(learner), name: bytes(size)}, REPO)
     with hub.watching() as seen, pytest.raises(CheckpointError, match=says):
         load(hub, REPO, qwen2)
     assert not any(one.path.endswith(name) for one in seen)
@@ -126,27 +117,27 @@ def changed_config(learner, **values):
 
 def test_a_lora_is_told_by_its_name_before_its_weights_are_downloaded(hub, learner, qwen2):
     files = changed_config(learner, peft_type="LORA")
-    put(hub, {**files, "adapter_model.safetensors": bytes(1 << 25)})
+    put(hub, {**files, "adapter_model.safetensors": bytes(1 << 25)}, REPO)
     with hub.watching() as seen, pytest.raises(CheckpointError, match="LORA"):
         load(hub, REPO, qwen2)
     assert not any("safetensors" in one.path for one in seen)
 
 
 def test_a_prompt_of_another_size_is_refused_before_its_weights_are_downloaded(hub, learner, qwen2):
-    put(hub, changed_config(learner, token_dim=896))
+    put(hub, changed_config(learner, token_dim=896), REPO)
     with hub.watching() as seen, pytest.raises(CheckpointError, match="takes vectors of 32"):
         load(hub, REPO, qwen2)
     assert not any("safetensors" in one.path for one in seen)
 
 
 def test_a_repository_without_a_soft_prompt_is_refused(hub, qwen2):
-    put(hub, {"model.safetensors": b"weights"})
+    put(hub, {"model.safetensors": b"weights"}, REPO)
     with pytest.raises(CheckpointError, match=r"adapter_config\.json is missing"):
         load(hub, REPO, qwen2)
 
 
 def test_broken_files_are_refused_as_local_ones_are(hub, learner, qwen2):
-    put(hub, {**pack(learner), "adapter_model.safetensors": b"not safetensors at all"})
+    put(hub, {**pack(learner), "adapter_model.safetensors": b"not safetensors at all"}, REPO)
     with pytest.raises(CheckpointError, match="not a"):
         load(hub, REPO, qwen2)
 
@@ -256,72 +247,6 @@ def test_who_a_login_belongs_to(hub, ada):
     with pytest.raises(HubError, match="did not accept your login"):
         whoami("hf_expired", hub.endpoint)
 
-
-# Browsing
-
-
-@pytest.fixture
-def shelf(hub, ada, learner):
-    """Three prompts for one model, liked differently; one for another model; one of another app."""
-    for index, likes in enumerate((3, 9, 1)):
-        qwen = dataclasses.replace(learner, model_name="Qwen/Qwen2.5-0.5B-Instruct")
-        push(
-            qwen,
-            f"ada/prompt-{index}",
-            ada,
-            private=index == 2,
-            results=sample_results(),
-            endpoint=hub.endpoint,
-        )
-        hub.store.repos["model", f"ada/prompt-{index}"].likes = likes
-    pocket = dataclasses.replace(learner, model_name="pocket")
-    push(pocket, "ada/pocket-prompt", ada, private=False, endpoint=hub.endpoint)
-    put(hub, {"README.md": b"---\nbase_model: Qwen/Qwen2.5-0.5B-Instruct\n---\n"}, "bob/lora")
-
-
-@pytest.mark.parametrize(
-    ("sort", "order"), [("recent", ["prompt-1", "prompt-0"]), ("liked", ["prompt-1", "prompt-0"])]
-)
-def test_browsing_lists_this_apps_prompts_for_this_model(hub, shelf, sort, order):
-    hub.store.repos["model", "ada/prompt-0"].likes = 3
-    found = browse("Qwen/Qwen2.5-0.5B-Instruct", None, sort=sort, endpoint=hub.endpoint)
-    assert [prompt.repo_id for prompt in found] == [f"ada/{name}" for name in order]
-    assert found[0].accuracy.value == 0.7 and found[0].likes == 9
-
-
-def test_browsing_by_likes_and_by_date_differ(hub, ada, shelf):
-    names = {
-        sort: [
-            prompt.repo_id
-            for prompt in browse(
-                "Qwen/Qwen2.5-0.5B-Instruct", ada, sort=sort, endpoint=hub.endpoint
-            )
-        ]
-        for sort in ("recent", "liked")
-    }
-    assert names["recent"] == ["ada/prompt-2", "ada/prompt-1", "ada/prompt-0"]
-    assert names["liked"] == ["ada/prompt-1", "ada/prompt-0", "ada/prompt-2"]
-
-
-def test_the_embedded_models_prompts_are_found_too(hub, shelf):
-    assert [p.repo_id for p in browse("pocket", None, endpoint=hub.endpoint)] == [
-        "ada/pocket-prompt"
-    ]
-
-
-def test_a_list_is_as_long_as_asked(hub, ada, shelf):
-    found = browse("Qwen/Qwen2.5-0.5B-Instruct", ada, limit=2, endpoint=hub.endpoint)
-    assert len(found) == 2
-
-
-def test_a_local_folder_has_no_prompts_on_the_hub(hub, tmp_path):
-    with pytest.raises(HubError, match="is a folder on this machine"):
-        browse(str(tmp_path), None, endpoint=hub.endpoint)
-    with pytest.raises(HubError, match="recent or liked"):
-        browse("pocket", None, sort="best", endpoint=hub.endpoint)
-
-
-# In another process
 
 _CHILD = """
 import sys

@@ -1,0 +1,80 @@
+"""Browsing the Hub: this app's soft prompts for this model, in the order asked for."""
+
+import dataclasses
+
+import pytest
+
+from learner.hub import browse, push
+from learner.hub_errors import HubError
+from tests.hub.samples import put, sample_results, trained_learner
+
+
+@pytest.fixture
+def learner(qwen2):
+    return trained_learner(qwen2)
+
+
+@pytest.fixture
+def ada(hub):
+    return hub.store.add_login("ada")
+
+
+@pytest.fixture
+def shelf(hub, ada, learner):
+    """Three prompts for one model, liked differently; one for another model; one of another app."""
+    for index, likes in enumerate((3, 9, 1)):
+        qwen = dataclasses.replace(learner, model_name="Qwen/Qwen2.5-0.5B-Instruct")
+        push(
+            qwen,
+            f"ada/prompt-{index}",
+            ada,
+            private=index == 2,
+            results=sample_results(),
+            endpoint=hub.endpoint,
+        )
+        hub.store.repos["model", f"ada/prompt-{index}"].likes = likes
+    pocket = dataclasses.replace(learner, model_name="pocket")
+    push(pocket, "ada/pocket-prompt", ada, private=False, endpoint=hub.endpoint)
+    put(hub, {"README.md": b"---\nbase_model: Qwen/Qwen2.5-0.5B-Instruct\n---\n"}, "bob/lora")
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"), [("recent", ["prompt-1", "prompt-0"]), ("liked", ["prompt-1", "prompt-0"])]
+)
+def test_browsing_lists_this_apps_prompts_for_this_model(hub, shelf, sort, order):
+    hub.store.repos["model", "ada/prompt-0"].likes = 3
+    found = browse("Qwen/Qwen2.5-0.5B-Instruct", None, sort=sort, endpoint=hub.endpoint)
+    assert [prompt.repo_id for prompt in found] == [f"ada/{name}" for name in order]
+    assert found[0].accuracy.value == 0.7 and found[0].likes == 9
+
+
+def test_browsing_by_likes_and_by_date_differ(hub, ada, shelf):
+    names = {
+        sort: [
+            prompt.repo_id
+            for prompt in browse(
+                "Qwen/Qwen2.5-0.5B-Instruct", ada, sort=sort, endpoint=hub.endpoint
+            )
+        ]
+        for sort in ("recent", "liked")
+    }
+    assert names["recent"] == ["ada/prompt-2", "ada/prompt-1", "ada/prompt-0"]
+    assert names["liked"] == ["ada/prompt-1", "ada/prompt-0", "ada/prompt-2"]
+
+
+def test_the_embedded_models_prompts_are_found_too(hub, shelf):
+    assert [p.repo_id for p in browse("pocket", None, endpoint=hub.endpoint)] == [
+        "ada/pocket-prompt"
+    ]
+
+
+def test_a_list_is_as_long_as_asked(hub, ada, shelf):
+    found = browse("Qwen/Qwen2.5-0.5B-Instruct", ada, limit=2, endpoint=hub.endpoint)
+    assert len(found) == 2
+
+
+def test_a_local_folder_has_no_prompts_on_the_hub(hub, tmp_path):
+    with pytest.raises(HubError, match="is a folder on this machine"):
+        browse(str(tmp_path), None, endpoint=hub.endpoint)
+    with pytest.raises(HubError, match="recent or liked"):
+        browse("pocket", None, sort="best", endpoint=hub.endpoint)
