@@ -21,7 +21,7 @@ from learner.base_model import BaseModel
 from learner.completion import Ask, Completion, stream_completions
 from learner.decoding_cache import Prefixes
 from learner.scheduling import FairQueue, PassSizer
-from learner.service_requests import AskingRequest, CompletionStream, TrainingRequest
+from learner.service_requests import AskingRequest, CompletionStream, TrainingRequest, step_rows
 from learner.service_status import Meter, ServiceStatus
 from learner.soft_prompt import Learner
 from learner.training import Material, StepReport, train_steps
@@ -29,6 +29,7 @@ from learner.training import Material, StepReport, train_steps
 TrainSteps = Callable[
     [BaseModel, Sequence[tuple[Learner, Sequence[Material]]]], list[tuple[Learner, StepReport]]
 ]
+CountRows = Callable[[Learner, Sequence[Material]], int]
 StreamCompletions = Callable[[BaseModel, Sequence[Ask], int], Iterator[tuple[Completion, ...]]]
 
 TURN_SECONDS = 0.25
@@ -55,19 +56,20 @@ class Service:
     training request still runs, alone; a larger batch of questions is spread over passes), and
     ``max_waiting`` the requests that wait. ``merge_seconds`` is how long a training pass waits for
     those who were in the last one, and only for them: a lone request waits for nobody. ``train``
-    and ``stream`` are the two functions that touch the model. Callbacks added to a future run on
-    the worker: they must not wait for the service.
+    and ``stream`` are the two functions that touch the model; ``rows`` says how many rows a step
+    takes up. Callbacks added to a future run on the worker: they must not wait for the service.
     """
 
     def __init__(
         self,
         base_model: BaseModel,
         *,
-        training_rows: int = 64,
+        training_rows: int = 256,
         answering_rows: int = 64,
         max_waiting: int = 256,
         merge_seconds: float = MERGE_SECONDS,
         train: TrainSteps = train_steps,
+        rows: CountRows = step_rows,
         stream: StreamCompletions | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -78,9 +80,10 @@ class Service:
         self._max_waiting = max_waiting
         self._merge_seconds = merge_seconds
         self._train_steps = train
+        self._rows = rows
         self._clock = clock
         self._changed = threading.Condition()  # guards everything below
-        self._trainings: FairQueue[TrainingRequest] = FairQueue(lambda item: len(item.problems))
+        self._trainings: FairQueue[TrainingRequest] = FairQueue(lambda item: item.rows)
         decode = partial(stream or partial(stream_completions, prefixes=Prefixes()), base_model)
         self._askings = {kind: AnsweringQueue(decode, clock) for kind in (SHORT, LONG)}
         self._turns = deque([SHORT, TRAINING, LONG])
@@ -111,7 +114,8 @@ class Service:
         ServiceClosed; what `train_steps` raises for this request arrives in the future.
         """
         key = id(learner) if owner is None else owner
-        request = TrainingRequest(learner, tuple(problems), self._clock(), owner)
+        rows = self._rows(learner, problems)
+        request = TrainingRequest(learner, tuple(problems), rows, self._clock(), owner)
         with self._changed:
             self._admit()
             self._trainings.add(key, request)
@@ -240,7 +244,7 @@ class Service:
         """Run one training pass. If it raises, run its requests one by one: whose fault is it?"""
         if not requests:
             return
-        rows = sum(len(request.problems) for request in requests)
+        rows = sum(request.rows for request in requests)
         with self._changed:
             self._meter.trains(rows)
         began = self._clock()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from learner.completion import Ask, Completion
 from learner.soft_prompt import Learner
+from learner.thumbs import Thumbs
 from learner.training import Material, StepReport
 
 _NOTHING_YET = Completion(text="", tokens=0, finished=False, seconds=0.0)
@@ -18,13 +19,29 @@ _NOTHING_YET = Completion(text="", tokens=0, finished=False, seconds=0.0)
 
 @dataclass(frozen=True, eq=False)
 class TrainingRequest:
-    """One optimiser step that ``owner`` waits for (None: somebody), since the time ``since``."""
+    """One optimiser step that ``owner`` waits for (None: somebody), since the time ``since``.
+
+    It takes up ``rows`` of a pass.
+    """
 
     learner: Learner
     problems: tuple[Material, ...]
+    rows: int
     since: float
     owner: Hashable = None
     future: "Future[tuple[Learner, StepReport]]" = field(default_factory=Future)
+
+
+def step_rows(learner: Learner, material: Sequence[Material]) -> int:
+    """How many rows a step runs side by side: what it costs grows with these, not with problems.
+
+    A problem whose answer is told is one, and one for each completion that is sampled for a reward;
+    a person's marks are one each.
+    """
+    config = learner.config
+    told = int(config.signal != "reward")
+    sampled = 0 if config.signal == "answer" else config.samples_per_problem
+    return sum(len(item.marks) if isinstance(item, Thumbs) else told + sampled for item in material)
 
 
 class AskingRequest:

@@ -14,10 +14,10 @@ class ServiceStatus:
 
     waiting: int  # requests that are in no pass yet, or not with all of their rows
     busy: bool  # whether a pass is being run
-    rows: int  # problems or questions in the latest pass that is over ...
+    rows: int  # of the latest pass that is over: answers that it learnt from or wrote ...
     seconds: float  # ... and what it took
-    training_rows: int  # problems in the latest training pass
-    answering_rows: int  # questions in the latest answering pass
+    training_rows: int  # of the latest training pass: problems, or what was sampled for them
+    answering_rows: int  # of the latest answering pass: questions
     median_wait: float  # seconds from request to pass, over the latest requests ...
     p95_wait: float  # ... and what 19 of 20 of them stayed within
     passes: int  # passes so far, the one-by-one repetitions of a failed one included

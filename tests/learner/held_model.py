@@ -55,6 +55,9 @@ class FakeModel:
                 raise ValueError("That problem is bad.")
         return [(learner + "".join(problems), "report") for learner, problems in requests]
 
+    def rows(self, learner, problems):
+        return len(problems)
+
     def stream(self, base_model, asks, max_new_tokens):
         self.gate.pass_through()
         self.passes.append([ask.question for ask in asks])
@@ -81,7 +84,8 @@ def texts(completions):
 
 
 def started(fake, **options):
-    return Service(None, train=fake.train, stream=fake.stream, **options)
+    functions = {"train": fake.train, "stream": fake.stream, "rows": fake.rows}
+    return Service(None, **(functions | options))
 
 
 def hold(service, fake):

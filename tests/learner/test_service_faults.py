@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from learner.service import Service, ServiceBusy, ServiceClosed
+from learner.service import ServiceBusy, ServiceClosed
 from tests.learner.held_model import PATIENCE, asks, hold, started, texts
 
 
@@ -30,7 +30,7 @@ def test_a_bad_question_fails_alone_even_half_way(service, fake):
 
 def test_a_wrong_number_of_results_fails_its_request_and_not_the_worker(fake):
     fake.gate.open()
-    with Service(None, train=lambda base_model, requests: [], stream=fake.stream) as service:
+    with started(fake, train=lambda base_model, requests: []) as service:
         with pytest.raises(ValueError, match="zip"):
             service.train("a", []).result(PATIENCE)
         assert texts(service.complete(asks("next"))) == ["next"]
@@ -92,7 +92,7 @@ def test_closing_cuts_an_answer_short_with_an_error(fake):
             assert go_on.wait(PATIENCE)
 
     fake.gate.open()
-    service = Service(None, train=fake.train, stream=slow)
+    service = started(fake, stream=slow)
     reader = service.ask(asks("abcdefgh"))
     assert texts(next(reader)) == ["a"]
     closer = close_in_background(service)

@@ -3,7 +3,6 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learner.service import Service
 from learner.service_status import WAITS_KEPT, Meter
 from tests.learner.held_model import PATIENCE, asks, hold, started
 
@@ -37,7 +36,7 @@ def test_status_tells_what_the_latest_pass_took(fake):
         now[0] += 0.5
         return fake.train(base_model, requests)
 
-    with Service(None, train=slow, stream=fake.stream, clock=lambda: now[0]) as service:
+    with started(fake, train=slow, clock=lambda: now[0]) as service:
         assert (service.status().rows, service.status().seconds) == (0, 0.0)
         held = service.train("held", ["x", "y", "z"])
         fake.gate.wait_until_reached()

@@ -6,8 +6,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from learner.service import Service
-from tests.learner.held_model import PATIENCE, asks, hold, texts
+from tests.learner.held_model import PATIENCE, asks, hold, started, texts
 
 
 def test_a_stream_grows_to_the_final_texts(service, fake):
@@ -34,7 +33,7 @@ def test_short_answers_do_not_wait_for_long_ones(fake):
                 assert release.wait(PATIENCE)
             yield snapshot
 
-    with Service(None, train=fake.train, stream=stream_that_stops) as service:
+    with started(fake, stream=stream_that_stops) as service:
         hold(service, fake)
         long, short = service.ask(asks("abcdef")), service.ask(asks("x"))
         fake.gate.open()
@@ -82,7 +81,7 @@ def test_a_pass_that_nobody_reads_any_more_is_cut_short(fake):
             assert go_on.wait(PATIENCE)
 
     fake.gate.open()
-    with Service(None, train=fake.train, stream=slow) as service:
+    with started(fake, stream=slow) as service:
         reader = service.ask(asks("abcdefgh"))
         assert texts(next(reader)) == ["a"]
         reader.close()

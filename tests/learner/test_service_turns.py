@@ -2,8 +2,10 @@
 
 import itertools
 import threading
+from types import SimpleNamespace
 
-from learner.service import Service
+from learner.service_requests import step_rows
+from learner.soft_prompt import LearnerConfig
 from tests.learner.held_model import PATIENCE, asks, hold, started, texts
 
 
@@ -59,7 +61,7 @@ def test_a_click_and_a_step_interrupt_an_evaluation_between_two_tokens(fake):
                 assert go_on.wait(PATIENCE)
 
     fake.gate.open()
-    with Service(None, answering_rows=16, train=fake.train, stream=noted) as service:
+    with started(fake, answering_rows=16, stream=noted) as service:
         evaluation = service.ask(asks("evaluation", *["x"] * 7), max_new_tokens=10)
         assert first_token.wait(PATIENCE)
         click = service.ask(asks("click"), max_new_tokens=5)
@@ -84,7 +86,7 @@ def test_an_answer_takes_turns_with_training_however_long_it_is(fake):
             events.append("token")
             yield snapshot
 
-    with Service(None, train=train, stream=stream, clock=lambda: next(ticks)) as service:
+    with started(fake, train=train, stream=stream, clock=lambda: next(ticks)) as service:
         hold(service, fake)
         steps = [service.train("a", [x], owner="me") for x in "123"]
         answer = service.ask(asks("abc"), max_new_tokens=3)
@@ -102,10 +104,49 @@ def test_how_large_a_pass_may_be_follows_from_what_passes_took(fake):
         now[0] += 0.2 * sum(len(problems) for _, problems in requests)
         return fake.train(base_model, requests)
 
-    with Service(None, train=slow, stream=fake.stream, clock=lambda: now[0]) as service:
+    with started(fake, train=slow, clock=lambda: now[0]) as service:
         hold(service, fake)
         futures = [service.train(name, ["x"]) for name in "abcdefghijklmnop"]
         fake.gate.open()
         for future in futures:
             future.result(PATIENCE)
     assert [len(held) for held in fake.passes[1:]] == [8, 4, 4]
+
+
+def test_what_a_reward_is_told_of_counts_as_what_it_samples(fake):
+    """Two steps of four problems, eight samples each, fill a pass of 64; a step from the answer key
+    that came after three of them is not put off for those that came after it."""
+    passes = []
+
+    def train(base_model, requests):
+        fake.gate.pass_through()
+        passes.append([learner.config.signal for learner, _ in requests])
+        return [(learner, "report") for learner, _ in requests]
+
+    told = [LearnerConfig(signal=signal) for signal in ["reward"] * 3 + ["answer"] + ["reward"] * 2]
+    learners = [SimpleNamespace(config=config) for config in told]
+    problems = ["x"] * LearnerConfig().episodes_per_step
+    options = {"train": train, "rows": step_rows, "training_rows": 64, "clock": lambda: 0.0}
+    with started(fake, **options) as service:
+        service.train(learners[0], [])
+        fake.gate.wait_until_reached()
+        futures = [service.train(one, problems, owner=i) for i, one in enumerate(learners)]
+        fake.gate.open()
+        for future in futures:
+            future.result(PATIENCE)
+    assert sorted(itertools.chain(*passes[1:])) == ["answer", *["reward"] * 5]
+    assert max(4 * (8 * held.count("reward") + held.count("answer")) for held in passes) == 64
+    assert "answer" in passes[3]
+
+
+def test_a_reward_step_that_is_larger_than_a_pass_runs_alone_and_in_its_turn(fake):
+    def count(learner, problems):
+        return 500 if learner == "large" else 1
+
+    with started(fake, rows=count) as service:
+        hold(service, fake)
+        futures = [service.train(name, ["x"]) for name in ("a", "large", "b")]
+        fake.gate.open()
+        for future in futures:
+            future.result(PATIENCE)
+    assert fake.passes[1:] == [[("a", "x"), ("b", "x")], [("large", "x")]]
