@@ -28,6 +28,16 @@ def test_on_a_phone_the_train_button_is_always_within_reach_and_cards_have_names
     expect(visitor.answer("soft-plain").locator(".spa-where")).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    ("screen", "links"), [(NARROW, ["Settings"]), ({}, ["Use via API", "·", "Settings"])]
+)
+def test_dots_in_the_footer_stand_between_links_that_are_there(visit, screen, links):
+    visitor = visit(**screen).arrive()
+    footer = visitor.page.get_by_role("contentinfo")
+    expect(footer.get_by_text("Settings")).to_be_visible()
+    assert [line.strip() for line in footer.inner_text().splitlines()] == links
+
+
 def test_a_wide_screen_shows_button_question_and_all_answers_at_once(visitor):
     expect(visitor.button("Train 80 episodes")).to_be_in_viewport(ratio=1)
     expect(visitor.question).to_be_in_viewport(ratio=1)
