@@ -25,12 +25,12 @@ from learner.checkpoint_source import BEST
 from learner.experiments.engine import Learners, Run
 from learner.experiments.lessons import SHARED
 from learner.experiments.results_file import (
-    MAX_BYTES,
     RESULTS,
     as_json,
     environment,
     parse_past,
     parse_run_record,
+    read_results_file,
 )
 
 INTERRUPTED, CURVES = "interrupted", "learning_curves.png"
@@ -74,16 +74,7 @@ def is_finished(folder: Path) -> bool:
 def open_record(folder: Path) -> dict[str, Any]:
     """The ``results.json`` of a run that can be gone on with. Raises CheckpointError."""
     path = folder / RESULTS
-    try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise CheckpointError(
-            f"There is no run in {folder}: {RESULTS} cannot be read ({error.strerror})."
-        ) from error
-    if len(data) > MAX_BYTES:
-        raise CheckpointError(f"{path} is larger than any run's results.")
-    return parse_run_record(data, str(path))
+    return parse_run_record(read_results_file(path), str(path))
 
 
 def load_run(folder: Path, base_model: BaseModel, at: int | None = None) -> Run:

@@ -9,6 +9,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from learner.marks import NO_ANSWER, RIGHT, WRONG, Marks, tallies
 
 RESULTS = "results.json"
 FORMAT = "soft-prompt-arena/1"
-MAX_BYTES = 1 << 26  # a hundred thousand episodes are some 30 MB
+MAX_BYTES = 1 << 26  # a hundred thousand episodes are some 30 MB, told a reward 50
 _WRITTEN = {"answer": "correct", "right": "is_correct", "family": "task_type"}  # as the original's
 
 
@@ -97,6 +98,20 @@ def _accuracies(run: Run) -> tuple[list[list[float]], list[float]]:
         for marks in run.held_out
     }
     return [table[end] for end in run.experiment.phase_ends], table[0]
+
+
+def read_results_file(file: Path) -> bytes:
+    """The bytes of a run's file. Raises CheckpointError if it cannot be read, or is no run's."""
+    try:
+        with open(file, "rb") as opened:
+            data = opened.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise CheckpointError(
+            f"There is no run in {file.parent}: {file.name} cannot be read ({error.strerror})."
+        ) from error
+    if len(data) > MAX_BYTES:
+        raise CheckpointError(f"{file} is larger than any run's results.")
+    return data
 
 
 def parse_run_record(data: bytes, file: str = RESULTS) -> dict[str, Any]:

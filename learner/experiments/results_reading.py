@@ -11,24 +11,14 @@ from learner.experiments.engine import ALONE, EXAMPLES
 from learner.experiments.fields import Fields, parse_fields
 from learner.experiments.original import train_continuous, train_qwen
 from learner.experiments.results import Group, Results, Score
-from learner.experiments.results_file import FORMAT, MAX_BYTES, RESULTS, parse_past
+from learner.experiments.results_file import FORMAT, RESULTS, parse_past, read_results_file
 from learner.marks import Marks, tallies
 
 
 def read_results(path: Path) -> Results:
     """The results in a run's folder, or in a ``results.json``. Raises CheckpointError."""
     file = path / RESULTS if path.is_dir() else path
-    name = file.resolve().parent.name
-    try:
-        with open(file, "rb") as opened:
-            data = opened.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise CheckpointError(
-            f"There are no results at {path}: {file.name} cannot be read ({error.strerror})."
-        ) from error
-    if len(data) > MAX_BYTES:
-        raise CheckpointError(f"{file} is larger than any run's results.")
-    return parse_results(data, name, str(file))
+    return parse_results(read_results_file(file), file.resolve().parent.name, str(file))
 
 
 def parse_results(data: bytes, name: str, file: str = RESULTS) -> Results:

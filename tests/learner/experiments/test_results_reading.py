@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from learner.checkpoint_reading import CheckpointError
+from learner.experiments import results_file
 from learner.experiments.engine import advance, start_runs
 from learner.experiments.original import PUBLISHED
 from learner.experiments.results import Score
@@ -131,5 +132,12 @@ def test_what_is_no_results_file_is_refused(data):
 
 
 def test_a_folder_without_results_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match="no results at"):
+    with pytest.raises(CheckpointError, match="no run in"):
+        read_results(tmp_path)
+
+
+def test_a_file_that_is_too_large_for_results_is_not_read(tmp_path, monkeypatch):
+    (tmp_path / "results.json").write_bytes(b" " * 11)
+    monkeypatch.setattr(results_file, "MAX_BYTES", 10)
+    with pytest.raises(CheckpointError, match="larger than any run's results"):
         read_results(tmp_path)
