@@ -1,4 +1,4 @@
-"""The words of the page as HTML strings: the strip, the problem, the four answers, the progress.
+"""The words of the page as HTML strings: the problem, the four answers, the progress.
 
 Pure functions. Whatever a model or a person wrote is escaped here, and nowhere else. State is
 always said with a word and a mark, never by colour alone.
@@ -10,20 +10,11 @@ from html import escape
 
 from arena import Grade, Problem, split_of
 
-CELLS = 12
-"""Cells drawn per virtual token in the strip."""
-
 LONG = 90
 """Characters from which on a completion is set smaller."""
 
 CORNERS = ((True, False), (False, False), (True, True), (False, True))
 """The four answers in reading order: (with the chat template?, with the soft prompt?)."""
-
-_SNOWFLAKE = (
-    '<svg class="spa-snowflake" viewBox="0 0 24 24" aria-hidden="true"><path d="M12 2v20M3.3 7l17.4'
-    " 10M20.7 7 3.3 17M9 3.5l3 3 3-3M9 20.5l3-3 3 3M3 11l4-1-1-4M21 13l-4 1 1 4M3 13l4 1-1 4M21 11"
-    'l-4-1 1-4"/></svg>'
-)
 
 
 @dataclass(frozen=True)
@@ -50,44 +41,6 @@ def header() -> str:
     return (
         '<header class="spa-header"><h1>Soft Prompt Arena</h1>'
         "<p>Watch a frozen language model learn, from eight vectors and nothing else.</p></header>"
-    )
-
-
-def strip(
-    prompt: Sequence[Sequence[float]],
-    scale: float,
-    model: str,
-    parameters: int,
-    episodes: int,
-) -> str:
-    """The idea in one picture: the soft prompt's real numbers + the text → the frozen model.
-
-    ``prompt`` is [tokens][hidden size]; of each vector every ``hidden size / CELLS``-th number
-    is drawn, coloured by its sign and its size relative to ``scale``.
-    """
-    hidden = len(prompt[0])
-    picked = [round(i * hidden / CELLS) for i in range(min(CELLS, hidden))]
-    columns = "".join(
-        f'<span class="spa-token">{"".join(_cell(vector[i], scale) for i in picked)}</span>'
-        for vector in prompt
-    )
-    learnt = "not trained yet" if not episodes else f"learnt from {count(episodes, 'episode')}"
-    return (
-        '<section class="spa-strip" aria-label="How it works">'
-        f'<figure><div class="spa-tokens" role="img" aria-label="{len(prompt)} virtual tokens, '
-        f'{len(picked)} of {hidden} numbers drawn of each">{columns}</div>'
-        f"<figcaption><b>your soft prompt</b><span>{len(prompt)} × {hidden:,} numbers"
-        f"</span><span>{learnt}</span></figcaption></figure>"
-        '<span class="spa-operator" aria-hidden="true">+</span>'
-        '<figure class="spa-text"><div class="spa-pieces"><span class="spa-optional">system</span>'
-        '<span>question</span><span class="spa-optional">assistant ▸</span></div>'
-        "<figcaption><b>the problem</b><span>dashed pieces: only</span>"
-        "<span>with the chat template</span></figcaption></figure>"
-        '<span class="spa-operator" aria-hidden="true">→</span>'
-        f'<figure class="spa-frozen"><div>{_SNOWFLAKE}<b>frozen model</b></div><figcaption>'
-        f'<b title="{escape(model)}">{escape(model.rstrip("/").rsplit("/", 1)[-1])}</b>'
-        f"<span>{_magnitude(parameters)} weights</span>"
-        "<span>none ever changes</span></figcaption></figure></section>"
     )
 
 
@@ -284,21 +237,8 @@ def _gold(problem: Problem) -> str:
     )
 
 
-def _cell(value: float, scale: float) -> str:
-    strength = min(abs(value) / scale, 1.0)
-    return f'<i class="spa-{"plus" if value >= 0 else "minus"}" style="--v:{strength:.2f}"></i>'
-
-
 def _corner(chat_template: bool, soft_prompt: bool) -> str:
     return f"{'soft' if soft_prompt else 'alone'}-{'chat' if chat_template else 'plain'}"
-
-
-def _magnitude(number: int) -> str:
-    """``3_100_000`` -> ``3.1 M``."""
-    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
-        if number >= size:
-            return f"{number / size:.1f} {letter}"
-    return str(number)
 
 
 def _seconds(seconds: float) -> str:

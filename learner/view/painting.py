@@ -9,6 +9,7 @@ from learner.view.exam import Exam
 from learner.view.lesson import Lesson
 from learner.view.news import told
 from learner.view.samples_chart import samples_chart
+from learner.view.strip import strip
 from learner.view.thumb_cards import thumbs_panel
 
 STRIP_SCALE = 2.0  # standard deviations of the word embeddings at which a cell is fully coloured
@@ -84,7 +85,7 @@ class Painter:
 
     def strip(self, learner: Learner) -> str:
         """The soft prompt's numbers in front of the frozen model."""
-        return cards.strip(
+        return strip(
             learner.prompt.tolist(),
             self._scale,
             self._base_model.name,

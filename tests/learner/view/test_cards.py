@@ -134,21 +134,3 @@ def test_progress_takes_the_same_room_when_nothing_runs():
         skeleton(cards.progress(0, 0, None, None))
         == skeleton(cards.progress(0, 9, None, None, "x"))[:4]
     )
-
-
-@given(st.lists(st.lists(st.floats(-10, 10), min_size=30, max_size=30), min_size=1, max_size=10))
-def test_the_strip_draws_real_numbers_within_its_scale(prompt):
-    html = cards.strip(prompt, 0.05, "pocket", 3_100_000, 80)
-    strengths = [float(value) for value in re.findall(r"--v:([\d.]+)", html)]
-    assert len(strengths) == len(prompt) * cards.CELLS
-    assert all(0 <= strength <= 1 for strength in strengths)
-    text = visible(html)
-    assert f"{len(prompt)} × 30 numbers" in text
-    assert "3.1 M weights" in text and "learnt from 80 episodes" in text
-
-
-def test_the_strip_changes_with_the_prompt():
-    first = cards.strip([[0.01] * 24], 0.05, "pocket", 1, 0)
-    second = cards.strip([[0.02] * 24], 0.05, "pocket", 1, 0)
-    assert first != second
-    assert "not trained yet" in visible(first)
