@@ -1,21 +1,14 @@
 """The original experiments' checkpoints (``checkpoint_ep80.pt``), loaded without running anything.
 
-``torch.save`` wrote them: a zip archive of the tensors' bytes and of a pickle, which in hostile
-hands is a program. Three things keep it from being one here: `pickle_grammar.py` lets through only
-what such a checkpoint says; torch then reads it with ``weights_only=True``, from an archive written
-afresh, because its own zip reader is not meant for hostile files; and every value is checked.
+`original_archive.py` reads what torch saved; here every value is checked, and becomes a learner.
 
 What the file does not say: which base model it was made for (only the hidden size can be compared,
 so somebody has to say that it is the right one), the gradient norms, and whether it learnt with the
 chat template, which was the default there. Its loss was over the whole text, one episode a step.
 """
 
-import io
 import math
-import pickle
-import threading
-import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +16,6 @@ from typing import Any
 import torch
 
 from learner.base_model import BaseModel
-from learner.cautious_zip import CautiousZip, open_zip
 from learner.checkpoint_reading import (
     CheckpointError,
     OtherModelError,
@@ -33,12 +25,9 @@ from learner.checkpoint_reading import (
     shown,
 )
 from learner.checkpoint_unpacking import check_length
-from learner.pickle_grammar import METRICS, check_pickle
-from learner.soft_prompt import MAX_HISTORY, MAX_SOFT_TOKENS, Learner, LearnerConfig, StepRecord
+from learner.original_archive import LearningMetrics, read_archive
+from learner.soft_prompt import MAX_HISTORY, Learner, LearnerConfig, StepRecord
 
-_PICKLE = "data.pkl"
-MAX_PICKLE = 1 << 19  # bytes; some 8,000 episodes
-_MAX_ENTRIES = 32  # an original has ten files: the pickle, four tensors, versions
 _PARTS = {"soft_prompt", "optimizer", "episode_count", "metrics_history"}
 # What Adam is here: with other settings its moments would mean something else.
 _ADAM = {
@@ -48,19 +37,6 @@ _ADAM = {
     "amsgrad": False,
     "maximize": False,
 }
-_allowing = threading.Lock()  # what torch allows, it allows to the whole process
-
-
-@dataclass(frozen=True)
-class LearningMetrics:
-    """One episode in an original checkpoint. ``accuracy`` is 1 or 0, ``timestamp`` seconds since
-    the epoch, ``loss`` in nats a token of the whole text."""
-
-    episode: int
-    loss: float
-    accuracy: float
-    task_type: str
-    timestamp: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,58 +105,7 @@ def load_original(path: Path, base_model: BaseModel, accept_other_model: bool = 
 
 def read_original(path: Path, base_model: BaseModel) -> OriginalCheckpoint:
     """What the file says, if it fits the base model in size. Raises CheckpointError."""
-    max_bytes = 3 * 4 * MAX_SOFT_TOKENS * base_model.hidden_size + 2 * MAX_PICKLE
-    remedy = (
-        "it should be what torch.save has written since version 1.6, so where you trust an older "
-        "one, load and save it again with torch"
-    )
-    with open_zip(path, max_bytes, remedy) as archive:
-        records = _records(archive, path.name, max_bytes)
-    check_pickle(records[_PICKLE], path.name)
-    return _checked(_torch_load(records, path.name), path.name, base_model)
-
-
-def _records(archive: CautiousZip, file: str, max_bytes: int) -> dict[str, bytes]:
-    """The pickle and the tensors' bytes, by their names inside the archive's one folder."""
-    sizes = archive.sizes
-    root = next((name[: -len(_PICKLE)] for name in sizes if name.endswith(f"/{_PICKLE}")), None)
-    if root is None:
-        raise CheckpointError(
-            f"{file} was not written by torch.save; a checkpoint that was saved here ends in .zip."
-        )
-    wanted = [name for name in sizes if name.startswith((f"{root}data", f"{root}byteorder"))]
-    size = sum(sizes[name] for name in wanted)
-    if sizes[root + _PICKLE] > MAX_PICKLE or size > max_bytes or len(sizes) > _MAX_ENTRIES:
-        raise CheckpointError(
-            f"{file} holds {len(sizes)} files, {size / 1e6:.1f} MB to read, which is more than any "
-            "checkpoint of the original experiments does; take one of theirs."
-        )
-    return {name.removeprefix(root): archive.read(name) for name in wanted}
-
-
-def _torch_load(records: Mapping[str, bytes], file: str) -> Any:
-    """What torch reads in the records: the grammar has been checked, the values have not."""
-    fresh = io.BytesIO()
-    with zipfile.ZipFile(fresh, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in {"version": b"3\n", **records}.items():
-            archive.writestr(f"original/{name}", data)
-    fresh.seek(0)
-    classes: list[Any] = [(LearningMetrics, name) for name in METRICS]
-    try:
-        with _allowing, torch.serialization.safe_globals(classes):
-            return torch.load(fresh, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        AssertionError,
-        AttributeError,
-        LookupError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise CheckpointError(
-            f"{file} names tensors that it does not hold, or is damaged; download it again."
-        ) from error
+    return _checked(read_archive(path, base_model.hidden_size), path.name, base_model)
 
 
 def _checked(value: object, file: str, base_model: BaseModel) -> OriginalCheckpoint:

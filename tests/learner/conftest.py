@@ -1,7 +1,8 @@
 """Fixtures for the learner's tests: tiny base models, a service that waits, short samples."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +62,15 @@ def short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
 def coin(monkeypatch: pytest.MonkeyPatch) -> None:
     """Samples are graded by their length."""
     monkeypatch.setattr(reward, "grade", by_length)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[..., Path]:
+    """Writes bytes to a file with the name that the original experiments' checkpoints have."""
+
+    def write(data: bytes, name: str = "checkpoint_ep80.pt") -> Path:
+        path = tmp_path / name
+        path.write_bytes(data)
+        return path
+
+    return write
