@@ -20,11 +20,12 @@ from learner.answering import AnsweringQueue
 from learner.base_model import BaseModel
 from learner.completion import Ask, Completion, stream_completions
 from learner.decoding_cache import Prefixes
-from learner.scheduling import FairQueue, PassSizer
+from learner.scheduling import PassSizer
 from learner.service_requests import AskingRequest, CompletionStream, TrainingRequest, step_rows
 from learner.service_status import Meter, ServiceStatus
 from learner.soft_prompt import Learner
 from learner.training import Material, StepReport, train_steps
+from learner.training_queue import TrainingQueue
 
 TrainSteps = Callable[
     [BaseModel, Sequence[tuple[Learner, Sequence[Material]]]], list[tuple[Learner, StepReport]]
@@ -83,13 +84,11 @@ class Service:
         self._rows = rows
         self._clock = clock
         self._changed = threading.Condition()  # guards everything below
-        self._trainings: FairQueue[TrainingRequest] = FairQueue(lambda item: item.rows)
+        self._trainings = TrainingQueue(PassSizer(training_rows, LONGEST_PASS))
         decode = partial(stream or partial(stream_completions, prefixes=Prefixes()), base_model)
         self._askings = {kind: AnsweringQueue(decode, clock) for kind in (SHORT, LONG)}
         self._turns = deque([SHORT, TRAINING, LONG])
-        self._training_sizer = PassSizer(training_rows, LONGEST_PASS)
         self._answering_sizer = PassSizer(answering_rows, LONGEST_PASS)
-        self._expected: frozenset[Hashable] = frozenset()  # who was in the last training pass
         self._meter = Meter()
         self._busy = False
         self._closing = False
@@ -113,12 +112,11 @@ class Service:
         two in a pass. A future that is cancelled while it waits is skipped. Raises ServiceBusy and
         ServiceClosed; what `train_steps` raises for this request arrives in the future.
         """
-        key = id(learner) if owner is None else owner
         rows = self._rows(learner, problems)
         request = TrainingRequest(learner, tuple(problems), rows, self._clock(), owner)
         with self._changed:
             self._admit()
-            self._trainings.add(key, request)
+            self._trainings.add(request)
             self._changed.notify_all()
         return request.future
 
@@ -194,11 +192,11 @@ class Service:
             self._busy = False
             self._changed.wait_for(lambda: self._closing or any(map(self._has_work, self._turns)))
             if self._has_work(TRAINING) and not (self._has_work(SHORT) or self._has_work(LONG)):
-                self._await_expected()
+                self._await_others()
             if self._closing:
                 return None
             self._busy = True
-            self._expected = frozenset()  # after any other turn they have had their moment
+            self._trainings.expect_nobody()
             kind = next(kind for kind in self._turns if self._has_work(kind))
             self._turns.remove(kind)
             self._turns.append(kind)
@@ -207,17 +205,12 @@ class Service:
     def _has_work(self, kind: int) -> bool:
         return bool(self._trainings if kind == TRAINING else self._askings[kind])
 
-    def _await_expected(self) -> None:
-        """Give those who were in the last training pass a moment to come back for the next one.
-
-        They got their results at the same time. Without it, whoever is first back would go alone,
-        and everybody else would wait for that pass.
-        """
+    def _await_others(self) -> None:
+        """Give those who were in the last training pass a moment to come back for the next one."""
         self._changed.wait_for(
             lambda: (
                 self._closing
-                or self._expected <= self._trainings.owners
-                or self._trainings.rows >= self._training_sizer.rows
+                or self._trainings.gathered
                 or self._has_work(SHORT)
                 or self._has_work(LONG)
             ),
@@ -225,19 +218,12 @@ class Service:
         )
 
     def _take_trainings(self) -> list[TrainingRequest]:
-        """The next training pass, without requests that were cancelled."""
+        """The next training pass."""
         with self._changed:
-            requests = [
-                request
-                for request in self._trainings.take(self._training_sizer.rows)
-                if request.future.set_running_or_notify_cancel()
-            ]
+            requests = self._trainings.take()
             now = self._clock()
             self._meter.waited(now - request.since for request in requests)
             self._meter.steps(len(requests))
-            self._expected = frozenset(
-                request.owner for request in requests if request.owner is not None
-            )
             return requests
 
     def _train(self, requests: list[TrainingRequest]) -> None:
@@ -260,7 +246,7 @@ class Service:
             for request in requests:
                 self._train([request])
             return
-        self._note(self._training_sizer, rows, self._clock() - began)
+        self._note(self._trainings.sizer, rows, self._clock() - began)
         for request, result in served:
             request.future.set_result(result)
 
@@ -310,5 +296,4 @@ class Service:
             for queue in self._askings.values():
                 queue.clear(ServiceClosed())
         for training in trainings:
-            if training.future.set_running_or_notify_cancel():
-                training.future.set_exception(ServiceClosed())
+            training.future.set_exception(ServiceClosed())
