@@ -1,4 +1,4 @@
-"""Fixtures for the learner's tests: tiny base models, a service that waits, short samples."""
+"""Fixtures that several files of the learner's tests share."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from learner.base_model import BaseModel
 from learner.service import Service
 from tests.learner.held_model import FakeModel, started
 from tests.learner.rewarded import by_length
+from tests.learner.session_server import Server
 from tests.learner.tiny_models import build_base_model
 
 
@@ -74,3 +75,11 @@ def written(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def server(tmp_path: Path, qwen2: BaseModel) -> Iterator[Server]:
+    """An app's sessions, none of them there yet."""
+    server = Server(tmp_path / "sessions", qwen2)
+    yield server
+    server.stop()
