@@ -21,6 +21,7 @@ from learner.base_model import BaseModel
 from learner.completion import Ask, Completion, stream_completions
 from learner.decoding_cache import Prefixes
 from learner.scheduling import PassSizer
+from learner.service_errors import MOST_STEP_ROWS, ServiceBusy, ServiceClosed, StepTooLarge
 from learner.service_requests import AskingRequest, CompletionStream, TrainingRequest, step_rows
 from learner.service_status import Meter, ServiceStatus
 from learner.soft_prompt import Learner
@@ -37,17 +38,6 @@ TURN_SECONDS = 0.25
 LONGEST_PASS = 1.0  # seconds; no pass is merged that keeps a click waiting for longer
 MERGE_SECONDS = 0.01  # that those of the last training pass have to come back for the next
 SHORT, TRAINING, LONG = range(3)
-
-
-class ServiceBusy(ValueError):
-    """Too many requests wait already."""
-
-
-class ServiceClosed(ValueError):
-    """The service was shut down before the request was done."""
-
-    def __init__(self) -> None:
-        super().__init__("The learner service was shut down; start it again and repeat this.")
 
 
 class Service:
@@ -109,10 +99,13 @@ class Service:
         """Ask for one optimiser step of ``learner`` over ``problems``.
 
         Requests of one ``owner`` (by default, of one learner value) are served in order and never
-        two in a pass. A future that is cancelled while it waits is skipped. Raises ServiceBusy and
-        ServiceClosed; what `train_steps` raises for this request arrives in the future.
+        two in a pass. A future that is cancelled while it waits is skipped. Raises ServiceBusy,
+        ServiceClosed and StepTooLarge; what `train_steps` raises for this request arrives in the
+        future.
         """
         rows = self._rows(learner, problems)
+        if rows > MOST_STEP_ROWS:
+            raise StepTooLarge(rows)
         request = TrainingRequest(learner, tuple(problems), rows, self._clock(), owner)
         with self._changed:
             self._admit()

@@ -16,7 +16,8 @@ from arena.statistics import McNemar, mcnemar_exact
 from learner.completion import Ask, Completion
 from learner.evaluation import Tally, evaluate
 from learner.marks import Marks, marks_of
-from learner.service import Service, ServiceClosed
+from learner.service import Service
+from learner.service_errors import ServiceClosed
 from learner.worked_examples import worked_examples
 
 HELD_OUT_PROBLEMS = 200

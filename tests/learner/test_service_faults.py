@@ -1,10 +1,13 @@
 """The service: whose fault it is gets the error, and what happens to all when it ends."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
-from learner.service import ServiceBusy, ServiceClosed
+from learner.service_errors import ServiceBusy, ServiceClosed, StepTooLarge
+from learner.service_requests import step_rows
+from learner.soft_prompt import LearnerConfig
 from tests.learner.held_model import PATIENCE, asks, hold, started, texts
 
 
@@ -46,6 +49,22 @@ def test_too_many_requests_are_turned_away(fake):
         fake.gate.open()
         assert training.result(PATIENCE)[0] == "a"
         assert texts(list(question)[-1]) == ["q"]
+
+
+def test_a_step_that_would_keep_everybody_waiting_is_refused(fake):
+    """Such settings come with a file that somebody loads."""
+    largest = LearnerConfig(signal="reward", episodes_per_step=64, samples_per_problem=64)
+    fits = LearnerConfig(signal="reward", episodes_per_step=16, samples_per_problem=64)
+    fake.gate.open()
+    with started(
+        fake, train=lambda _, requests: ["done"] * len(requests), rows=step_rows
+    ) as service:
+        learner = SimpleNamespace(config=largest)
+        with pytest.raises(StepTooLarge, match="takes 4096 rows at once, and up to 1024"):
+            service.train(learner, ["x"] * largest.episodes_per_step)
+        assert service.status().waiting == 0
+        learner = SimpleNamespace(config=fits)
+        assert service.train(learner, ["x"] * fits.episodes_per_step).result(PATIENCE) == "done"
 
 
 def test_a_pass_too_small_for_one_click_is_refused(fake):

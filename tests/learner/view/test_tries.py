@@ -4,7 +4,7 @@ import pytest
 from scripted import ScriptedService, untrained
 
 from arena import Problem
-from learner.service import ServiceBusy
+from learner.service_errors import ServiceBusy
 from learner.session import Session
 from learner.thumbs import Thumbs
 from learner.view.exam import Exam

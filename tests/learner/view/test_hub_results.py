@@ -1,0 +1,21 @@
+"""The results that travel with a soft prompt to the Hub: known ones, or measured as it learnt."""
+
+from scripted import untrained
+
+from learner.soft_prompt import LearnerConfig
+from learner.view.hub import held_out_results
+from learner.view.lesson import Lesson
+from learner.worked_examples import worked_examples
+
+
+def test_they_are_measured_behind_the_worked_examples_that_it_learnt_behind(service, exam, session):
+    learner = untrained(LearnerConfig(shots=2))
+    lesson = Lesson(service, exam, session)
+    for _ in lesson.follow(lambda: lesson.board.answering):
+        pass
+    assert held_out_results(lesson, learner, exam) is None  # there is nothing to compare with yet
+    exam.measure_shared(untrained().prompt).join(10)
+    service.asked.clear()
+    results = held_out_results(lesson, learner, exam)
+    assert len(results.after) == len(results.before) == len(exam.problems)
+    assert {ask.examples for ask in service.asked} == {worked_examples(2)}
