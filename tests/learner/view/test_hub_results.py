@@ -2,14 +2,16 @@
 
 from scripted import untrained
 
+from learner.session import Session, SessionState
 from learner.soft_prompt import LearnerConfig
 from learner.view.hub import held_out_results
 from learner.view.lesson import Lesson
 from learner.worked_examples import worked_examples
 
 
-def test_they_are_measured_behind_the_worked_examples_that_it_learnt_behind(service, exam, session):
+def test_they_are_measured_behind_the_worked_examples_that_it_learnt_behind(service, exam):
     learner = untrained(LearnerConfig(shots=2))
+    session = Session("an-id", SessionState(learner, seed=7), lambda *_: None, untrained)
     lesson = Lesson(service, exam, session)
     for _ in lesson.follow(lambda: lesson.board.answering):
         pass
