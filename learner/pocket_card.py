@@ -6,6 +6,7 @@ decoding graded by ``arena.grade``; every number in ``assets/pocket/README.md`` 
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ from statistics import mean
 from tqdm import tqdm
 
 from arena import FAMILIES, held_out, stream
+from arena.command_line import run_command
 from learner.base_model import POCKET_FOLDER, BaseModel, load_base_model
 from learner.completion import complete
 from learner.evaluation import Evaluation, compare, evaluate
@@ -207,4 +209,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -107,7 +107,8 @@ def add_api(lessons: Lessons, exam: Exam, service: Service) -> None:
         with said():
             learner = find(session).learner
             checked = checked_format(chat_template)
-            return _marks(exam.take(learner.prompt, checked, learner.episodes), exam)
+            shots = learner.config.shots
+            return _marks(exam.take(learner.prompt, checked, learner.episodes, shots=shots), exam)
 
     def act(action: Callable[[Lesson], None]) -> Callable[[str], Json]:
         def endpoint(session: str) -> Json:
