@@ -72,6 +72,7 @@ class Session:
         self._lock = threading.RLock()
         self._undo: deque[Learner] = deque(maxlen=UNDO_DEPTH)
         self._running = False
+        self._holders = 0
 
     @property
     def state(self) -> SessionState:
@@ -105,6 +106,11 @@ class Session:
         return self._running
 
     @property
+    def in_use(self) -> bool:
+        """Whether something is going on that would lose its place with the session."""
+        return self._running or self._holders > 0
+
+    @property
     def undo_depth(self) -> int:
         """How many times `undo` would work. Earlier learners do not survive a restart."""
         return len(self._undo)
@@ -119,6 +125,17 @@ class Session:
         """Set the sentence that the visitor should see next."""
         with self._lock:
             self._notice = notice
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Meanwhile the session is not removed from the disk, however long it is not used."""
+        with self._lock:
+            self._holders += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holders -= 1
 
     @contextmanager
     def run(self) -> Iterator["Run"]:

@@ -107,6 +107,26 @@ class Sessions:
             self._keep(session)
         return session
 
+    def folder_of(self, session: Session) -> Path:
+        """Where more of this session can be kept: whatever is there goes when the session goes.
+
+        It need not exist, but will once the session has been saved, by `keep` for one.
+        """
+        return self._path(session.id)
+
+    def keep(self, session: Session) -> None:
+        """Save a session now, though it may never have changed. Raises SessionError if that fails.
+
+        Old ones may have to make room.
+        """
+        try:
+            self._write(session.id, session.state)
+        except OSError as error:
+            raise SessionError(
+                f"Nothing can be kept on this server at the moment ({error.strerror}); try again "
+                "later."
+            ) from error
+
     def flush(self) -> None:
         """Save what is not saved yet; it is saved when this returns."""
         self._autosaver.flush()
@@ -202,7 +222,7 @@ class Sessions:
             if surplus <= 0 and self._clock() - used <= self._max_age_seconds:
                 return  # those that follow were used later still
             session = self._alive.get(in_memory.get(name, ""))
-            if session is None or not session.running:
+            if session is None or not session.in_use:
                 shutil.rmtree(self._folder / name, ignore_errors=True)
                 self._recent.pop(in_memory.get(name, ""), None)
                 surplus -= 1

@@ -1,9 +1,11 @@
 """Driving: experiments from their start, or from where they were left, to their end, and saved.
 
-What the commands have in common: a bar, a line at every milestone, files, and a way to stop.
+What the commands have in common: a bar, a line at every milestone, and Ctrl-C to stop; what is
+saved, and when, is `learner.experiments.keeping`'s.
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -11,12 +13,10 @@ from statistics import fmean
 from tqdm import tqdm
 
 from arena.crossed import crossed_accuracy
-from learner.atomic_folder import write_file
 from learner.checkpoint_reading import CheckpointError
 from learner.experiments import wording
-from learner.experiments.engine import Engine, Run, advance, start_runs
-from learner.experiments.figures import learning_curves
-from learner.experiments.folder import CURVES, load_together, save_best, save_run
+from learner.experiments.engine import Engine, Run
+from learner.experiments.keeping import finish, keep_going
 from learner.experiments.results import Results
 from learner.experiments.results_file import RESULTS
 from learner.experiments.results_reading import read_results
@@ -68,35 +68,32 @@ def drive(
     with tqdm(desc=title or None, unit="episode", total=0, leave=False) as bar:
         if title:
             bar.write(title)
-        runs = _opened(engine, experiments, folders, bar)
-        bar.reset(total=sum(experiment.episodes for experiment in experiments))
-        bar.update(sum(run.done for run in runs))
-        try:
-            for after in advance(engine, runs, partial(_measuring, bar)):
-                before, runs = runs, after
-                bar.update(sum(run.done for run in runs) - bar.n)
-                fresh = [
-                    (run, folder)
-                    for then, run, folder in zip(before, runs, folders, strict=True)
-                    if run.measured and not then.measured
-                ]
-                for run, folder in fresh:
-                    save_run(run, folder, engine.base_model)
-                if fresh:
-                    bar.write(milestone([run for run, _ in fresh]))
-                elif (loss := runs[0].past[-1].loss) == loss:
-                    bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-        except KeyboardInterrupt:
-            for run, folder in zip(runs, folders, strict=True):
-                save_run(run, folder, engine.base_model)
-            done, total = runs[0].done, runs[0].experiment.episodes
-            raise Stopped(f"Stopped after {done} of {total} episodes, and saved.") from None
-    results = tuple(read_results(folder) for folder in folders)
+        kept = keep_going(
+            engine, experiments, folders, partial(_starting, bar), partial(_measuring, bar)
+        )
+        with closing(kept):
+            runs = next(kept)
+            bar.reset(total=sum(experiment.episodes for experiment in experiments))
+            bar.update(sum(run.done for run in runs))
+            try:
+                for after in kept:
+                    before, runs = runs, after
+                    bar.update(sum(run.done for run in runs) - bar.n)
+                    fresh = [
+                        run
+                        for then, run in zip(before, runs, strict=True)
+                        if run.measured and not then.measured
+                    ]
+                    if fresh:
+                        bar.write(milestone(fresh))
+                    elif (loss := runs[0].past[-1].loss) == loss:
+                        bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            except KeyboardInterrupt:
+                done, total = runs[0].done, runs[0].experiment.episodes
+                raise Stopped(f"Stopped after {done} of {total} episodes, and saved.") from None
     if curves:
-        for run, result, folder in zip(runs, results, folders, strict=True):
-            save_best(run, folder, engine.base_model, curve=True)
-            write_file(learning_curves([result]), folder / CURVES)
-    return results
+        finish(runs, folders, engine.base_model)
+    return tuple(read_results(folder) for folder in folders)
 
 
 def milestone(runs: Sequence[Run]) -> str:
@@ -115,22 +112,6 @@ def milestone(runs: Sequence[Run]) -> str:
     if len(runs) > 1:
         line += f", {len(runs)} seeds"
     return f"{line}; no answer read in {silent} of {asked}"
-
-
-def _opened(
-    engine: Engine, experiments: Sequence[Experiment], folders: Sequence[Path], bar: tqdm
-) -> tuple[Run, ...]:
-    """The runs as their folders have them; started, if not all of them have been written."""
-    if not all((folder / RESULTS).is_file() for folder in folders):
-        return start_runs(engine, experiments, partial(_starting, bar))
-    runs = load_together(folders, engine.base_model)
-    for run, experiment, folder in zip(runs, experiments, folders, strict=True):
-        if run.experiment != experiment:
-            raise CheckpointError(
-                f"{folder} holds a run with other settings; choose another folder, or go on with "
-                "that run as it is by --resume."
-            )
-    return runs
 
 
 def _measuring(bar: tqdm, done: int, total: int) -> None:

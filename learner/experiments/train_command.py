@@ -9,7 +9,6 @@ import argparse
 from datetime import datetime
 from pathlib import Path
 
-from learner.atomic_folder import write_file
 from learner.base_model import BaseModel, load_base_model
 from learner.checkpoint_reading import CheckpointError
 from learner.checkpoint_source import BEST
@@ -17,9 +16,9 @@ from learner.experiments import wording
 from learner.experiments.driving import Stopped, drive, run_folders, seed_folders
 from learner.experiments.engine import direct
 from learner.experiments.estimates import Arm
-from learner.experiments.figures import learning_curves
 from learner.experiments.flags import add_experiment_flags, experiment_of, settings_given
-from learner.experiments.folder import CURVES, open_record
+from learner.experiments.folder import open_record
+from learner.experiments.keeping import draw_together
 from learner.experiments.results_file import RESULTS, environment, parse_past
 from learner.experiments.settings import Experiment
 from learner.experiments.summary import summary
@@ -63,8 +62,7 @@ def run_train(options: argparse.Namespace) -> None:
         raise Stopped(
             f"{stopped} Go on with it by:\n  python -m learner train --resume {folder}"
         ) from None
-    if len(results) > 1:
-        write_file(learning_curves(results), folder / CURVES)
+    draw_together(folder, results)
     print(
         f"\n{summary(Arm('', results))}\n\nSaved to {folder}; its best soft prompt: "
         f"{', '.join(str(path / BEST) for path in folders)}"

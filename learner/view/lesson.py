@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from arena import Problem, stream
+from learner.followed import Followed
 from learner.service import Service
 from learner.session import Run, Session
 from learner.soft_prompt import Learner
@@ -18,7 +19,6 @@ from learner.training import Material
 from learner.view import notes
 from learner.view.board import Board
 from learner.view.exam import Exam, Marks
-from learner.view.followed import Followed
 from learner.view.news import News, news_of
 from learner.view.questions import LessonError
 from learner.view.run import EXAMS_PER_RUN, RunState, training_run

@@ -1,0 +1,171 @@
+"""The shelf: one visitor's named experiments on the disk.
+
+    <shelf>/run-1/experiment.json            what was asked for, and how it stands
+    <shelf>/run-1/[seed-0/]results.json …    the run's folder, or one for each seed (`folder`)
+
+Pure files; who runs what is `learner.experiments.desk`'s. What is kept is bounded: so many runs,
+and of those that have ended the best soft prompts, the results and the pictures alone.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from learner.atomic_folder import write_file
+from learner.checkpoint_reading import CheckpointError, parse_json
+from learner.experiments.bench import slug
+from learner.experiments.driving import seed_folders
+from learner.experiments.folder import INTERRUPTED
+from learner.experiments.plan import TECHNIQUES, Plan, PlanError, checked_name
+from learner.experiments.settings import Experiment, parse_experiment
+
+MAX_RUNS = 8
+MAX_PLACE = 40  # characters of a folder's name, less a number that tells it from others
+GOING, STOPPED, FAILED, FINISHED = "going", "stopped", "failed", "finished"
+STATES = (GOING, STOPPED, FAILED, FINISHED)
+_FILE = "experiment.json"
+_MAX_BYTES = 1 << 16
+
+
+class ShelfError(ValueError):
+    """Something cannot be put on the shelf, or is not there; the message says so in a sentence."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One experiment on the shelf: in the folder ``place``, asked for as the ``number``-th.
+
+    ``state`` is one of ``STATES``: "going" is what nobody stopped, whether anybody works on it at
+    the moment or not. ``message`` says what went wrong with one that "failed".
+    """
+
+    place: str
+    number: int
+    plan: Plan
+    state: str = GOING
+    message: str = ""
+
+
+class Shelf:
+    """The experiments in ``folder``, which need not be there yet. Not thread-safe."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Everything on the shelf, in the order in which it was asked for.
+
+        Of one that cannot be read, the name of its folder and what is wrong is all there is.
+        """
+        found = []
+        for path in sorted(self.folder.glob(f"*/{_FILE}")):
+            place = path.parent.name
+            try:
+                found.append(self.read(place))
+            except (CheckpointError, PlanError) as error:
+                lost = Plan(place, next(iter(TECHNIQUES)), Experiment(), (0,))
+                found.append(Entry(place, -1, lost, FAILED, str(error)))
+        return tuple(sorted(found, key=lambda entry: (entry.number, entry.place)))
+
+    def read(self, place: object) -> Entry:
+        """The experiment in a folder of this shelf. Raises ShelfError if there is none,
+        CheckpointError if it cannot be read."""
+        if not isinstance(place, str) or not re.fullmatch(r"[a-z0-9-]{1,60}", place):
+            raise ShelfError("Choose one of your runs first.")
+        try:
+            with open(self.folder / place / _FILE, "rb") as file:
+                data = file.read(_MAX_BYTES + 1)
+        except FileNotFoundError:
+            raise ShelfError("That run is not there any more.") from None
+        return _parse(place, data)
+
+    def add(self, plan: Plan) -> Entry:
+        """Put a plan on the shelf, to be run. Raises ShelfError if it is full or the name taken."""
+        entries = self.entries()
+        if len(entries) >= MAX_RUNS:
+            raise ShelfError(
+                f"You have {MAX_RUNS} runs, which is as many as are kept; delete one first."
+            )
+        if any(entry.plan.name.casefold() == plan.name.casefold() for entry in entries):
+            raise ShelfError(
+                f"You have a run called “{plan.name}” already; choose another name, or delete it."
+            )
+        base = slug(plan.name)[:MAX_PLACE].strip("-") or "run"
+        taken = {entry.place for entry in entries}
+        places = (base, *(f"{base}-{count}" for count in range(2, MAX_RUNS + 2)))
+        place = next(place for place in places if place not in taken)
+        shutil.rmtree(self.folder / place, ignore_errors=True)  # what a deletion left half done
+        number = 1 + max((entry.number for entry in entries), default=0)
+        return self._write(Entry(place, number, plan))
+
+    def mark(self, entry: Entry, state: str, message: str = "") -> Entry:
+        """Note down how an experiment stands now."""
+        return self._write(replace(entry, state=state, message=message))
+
+    def remove(self, place: object) -> None:
+        """Delete an experiment for good. Raises ShelfError if there is none there."""
+        entry = next((entry for entry in self.entries() if entry.place == place), None)
+        if entry is None:
+            raise ShelfError("That run is not there any more.")
+        # Without it nothing else in the folder counts, so a crash leaves no half of a run.
+        (self.folder / entry.place / _FILE).unlink()
+        shutil.rmtree(self.folder / entry.place, ignore_errors=True)
+
+    def path(self, entry: Entry) -> Path:
+        """The folder of an experiment."""
+        return self.folder / entry.place
+
+    def run_folders(self, entry: Entry) -> list[Path]:
+        """The folder of each of its seeds."""
+        return seed_folders(self.path(entry), entry.plan.seeds)
+
+    def tidy(self, entry: Entry) -> None:
+        """Delete what only going on needs: of a finished experiment nothing is gone on with."""
+        for folder in self.run_folders(entry):
+            for checkpoint in (*folder.glob("checkpoint_ep*"), folder / INTERRUPTED):
+                shutil.rmtree(checkpoint, ignore_errors=True)
+
+    def fresh_name(self) -> str:
+        """``run 1``, or the first such name that is free."""
+        taken = {entry.plan.name.casefold() for entry in self.entries()}
+        return next(name for count in range(1, 99) if (name := f"run {count}") not in taken)
+
+    def _write(self, entry: Entry) -> Entry:
+        record = {
+            "name": entry.plan.name,
+            "technique": entry.plan.technique,
+            "settings": entry.plan.experiment.as_dict(),
+            "seeds": list(entry.plan.seeds),
+            **{key: asdict(entry)[key] for key in ("number", "state", "message")},
+        }
+        write_file(json.dumps(record, indent=1).encode(), self.path(entry) / _FILE)
+        return entry
+
+
+def _parse(place: str, data: bytes) -> Entry:
+    record = parse_json(data, _FILE)
+    technique, seeds = record.get("technique"), record.get("seeds")
+    state, number, message = (record.get(key) for key in ("state", "number", "message"))
+    if (
+        technique not in TECHNIQUES
+        or state not in STATES
+        or not isinstance(number, int)
+        or not isinstance(message, str)
+        or not _are_seeds(seeds)
+    ):
+        raise CheckpointError(f"{_FILE} is not one that this version wrote; delete the run.")
+    experiment = parse_experiment(record.get("settings"), _FILE)
+    plan = Plan(checked_name(record.get("name")), str(technique), experiment, tuple(seeds or ()))
+    return Entry(place, number, plan, str(state), message)
+
+
+def _are_seeds(seeds: object) -> bool:
+    return (
+        isinstance(seeds, Sequence)
+        and len(seeds) > 0
+        and all(type(seed) is int for seed in seeds)
+        and len(set(seeds)) == len(seeds)
+    )
