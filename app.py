@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -20,12 +21,19 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 import gradio as gr
 
 from learner.base_model import DEVICES, DTYPES, POCKET, BaseModel, ModelError, load_base_model
+from learner.experiments import wording
+from learner.experiments.engine import through
+from learner.experiments.laboratory import Laboratory
+from learner.experiments.settings import BEST
 from learner.service import Service
 from learner.sessions import Sessions
 from learner.soft_prompt import LearnerConfig, new_learner
 from learner.view import cards, theme
 from learner.view.api import add_api
 from learner.view.exam import Exam
+from learner.view.experiments import wire_experiments
+from learner.view.experiments_layout import build_experiments
+from learner.view.experiments_painting import ExperimentsPainter
 from learner.view.hub import link_opener, wire_hub
 from learner.view.hub_layout import build_hub
 from learner.view.layout import build_teach, html
@@ -48,11 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     sessions = Sessions(options.sessions, base_model)
-    with Service(base_model) as service:
+    with (
+        Service(base_model) as service,
+        Laboratory(partial(through, service), sessions) as laboratory,
+    ):
         formats = (False, True) if base_model.has_chat_template else (False,)
         exam = Exam(service, options.held_out, formats)
         exam.measure_shared(new_learner(base_model, LearnerConfig()).prompt)
-        demo = build(base_model, service, sessions, exam)
+        demo = build(base_model, service, sessions, exam, laboratory)
         demo.queue(default_concurrency_limit=None, max_size=1000)
         _, url, _ = demo.launch(
             server_name=options.host,
@@ -105,8 +116,14 @@ def positive(text: str) -> int:
     return number
 
 
-def build(base_model: BaseModel, service: Service, sessions: Sessions, exam: Exam) -> gr.Blocks:
-    """The page: the idea in one strip, then a tab for teaching and one for taking it home."""
+def build(
+    base_model: BaseModel,
+    service: Service,
+    sessions: Sessions,
+    exam: Exam,
+    laboratory: Laboratory,
+) -> gr.Blocks:
+    """The page: the idea in one strip, then tabs to teach, to try things, and to take it home."""
     lessons = Lessons(service, exam, sessions)
     painter = Painter(base_model, exam)
     with gr.Blocks(
@@ -119,6 +136,11 @@ def build(base_model: BaseModel, service: Service, sessions: Sessions, exam: Exa
         with gr.Tabs():
             with gr.Tab("Teach", id="teach"):
                 teach_panel = build_teach(exam.formats)
+            with gr.Tab("Experiments", id="experiments"):
+                experiments = ExperimentsPainter()
+                experiments_panel = build_experiments(
+                    exam.formats, experiments.empty(), wording.power(BEST.eval_problems)
+                )
             with gr.Tab("Save & share", id="share") as share_tab:
                 share_panel = build_share()
                 hub_panel = build_hub()
@@ -126,6 +148,7 @@ def build(base_model: BaseModel, service: Service, sessions: Sessions, exam: Exa
         page = Page(teach_panel, strip, browser, lessons, exam, painter)
         add_api(lessons, exam, service)  # first, so that its names are free
         wire_teach(demo, page, hub_panel.linked, link_opener(base_model))
+        wire_experiments(demo, page, experiments_panel, laboratory, base_model, exam.formats)
         wire_share(page, share_panel, base_model)
         wire_hub(page, hub_panel, share_tab, exam, base_model)
     return demo

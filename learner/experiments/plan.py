@@ -104,6 +104,7 @@ def plan_of(
     episodes_per_step: object = None,
     first_seed: object = None,
     family: object = ANY_FAMILY,
+    *,
     formats: Sequence[bool] = (False, True),
 ) -> Plan:
     """What was asked for, checked; None stands for the technique's own setting.

@@ -128,7 +128,7 @@ def progress(done: int, total: int, rate: float | None, left: float | None, note
         parts.append(escape(note))
     elif rate is not None and left is not None:
         parts += [f"{rate:.0f} a second" if rate >= 1 else f"{rate:.1f} a second"]
-        parts += [f"{_seconds(left)} left"]
+        parts += [f"{duration(left)} left"]
     share = 100 * done / total
     return (
         f'<div class="spa-progress"><div class="spa-bar" role="progressbar" aria-valuemin="0" '
@@ -172,6 +172,13 @@ def highlighted(text: str, span: tuple[int, int] | None) -> str:
 def count(number: int, noun: str) -> str:
     """``80 episodes``, ``1 episode``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """``12 s``, ``3 min``."""
+    if seconds < 90:
+        return f"{max(seconds, 0):.0f} s"
+    return f"{seconds / 60:.0f} min"
 
 
 # --- parts -------------------------------------------------------------------------------------
@@ -239,9 +246,3 @@ def _gold(problem: Problem) -> str:
 
 def _corner(chat_template: bool, soft_prompt: bool) -> str:
     return f"{'soft' if soft_prompt else 'alone'}-{'chat' if chat_template else 'plain'}"
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(seconds, 0):.0f} s"
-    return f"{seconds / 60:.0f} min"

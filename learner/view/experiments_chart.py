@@ -1,0 +1,191 @@
+"""The picture of experiments side by side: held-out accuracy over episodes, a line each.
+
+Lines, bands and dashes as in `charts`; a number at the end of each line and in the key below tells
+them apart where colours do not.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from arena.statistics import Interval
+from learner.experiments.estimates import Arm, Estimate, alone
+from learner.experiments.figures import accuracy_of, interval_of
+from learner.experiments.wording import count
+from learner.view.chart_parts import (
+    NARROW_SPACE,
+    axis_end,
+    episode_ticks,
+    frame,
+    line,
+    percent,
+    percent_ticks,
+    plot,
+    svg,
+)
+from learner.view.charts import FORMAT_WORDS
+
+SLOTS = 8  # colours that lines can have
+
+
+@dataclass(frozen=True)
+class Point:
+    """An accuracy after so many episodes, with its 95 % interval."""
+
+    episodes: int
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line. ``mark`` stands at its end; ``slot`` chooses its colour, or its dashes if it was
+    ``published`` by others. ``asked`` says of how many problems and seeds it is."""
+
+    name: str
+    mark: str
+    slot: int
+    points: tuple[Point, ...]
+    asked: str
+    published: bool = False
+
+
+def series_of(arm: Arm, mark: str, slot: int, published: bool = False) -> Series:
+    """The line of an experiment: the mean of its seeds at every milestone that all have passed."""
+    milestones = set.intersection(*({score.episodes for score in run.curve} for run in arm.runs))
+    points = []
+    for episodes in sorted(milestones):
+        scores = [score for run in arm.runs for score in run.curve if score.episodes == episodes]
+        points.append(Point(episodes, accuracy_of(scores), interval_of(scores)))
+    problems = max(score.n for run in arm.runs for score in run.curve)
+    asked = f"{count(problems, 'problem')} × {count(len(arm.runs), 'seed')}"
+    if published:
+        asked = f"{problems} other problems, graded by substring"
+    return Series(arm.name, mark, slot, tuple(points), asked, published)
+
+
+def baselines_of(arms: Sequence[Arm]) -> dict[bool, Estimate]:
+    """The model alone, with the chat template? -> as the arm measured it that asked the most."""
+    found: dict[bool, Estimate] = {}
+    for arm in arms:
+        if all(run.alone is not None for run in arm.runs):
+            estimate = Arm("", arm.runs[:1]).estimate(alone)  # the same for every seed
+            chat = arm.runs[0].chat_template
+            if chat not in found or estimate.problems > found[chat].problems:
+                found[chat] = estimate
+    return found
+
+
+def experiments_chart(lines: Sequence[Series], baselines: Mapping[bool, Estimate]) -> str:
+    """Lines over one another, their bands behind them, the model alone dashed, and a key."""
+    top = axis_end(max([80, *(point.episodes for one in lines for point in one.points)]))
+    own = [one for one in lines if not one.published and one.points]
+    shapes = [_band(one, top) for one in own]
+    shapes += [_line(one, top) for one in lines if len(one.points) > 1]
+    field = [
+        svg("".join(shapes)),
+        *(_baseline(estimate, chat) for chat, estimate in baselines.items()),
+        *(_dots(one, top) for one in lines),
+    ]
+    if not lines:
+        field.append('<span class="spa-plot-empty">choose what to show</span>')
+    elif not own:
+        field.append('<span class="spa-plot-empty">your run draws its line here</span>')
+    body = plot("".join(field), percent_ticks(), episode_ticks(top))
+    note = f"mean over seeds, with its 95{NARROW_SPACE}% interval over seeds and problems"
+    words = " ".join([*map(_words, lines), *(_alone_words(*item) for item in baselines.items())])
+    chart = frame("Held-out accuracy", note, body, words or "Nothing to show.", "spa-experiments")
+    return f"{chart}{_key(lines)}"
+
+
+def slots(numbers: Sequence[int]) -> list[int]:
+    """A colour for each run: its own number's as long as nobody has that one, else a free one."""
+    taken: list[int] = []
+    for number in numbers:
+        wanted = [(number - 1 + shift) % SLOTS for shift in range(SLOTS)]
+        taken.append(next((slot for slot in wanted if slot not in taken), wanted[0]))
+    return taken
+
+
+# --- parts -------------------------------------------------------------------------------------
+
+
+def _class(one: Series) -> str:
+    return f"spa-published-{one.slot}" if one.published else f"spa-run-{one.slot}"
+
+
+def _band(one: Series, top: int) -> str:
+    upper = [(p.episodes / top, p.interval.high) for p in one.points]
+    lower = [(p.episodes / top, p.interval.low) for p in reversed(one.points)]
+    outline = " ".join(f"{100 * x:.2f},{100 - 100 * y:.2f}" for x, y in [*upper, *lower])
+    return f'<polygon class="spa-run-band {_class(one)}" points="{outline}"/>'
+
+
+def _line(one: Series, top: int) -> str:
+    kind = "spa-published-line" if one.published else "spa-run-line"
+    return line([(p.episodes / top, p.value) for p in one.points], f"{kind} {_class(one)}")
+
+
+def _dots(one: Series, top: int) -> str:
+    if not one.points:
+        return ""
+    *early, last = one.points
+    dots = [] if one.published else [_dot(one, point, top) for point in early]
+    left, bottom = 100 * last.episodes / top, 100 * last.value
+    return "".join(dots) + (
+        f'<span class="spa-run-end {_class(one)}" style="left:{left:.2f}%;bottom:{bottom:.2f}%">'
+        f"{escape(one.mark)}</span>"
+    )
+
+
+def _dot(one: Series, point: Point, top: int) -> str:
+    left, bottom = 100 * point.episodes / top, 100 * point.value
+    return (
+        f'<span class="spa-run-dot {_class(one)}" style="left:{left:.2f}%;bottom:{bottom:.2f}%">'
+        "</span>"
+    )
+
+
+def _baseline(estimate: Estimate, chat_template: bool) -> str:
+    side = "spa-baseline-chat" if chat_template else "spa-baseline-plain"
+    below = " spa-baseline-below" if estimate.value > 0.88 else ""
+    text = f"model alone, {'with' if chat_template else 'without'} template"
+    return (
+        f'<div class="spa-baseline {side}{below}" style="bottom:{100 * estimate.value:.2f}%">'
+        f"<span>{text} <b>{percent(estimate.value)}</b></span></div>"
+    )
+
+
+def _key(lines: Sequence[Series]) -> str:
+    rows = []
+    for one in lines:
+        value = "not measured yet"
+        if one.points:
+            last = one.points[-1]
+            value = f"<b>{percent(last.value)}</b> {_between(last.interval)}"
+        rows.append(
+            f'<li><span class="spa-run-end {_class(one)}">{escape(one.mark)}</span>'
+            f'<span class="spa-runs-name">{escape(one.name)}</span>'
+            f'<span class="spa-runs-asked">{escape(one.asked)}</span>'
+            f'<span class="spa-runs-value">{value}</span></li>'
+        )
+    return f'<ul class="spa-runs-key">{"".join(rows)}</ul>'
+
+
+def _between(interval: Interval) -> str:
+    return f"({100 * interval.low:.0f}–{percent(interval.high)})"
+
+
+def _words(one: Series) -> str:
+    points = ", ".join(
+        f"{percent(point.value)} {_between(point.interval)} after {point.episodes} episodes"
+        for point in one.points
+    )
+    return f"{one.name}: {points or 'not measured yet'}; of {one.asked}."
+
+
+def _alone_words(chat_template: bool, estimate: Estimate) -> str:
+    return (
+        f"Model alone {FORMAT_WORDS[chat_template]}: {percent(estimate.value)} "
+        f"{_between(estimate.interval)} of {estimate.problems}."
+    )

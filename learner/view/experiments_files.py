@@ -1,0 +1,52 @@
+"""What leaves an experiment: its results as a file, and the best of its soft prompts."""
+
+import zipfile
+from pathlib import Path
+
+from learner.atomic_folder import write_file
+from learner.base_model import BaseModel
+from learner.checkpoint import load
+from learner.checkpoint_source import BEST
+from learner.experiments.desk import Desk, DeskError
+from learner.experiments.folder import CURVES
+from learner.experiments.results_file import RESULTS
+from learner.experiments.shelf import Entry
+from learner.soft_prompt import Learner
+
+
+def results_file(desk: Desk, entry: Entry, folder: Path) -> Path:
+    """The run's ``results.json``, or a zip of all seeds' with the figure, written to ``folder``.
+
+    Raises DeskError before anything was measured.
+    """
+    if not desk.results(entry):
+        raise DeskError("Nothing has been measured yet; wait for the first point of the curve.")
+    run, seeds = desk.shelf.path(entry), desk.shelf.run_folders(entry)
+    if len(seeds) == 1:
+        return write_file((run / RESULTS).read_bytes(), folder / f"{entry.place}-{RESULTS}")
+    path = folder / f"{entry.place}-results.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for seed in seeds:
+            archive.write(seed / RESULTS, f"{entry.place}/{seed.name}/{RESULTS}")
+        if (run / CURVES).is_file():
+            archive.write(run / CURVES, f"{entry.place}/{CURVES}")
+    return path
+
+
+def best_learner(desk: Desk, entry: Entry, base_model: BaseModel) -> tuple[Learner, int]:
+    """The learner that did best in validation, and after how many episodes that was.
+
+    Of all seeds; of equals the first, which it is where nothing was validated as well. Raises
+    DeskError for a run that has no one soft prompt, CheckpointError if it cannot be read.
+    """
+    if entry.plan.experiment.per_family:
+        raise DeskError(
+            "This run has a soft prompt for each family, and a learner has one; choose another run."
+        )
+    results = desk.results(entry)
+    if not results:
+        raise DeskError("It has not learnt anything yet that could be used.")
+    rights = [max((score.correct for score in run.validation), default=0) for run in results]
+    best = rights.index(max(rights))
+    learner = load(desk.shelf.run_folders(entry)[best] / BEST, base_model)
+    return learner, learner.episodes
