@@ -10,7 +10,7 @@ from learner.experiments.plan import ANY_FAMILY, MAX_NAME, SEEDS, TECHNIQUES
 from learner.experiments.settings import BEST
 from learner.view import cards
 from learner.view.experiments_painting import Picture
-from learner.view.experiments_table import frame_of
+from learner.view.experiments_table import COLUMN_WIDTHS, frame_of
 from learner.view.layout import FORMAT_CHOICES, html
 
 TECHNIQUE_CHOICES = [(technique.name, key) for key, technique in TECHNIQUES.items()]
@@ -98,6 +98,7 @@ def build_experiments(formats: Sequence[bool], empty: Picture, power: str) -> Ex
                 seeds = _number(DEFAULT_SEEDS, f"Seeds (1–{SEEDS[1]})", "spa-run-seeds")
                 problems = _number(BEST.eval_problems, "Held-out problems", "spa-run-problems")
             power_shown = html("spa-power", power_line(power))
+            start = gr.Button("Start", variant="primary", elem_id="spa-start")
             with gr.Accordion("More settings", open=False, elem_id="spa-more-settings"):
                 with gr.Row(elem_classes="spa-numbers"):
                     soft_tokens = _number(config.soft_tokens, "Soft tokens", "spa-soft-tokens")
@@ -114,18 +115,13 @@ def build_experiments(formats: Sequence[bool], empty: Picture, power: str) -> Ex
                     filterable=False,
                     elem_id="spa-run-family",
                 )
-            start = gr.Button("Start", variant="primary", elem_id="spa-start")
         with gr.Column(scale=7, min_width=320, elem_classes="spa-lab-side"):
             with gr.Column(elem_classes="spa-panel"):
                 hint = html("spa-run-hint", empty.hint)
-                progress = html("spa-run-progress", empty.progress)
-                with gr.Row(elem_classes="spa-buttons spa-quiet"):
-                    stop = gr.Button(
-                        "Stop", size="md", min_width=90, interactive=False, elem_id="spa-run-stop"
-                    )
-                    go_on = gr.Button(
-                        "Continue", size="md", min_width=90, interactive=False, elem_id="spa-run-on"
-                    )
+                with gr.Row(elem_classes="spa-buttons spa-run-controls"):
+                    progress = html("spa-run-progress", empty.progress)
+                    stop = _button("Stop", "spa-run-stop")
+                    go_on = _button("Continue", "spa-run-on")
             with gr.Column(elem_classes="spa-panel spa-runs-panel"):
                 chart = html("spa-experiments", empty.chart)
                 shown = gr.CheckboxGroup(
@@ -135,13 +131,12 @@ def build_experiments(formats: Sequence[bool], empty: Picture, power: str) -> Ex
                     elem_id="spa-shown",
                 )
     with gr.Column(elem_classes="spa-panel"):
-        html("spa-table-title", cards.title("All runs, in numbers"))
         table = gr.Dataframe(
             frame_of(empty.rows),
-            label="All runs: accuracies in per cent with their 95 % intervals",
-            show_label=False,
+            label="All runs, in numbers: accuracies with their 95 % intervals",
             interactive=False,
             wrap=True,
+            column_widths=list(COLUMN_WIDTHS),
             buttons=["copy"],
             elem_id="spa-table",
         )
@@ -156,10 +151,11 @@ def build_experiments(formats: Sequence[bool], empty: Picture, power: str) -> Ex
                 interactive=True,
                 elem_id="spa-chosen",
             )
-            use = _button("Use its soft prompt", "spa-use-run", variant="primary")
-            download = _button("Download results", "spa-download-run")
+            use = _button("Use its soft prompt", "spa-use-run")
+            with gr.Row(elem_classes="spa-buttons"):
+                download = _button("Download results", "spa-download-run")
+                delete = _button("Delete", "spa-delete-run")
             file = gr.DownloadButton("Results file", visible="hidden", elem_id="spa-run-file")
-            delete = _button("Delete", "spa-delete-run")
             with gr.Row(visible=False, elem_classes="spa-buttons") as sure:
                 really_delete = gr.Button(
                     "Delete it for good", variant="stop", size="md", elem_id="spa-really-delete"
@@ -206,11 +202,8 @@ def _number(value: float, label: str, element_id: str, step: float = 1) -> gr.Nu
     return gr.Number(value, label=label, min_width=90, step=step, elem_id=element_id)
 
 
-def _button(label: str, element_id: str, variant: str = "secondary") -> gr.Button:
-    return gr.Button(label, variant=variant, size="md", interactive=False, elem_id=element_id)  # type: ignore[arg-type]
+def _button(label: str, element_id: str) -> gr.Button:
+    return gr.Button(label, size="md", min_width=100, interactive=False, elem_id=element_id)
 
 
-_WORDS = (
-    "Several soft prompts learn side by side, each from a seed of its own, and answer problems "
-    "that none of them has seen."
-)
+_WORDS = "Soft prompts learn side by side, each from a seed of its own."

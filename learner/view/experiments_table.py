@@ -13,7 +13,7 @@ COLUMNS = (
     "Run",
     "What",
     "Format",
-    "Seeds × problems",
+    "Seeds × n",
     "Model alone",
     "Before",
     "After",
@@ -22,6 +22,7 @@ COLUMNS = (
     "Episodes/s",
     "State",
 )
+COLUMN_WIDTHS = (150, 126, 96, 92, 116, 116, 116, 134, 76, 84, 78)  # pixels
 Row = tuple[str, ...]
 
 
@@ -35,7 +36,7 @@ def row_of(arm: Arm, technique: str, state: str) -> Row:
         shown_after = NOBODY
     else:
         effect = arm.effect(final, initial)
-        change = wording.change(effect.value, effect.interval)
+        change = _in_two(wording.change(effect.value, effect.interval))
         p_value = wording.p_value(effect.p_value).removeprefix("p = ").removeprefix("p ")
         shown_after = _accuracy(after)
     speed = rate(arm)
@@ -73,8 +74,13 @@ def _asked(after: Estimate, before: Estimate) -> str:
 
 
 def _accuracy(estimate: Estimate) -> str:
-    return wording.accuracy(estimate.value, estimate.interval)
+    return _in_two(wording.accuracy(estimate.value, estimate.interval))
+
+
+def _in_two(words: str) -> str:
+    """A number with its interval, which breaks between the two and nowhere else."""
+    return words.replace(" ", "\u00a0").replace("\u00a0[", " [")
 
 
 def _format(chat_template: bool) -> str:
-    return "with template" if chat_template else "without"
+    return f"{'with' if chat_template else 'without'} template"
