@@ -32,6 +32,7 @@ from learner.view import cards, theme
 from learner.view.api import add_api
 from learner.view.exam import Exam
 from learner.view.experiments import wire_experiments
+from learner.view.experiments_api import add_experiments_api
 from learner.view.experiments_layout import build_experiments
 from learner.view.experiments_painting import ExperimentsPainter
 from learner.view.hub import link_opener, wire_hub
@@ -147,6 +148,7 @@ def build(
         build_service_line(service)
         page = Page(teach_panel, strip, browser, lessons, exam, painter)
         add_api(lessons, exam, service)  # first, so that its names are free
+        add_experiments_api(laboratory, exam.formats)
         wire_teach(demo, page, hub_panel.linked, link_opener(base_model))
         wire_experiments(demo, page, experiments_panel, laboratory, base_model, exam.formats)
         wire_share(page, share_panel, base_model)

@@ -20,10 +20,12 @@ def share(part: float) -> str:
     return f"under 1{NARROW_SPACE}%" if 0 < part < 0.01 else percent(part)
 
 
-def frame(title: str, note: str, body: str, words: str, kind: str) -> str:
+def frame(title: str, note: str, body: str, words: str, kind: str, hover: str = "") -> str:
+    """A picture with its heading; ``words`` are read out instead, ``hover`` explains the note."""
+    tip = f' title="{escape(hover, quote=True)}"' if hover else ""
     return (
         f'<div class="spa-chart {kind}"><div class="spa-chart-head"><h3>{escape(title)}</h3>'
-        f"<p>{escape(note) or '&nbsp;'}</p></div>"
+        f"<p{tip}>{escape(note) or '&nbsp;'}</p></div>"
         f'<div role="img" aria-label="{escape(words, quote=True)}">{body}</div></div>'
     )
 

@@ -11,6 +11,7 @@ from html import escape
 from math import isfinite
 
 from learner.evaluation import Tally
+from learner.experiments.wording import power as power_words
 from learner.view.chart_parts import (
     NARROW_SPACE,
     axis_end,
@@ -74,12 +75,15 @@ def accuracy_chart(
         empty = "train to draw the curve" if baselines else missing
         field.append(f'<span class="spa-plot-empty">{escape(empty)}</span>')
     subtitle = f"{n} problems never trained on" if n else "problems never trained on"
+    power = f"{power_words(n)}." if n else ""
+    words = _accuracy_words(points, baselines, chat_template) + _reward_words(rewards)
     return frame(
         "Held-out accuracy",
         f"{subtitle} · {FORMAT_WORDS[chat_template]}",
         plot("".join(field), percent_ticks(), episode_ticks(top)),
-        _accuracy_words(points, baselines, chat_template) + _reward_words(rewards),
+        f"{words} {power}".strip(),
         "spa-accuracy",
+        power,
     )
 
 

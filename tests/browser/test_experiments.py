@@ -81,7 +81,6 @@ def test_one_click_draws_a_line_fills_the_table_and_gives_results_to_take_home(
     expect(experimenter.key.first).to_contain_text("as published")
     expect(experimenter.key.first).to_contain_text("graded by substring")
     experimenter.starts()
-    expect(experimenter.button("Stop").last).to_be_visible()
     experimenter.sees_the_end_of("run 1")
     expect(experimenter.key.first).to_contain_text("run 1")
     expect(experimenter.key.first).to_contain_text("20 problems × 1 seed")
@@ -97,7 +96,6 @@ def test_one_click_draws_a_line_fills_the_table_and_gives_results_to_take_home(
     assert results.finished
     assert [score.episodes for score in results.curve] == [0, 4, 8, 12, 16]
     experimenter.presses("Use its soft prompt")
-    expect(experimenter.learnt).to_have_text(re.compile("learnt from|not trained yet"))
     expect(experimenter.complaint).to_contain_text("The Teach tab goes on with")
     experimenter.opens_tab("Teach")
     expect(experimenter.hint).to_contain_text("Loaded")
@@ -146,32 +144,27 @@ def test_seeds_side_by_side_leave_as_one_file_and_lines_can_be_chosen(experiment
     expect(experimenter.key).to_have_count(1)
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "sentence"),
-    [
-        ("Name", "?!", "at least a letter or a digit"),
-        ("Episodes", "0", "episodes is a whole number from 1 to 400"),
-        ("Episodes", "", "episodes is a whole number from 1 to 400"),
-        ("Seeds (1–5)", "2.5", "seeds is a whole number from 1 to 5"),
-        ("Held-out problems", "-3", "problems is a whole number from 20 to 500"),
-    ],
-)
-def test_nonsense_is_answered_with_a_sentence_and_changes_nothing(
-    experimenter, field, value, sentence
-):
-    experimenter.starts(**{field: value})
-    expect(experimenter.complaint).to_contain_text(sentence)
+NONSENSE = [
+    ("Name", "?!", "at least a letter or a digit"),
+    ("Episodes", "0", "episodes is a whole number from 1 to 400"),
+    ("Episodes", "", "episodes is a whole number from 1 to 400"),
+    ("Seeds (1–5)", "2.5", "seeds is a whole number from 1 to 5"),
+    ("Held-out problems", "-3", "problems is a whole number from 20 to 500"),
+]
+
+
+def test_nonsense_is_answered_with_a_sentence_and_changes_nothing(experimenter):
+    for field, value, sentence in NONSENSE:
+        experimenter.starts(**{"Name": "run 1", field: value})
+        expect(experimenter.complaint.last).to_contain_text(sentence)
     expect(experimenter.told).to_contain_text("Press Start")
     expect(experimenter.table).to_have_count(3)
-
-
-def test_the_power_of_a_number_of_problems_is_told_as_it_is_typed(experimenter):
     power = experimenter.page.locator("#spa-power")
-    expect(power).to_contain_text("n = 200 can only see changes above ±11 points")
+    expect(power).to_contain_text("whole number from 20 to 500")
     experimenter.field("Held-out problems").fill("20")
     expect(power).to_contain_text("n = 20 can only see changes above ±35 points")
-    experimenter.field("Held-out problems").fill("7")
-    expect(power).to_contain_text("whole number from 20 to 500")
+    experimenter.field("Held-out problems").fill("200")
+    expect(power).to_contain_text("n = 200 can only see changes above ±11 points")
 
 
 def test_on_a_phone_and_by_keyboard(visit):
@@ -185,21 +178,11 @@ def test_on_a_phone_and_by_keyboard(visit):
     experimenter.sees_the_end_of("by hand")
     assert experimenter.fits()
     experimenter.tabs_to(experimenter.button("Use its soft prompt"))
+    assert experimenter.page.evaluate(
+        "parseFloat(getComputedStyle(document.activeElement).outlineWidth) >= 2"
+    )
     experimenter.page.keyboard.press("Enter")
     expect(experimenter.complaint).to_contain_text("The Teach tab goes on with")
-
-
-def test_two_people_never_see_each_others_runs(visit):
-    ann, bob = (
-        Experimenter(visitor.page, visitor.url).arrive().comes_back()
-        for visitor in (visit(), visit())
-    )
-    ann.starts(Episodes=4, Name="mine alone")
-    ann.sees_the_end_of("mine alone")
-    bob.page.reload()
-    bob.comes_back()
-    expect(bob.told).to_contain_text("Press Start")
-    expect(bob.table).to_have_count(3)
 
 
 def test_a_restart_of_the_app_goes_on_where_it_was(browser, tmp_path):

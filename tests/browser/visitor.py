@@ -83,7 +83,7 @@ class Visitor:
 
     @property
     def hint(self) -> Locator:
-        return self.page.locator(".spa-hint")
+        return self.page.locator("#spa-hint .spa-hint")
 
     @property
     def learnt(self) -> Locator:

@@ -79,6 +79,8 @@ def test_the_accuracy_curve_can_be_read_out_with_n_and_intervals():
     assert "Model alone without the chat template: 3 % of 200" in words
     assert "66 % of 200 (95 % interval 59–72 %) after 80 episodes" in words
     assert "200 problems never trained on" in html
+    assert "n = 200 can only see changes above ±11 points" in words
+    assert 'title="n = 200 can only see' in html
 
 
 def test_an_empty_curve_says_what_is_missing():

@@ -1,0 +1,96 @@
+"""What programs can do with experiments through the app's API, as `api` does for lessons."""
+
+from typing import Any
+
+import gradio as gr
+
+from learner.experiments.desk import Desk
+from learner.experiments.estimates import Arm
+from learner.experiments.laboratory import Laboratory
+from learner.experiments.plan import plan_of
+from learner.experiments.shelf import Entry
+from learner.view.experiments_chart import series_of
+from learner.view.teach import said
+
+Json = dict[str, Any]
+
+
+def add_experiments_api(laboratory: Laboratory, formats: tuple[bool, ...]) -> None:
+    """Register the public endpoints; call inside ``with gr.Blocks()``."""
+
+    def start_experiment(
+        session: str,
+        name: str = "",
+        technique: str = "best",
+        chat_template: bool = False,
+        episodes: int = 80,
+        seeds: int = 3,
+        problems: int = 200,
+        family: str = "any",
+    ) -> Json:
+        """Start a named experiment (1 to 400 episodes, 1 to 5 seeds, 20 to 500 held-out problems).
+
+        technique: best, original, curriculum, per family, examples, meta or reward. Returns at
+        once; `experiments` tells how it goes, and `stop_experiment` stops it.
+        """
+        with said():
+            desk = laboratory.desk(session)
+            plan = plan_of(
+                name or desk.shelf.fresh_name(),
+                technique,
+                chat_template,
+                episodes,
+                seeds,
+                problems,
+                family=family,
+                formats=formats,
+            )
+            return _entry(desk, desk.start(plan))
+
+    def stop_experiment(session: str) -> list[Json]:
+        """Stop the experiment that is on at its next step; what was learnt is kept."""
+        with said():
+            desk = laboratory.desk(session)
+            desk.stop()
+            for _ in desk.follow(lambda: desk.busy):
+                pass
+            return [_entry(desk, entry) for entry in desk.entries()]
+
+    def experiments(session: str) -> list[Json]:
+        """All experiments of a session: settings, state, and held-out accuracy as they learn.
+
+        Of each point of the curve: episodes, accuracy (the mean over seeds) and its 95 % interval.
+        """
+        with said():
+            desk = laboratory.desk(session)
+            desk.resume()
+            return [_entry(desk, entry) for entry in desk.entries()]
+
+    gr.api(start_experiment, api_name="start_experiment")
+    gr.api(stop_experiment, api_name="stop_experiment")
+    gr.api(experiments, api_name="experiments")
+
+
+def _entry(desk: Desk, entry: Entry) -> Json:
+    results, progress = desk.results(entry), desk.progress
+    on = progress if progress is not None and progress.place == entry.place else None
+    points = series_of(Arm(entry.plan.name, results), "", 0).points if results else ()
+    return {
+        "name": entry.plan.name,
+        "technique": entry.plan.technique,
+        "state": entry.state,
+        "message": entry.message,
+        "seeds": list(entry.plan.seeds),
+        "settings": entry.plan.experiment.as_dict(),
+        "done": on.done if on else None,
+        "total": on.total if on else None,
+        "curve": [
+            {
+                "episodes": point.episodes,
+                "accuracy": point.value,
+                "interval": [point.interval.low, point.interval.high],
+                "n": results[0].final.n,
+            }
+            for point in points
+        ],
+    }
