@@ -101,8 +101,11 @@ def wire_experiments(
     def go_on(session_id: object, place: object) -> Iterator[Frame]:
         yield from act(session_id, lambda desk: desk.go_on(place))
 
-    def show(session_id: object, shown: object) -> Iterator[Frame]:
-        yield from act(session_id, lambda desk: choose_shown(desk, shown))
+    def show(session_id: object, shown: object) -> str:
+        with said():
+            desk = laboratory.desk(session_id)
+            choose_shown(desk, shown)
+            return painter.paint(desk).chart
 
     def choose(session_id: object, place: object) -> Iterator[Frame]:
         hide: object = gr.update(visible=False)
@@ -171,7 +174,10 @@ def wire_experiments(
     )
     panel.stop.click(stop, [browser], outputs, **PRIVATE)
     panel.go_on.click(go_on, [browser, chosen], outputs, **PRIVATE)
-    panel.shown.input(show, [browser, panel.shown], outputs, **PRIVATE)
+    # Not the boxes themselves: the next one may have been ticked meanwhile.
+    panel.shown.input(
+        show, [browser, panel.shown], [panel.chart], trigger_mode="always_last", **PRIVATE
+    )
     chosen.input(choose, [browser, chosen], [panel.sure, *outputs], **PRIVATE)
     panel.use.click(use, [browser, chosen], page.outputs, **PRIVATE)
     panel.download.click(download, [browser, chosen], [panel.file], **PRIVATE).success(
