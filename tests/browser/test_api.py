@@ -108,3 +108,15 @@ def test_what_cannot_be_done_is_said_in_a_sentence_and_changes_nothing(
 def test_an_unknown_session_is_refused(client, nobody):
     with pytest.raises(AppError, match=r"session|kept"):
         client.predict(nobody, 4, api_name="/train")
+
+
+def test_an_experiment_is_started_read_and_stopped(client, session):
+    started = client.predict(session, "mine", episodes=400, seeds=2, api_name="/start_experiment")
+    assert (started["name"], started["state"], started["seeds"]) == ("mine", "going", [0, 1])
+    (stopped,) = client.predict(session, api_name="/stop_experiment")
+    assert stopped["state"] == "stopped"
+    assert client.predict(session, api_name="/experiments")[0]["name"] == "mine"
+    with pytest.raises(AppError, match="Nothing is running"):
+        client.predict(session, api_name="/stop_experiment")
+    with pytest.raises(AppError, match="“Mine” already"):
+        client.predict(session, "Mine", api_name="/start_experiment")

@@ -133,3 +133,43 @@ def test_a_full_disk_is_told_and_the_learner_goes_on(server, monkeypatch):
     sessions.flush()
     assert session.take_notice() == ""
     assert server.start().get(session.id).learner.steps == 2
+
+
+def test_what_never_changed_can_be_kept_all_the_same_with_a_folder_beside_it(server):
+    sessions = server.start()
+    session = sessions.open()
+    assert not sessions.folder_of(session).exists()
+    sessions.keep(session)
+    (sessions.folder_of(session) / "more").mkdir()
+    teach(session, 2)
+    sessions.flush()
+    assert (sessions.folder_of(session) / "more").is_dir()
+    again = server.start()
+    restored = again.get(session.id)
+    assert restored.learner.steps == 2
+    assert again.folder_of(restored) == sessions.folder_of(session)
+
+
+def test_what_is_held_is_not_removed_until_it_is_let_go(server):
+    sessions = server.start(max_sessions=1)
+    session = sessions.open()
+    with session.held():
+        assert session.in_use
+        sessions.keep(session)
+        server.visitor(sessions)
+        server.visitor(sessions)
+        assert sessions.folder_of(session).is_dir()
+    assert not session.in_use
+    server.visitor(sessions)
+    assert not sessions.folder_of(session).exists()
+
+
+def test_a_full_disk_is_told_to_whoever_wants_to_keep_something(server, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    sessions = server.start()
+    session = sessions.open()
+    monkeypatch.setattr(sessions_module, "write_folder", full)
+    with pytest.raises(SessionError, match="No space left on device"):
+        sessions.keep(session)
