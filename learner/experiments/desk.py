@@ -78,6 +78,11 @@ class Desk(Followed):
         with self._changed:
             return self.shelf.entries()
 
+    def fresh_name(self) -> str:
+        """A name that no run has yet."""
+        with self._changed:
+            return self.shelf.fresh_name()
+
     def results(self, entry: Entry) -> tuple[Results, ...]:
         """What came out so far, one for each seed; () before anything was measured.
 

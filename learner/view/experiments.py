@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,8 @@ from learner.view.experiments_layout import (
     power_line,
     technique_line,
 )
-from learner.view.experiments_painting import (
-    ExperimentsPainter,
-    Options,
-    Picture,
-    Seen,
-    choose_run,
-    choose_shown,
-    look_at,
-    seen_by,
-)
+from learner.view.experiments_painting import ExperimentsPainter, Options, Picture
+from learner.view.experiments_seen import Seen, choose_run, choose_shown, look_at, seen_by
 from learner.view.experiments_table import Row, frame_of
 from learner.view.teach import PRIVATE, Frame, Page, said
 
@@ -79,7 +72,7 @@ def wire_experiments(
             return
         with said():
             desk.resume()
-            name: object = desk.shelf.fresh_name()
+            name: object = desk.fresh_name()
             for frame in frames(desk):
                 yield [name, *frame]
                 name = gr.skip()
@@ -90,7 +83,7 @@ def wire_experiments(
             desk = laboratory.desk(session_id)
             entry = desk.start(plan)
             look_at(desk, Seen(seen_by(desk).hidden, entry.place))
-            name: object = desk.shelf.fresh_name()
+            name: object = desk.fresh_name()
             for frame in frames(desk):
                 yield [name, *frame]
                 name = gr.skip()
@@ -127,8 +120,8 @@ def wire_experiments(
             lesson = page.lessons.get(session_id)
             lesson.adopt(learner)
             gr.Info(
-                f"The Teach tab goes on with the best soft prompt of “{entry.plan.name}”, from "
-                f"{wording.count(episodes, 'episode')}; Undo there brings yours back.",
+                f"The Teach tab goes on with the best soft prompt of “{escape(entry.plan.name)}”, "
+                f"from {wording.count(episodes, 'episode')}; Undo there brings yours back.",
                 title="It is yours now",
             )
             yield from page.frames(lesson, lambda: lesson.board.answering)
@@ -165,8 +158,9 @@ def wire_experiments(
         panel.family,
     ]
     demo.load(load, [browser], [panel.name, *outputs], **PRIVATE)
+    boxes = (panel.name, panel.episodes, panel.seeds, panel.problems)
     gr.on(
-        [panel.start.click, panel.name.submit],
+        [panel.start.click, *(box.submit for box in boxes)],
         start,
         [browser, *asked],
         [panel.name, *outputs],

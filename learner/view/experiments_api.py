@@ -36,7 +36,7 @@ def add_experiments_api(laboratory: Laboratory, formats: tuple[bool, ...]) -> No
         with said():
             desk = laboratory.desk(session)
             plan = plan_of(
-                name or desk.shelf.fresh_name(),
+                name or desk.fresh_name(),
                 technique,
                 chat_template,
                 episodes,

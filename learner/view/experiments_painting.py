@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from learner.checkpoint_reading import CheckpointError
@@ -27,12 +26,15 @@ from learner.view.experiments_chart import (
     series_of,
     slots,
 )
+from learner.view.experiments_seen import (
+    HIDDEN_AT_FIRST,
+    PUBLISHED_NAMES,
+    chosen_entry,
+    seen_by,
+)
 from learner.view.experiments_table import Row, row_of, row_without
 
-NOTES = "experiments"  # where a session's notes have what is to be seen
 _MARKS = "ABC"
-PUBLISHED_NAMES = tuple(run.name for run in PUBLISHED)
-_HIDDEN_AT_FIRST = PUBLISHED_NAMES[-1:]  # another model's
 _STATES = {GOING: "running", STOPPED: "stopped", FAILED: "failed", FINISHED: "finished"}
 
 
@@ -73,46 +75,6 @@ class Known:
     row: Row  # its state aside
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What a visitor looks at: everything but what is ``hidden``, and the run ``chosen``."""
-
-    hidden: tuple[str, ...] = _HIDDEN_AT_FIRST
-    chosen: str = ""
-
-
-def seen_by(desk: Desk) -> Seen:
-    """What this visitor looks at, as noted down."""
-    notes: dict[str, Any] = desk.session.notes.get(NOTES, {})
-    return Seen(tuple(notes.get("hidden", _HIDDEN_AT_FIRST)), str(notes.get("chosen", "")))
-
-
-def look_at(desk: Desk, seen: Seen) -> None:
-    """Note down what this visitor looks at."""
-    desk.session.note(**{NOTES: {"hidden": list(seen.hidden), "chosen": seen.chosen}})
-
-
-def choose_shown(desk: Desk, shown: object) -> None:
-    """Show these alone: places of runs, and names of published ones."""
-    wanted = shown if isinstance(shown, list) else []
-    known = [*(entry.place for entry in desk.entries()), *PUBLISHED_NAMES]
-    seen = seen_by(desk)
-    look_at(desk, Seen(tuple(key for key in known if key not in wanted), seen.chosen))
-
-
-def choose_run(desk: Desk, place: object) -> None:
-    """Show this run in detail. Raises ShelfError if there is none there."""
-    entry = desk.shelf.read(place)
-    look_at(desk, Seen(seen_by(desk).hidden, entry.place))
-
-
-def chosen_entry(desk: Desk, entries: Sequence[Entry]) -> Entry | None:
-    """The run shown in detail: the chosen one, or else the latest."""
-    wanted = seen_by(desk).chosen
-    latest = entries[-1] if entries else None
-    return next((entry for entry in entries if entry.place == wanted), latest)
-
-
 class ExperimentsPainter:
     """Paints desks. What a run's results come to is worked out once."""
 
@@ -148,14 +110,14 @@ class ExperimentsPainter:
     def empty(self) -> Picture:
         """The tab of somebody who has not tried anything yet."""
         shown = tuple((name, name) for name in PUBLISHED_NAMES)
-        visible = tuple(name for name in PUBLISHED_NAMES if name not in _HIDDEN_AT_FIRST)
+        visible = tuple(name for name in PUBLISHED_NAMES if name not in HIDDEN_AT_FIRST)
         return Picture(
             hint=cards.hint(_FIRST),
             progress=_progress_bar(None),
             can_start=True,
             can_stop=False,
             can_continue=False,
-            chart=_chart((), {}, _HIDDEN_AT_FIRST),
+            chart=_chart((), {}, HIDDEN_AT_FIRST),
             shown=Options(shown, visible),
             rows=tuple(row for _, row in _published()),
             chosen=Options((), None),

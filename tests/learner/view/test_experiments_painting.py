@@ -8,12 +8,8 @@ import pytest
 from learner.experiments.desk import DeskError
 from learner.experiments.shelf import ShelfError
 from learner.view.experiments_files import best_learner, results_file
-from learner.view.experiments_painting import (
-    PUBLISHED_NAMES,
-    ExperimentsPainter,
-    choose_run,
-    choose_shown,
-)
+from learner.view.experiments_painting import ExperimentsPainter
+from learner.view.experiments_seen import PUBLISHED_NAMES, choose_run, choose_shown
 from tests.learner.experiments.school import App, Class, plan, wait
 
 PUBLISHED = len(PUBLISHED_NAMES)
