@@ -185,6 +185,7 @@ def test_on_a_phone_and_by_keyboard(visit):
     expect(experimenter.complaint).to_contain_text("The Teach tab goes on with")
 
 
+@pytest.mark.timeout(400)  # two apps start and stop
 def test_a_restart_of_the_app_goes_on_where_it_was(browser, tmp_path):
     context = browser.new_context()
     with open_app(tmp_path) as url:
