@@ -15,6 +15,7 @@ from tqdm import tqdm
 from arena.crossed import crossed_accuracy
 from learner.checkpoint_reading import CheckpointError
 from learner.experiments import wording
+from learner.experiments.ctrl_c import CtrlC
 from learner.experiments.engine import Engine, Run
 from learner.experiments.keeping import finish, keep_going
 from learner.experiments.results import Results
@@ -65,12 +66,17 @@ def drive(
     holds a run of something else, or cannot be written; Stopped on Ctrl-C, when everything has been
     saved.
     """
-    with tqdm(desc=title or None, unit="episode", total=0, leave=False) as bar:
+    with CtrlC() as ctrl_c, tqdm(desc=title or None, unit="episode", total=0, leave=False) as bar:
         if title:
             bar.write(title)
-        kept = keep_going(
-            engine, experiments, folders, partial(_starting, bar), partial(_measuring, bar)
-        )
+
+        def progress(words: str, done: int, total: int) -> None:
+            ctrl_c.check()
+            bar.set_postfix_str(f"{words} {done} of {total}")
+
+        starting = partial(progress, "learning where to start,")
+        measuring = partial(progress, "measuring")
+        kept = keep_going(engine, experiments, folders, starting, measuring)
         with closing(kept):
             runs = next(kept)
             bar.reset(total=sum(experiment.episodes for experiment in experiments))
@@ -78,6 +84,7 @@ def drive(
             try:
                 for after in kept:
                     before, runs = runs, after
+                    ctrl_c.check()
                     bar.update(sum(run.done for run in runs) - bar.n)
                     fresh = [
                         run
@@ -112,11 +119,3 @@ def milestone(runs: Sequence[Run]) -> str:
     if len(runs) > 1:
         line += f", {len(runs)} seeds"
     return f"{line}; no answer read in {silent} of {asked}"
-
-
-def _measuring(bar: tqdm, done: int, total: int) -> None:
-    bar.set_postfix_str(f"measuring {done} of {total}")
-
-
-def _starting(bar: tqdm, done: int, total: int) -> None:
-    bar.set_postfix_str(f"learning where to start, {done} of {total}")
