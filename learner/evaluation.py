@@ -101,7 +101,7 @@ def evaluate(
     problems: Sequence[Problem],
     prompt: torch.Tensor | None = None,
     chat_template: bool = False,
-    rows_per_pass: int = 64,
+    rows_per_pass: int = 128,
     progress: Callable[[int, int], object] | None = None,
     examples: Examples = (),
 ) -> Evaluation:

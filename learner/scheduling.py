@@ -97,7 +97,8 @@ class PassSizer:
 
     Merging pays as long as a larger pass costs less a row, and not beyond: on a CPU in float32 a
     pass of many rows falls out of cache, on a GPU none is too large. So nothing is assumed. Sizes
-    are powers of two; the next larger one is tried as long as that has paid. Of those that are over
+    are powers of two; the next larger one is tried as long as that has paid, and twice: the first
+    pass of a size also pays for kernels that are compiled for its shapes. Of those that are over
     in ``longest`` seconds, it is the smallest that costs about as little a row as any. What larger
     ones took is forgotten after a while, since machines get busy and free again.
     """
@@ -113,6 +114,7 @@ class PassSizer:
         self._costs: dict[int, float] = {}  # seconds a row, by size
         self._stretches: dict[int, float] = {}  # seconds without a pause, of a pass of that size
         self._measured: dict[int, int] = {}  # after how many passes each was measured last
+        self._times: dict[int, int] = {}  # how often each was measured
 
     @property
     def rows(self) -> int:
@@ -124,6 +126,8 @@ class PassSizer:
             return max(1, min(self._costs) // 2)
         good = AS_GOOD * min(self._costs[size] for size in quick)
         largest = max(quick)
+        if largest >= FIRST_ROWS and self._times[largest] < 2:
+            return largest
         larger = min(max(2 * largest, FIRST_ROWS), self._most)
         expected = self._stretches[largest] * larger / largest
         if larger not in self._costs and self._costs[largest] <= good and expected <= self._longest:
@@ -138,9 +142,11 @@ class PassSizer:
             (self._costs, seconds / rows),
             (self._stretches, (seconds if stretch is None else stretch) * size / rows),
         ):
-            before = values.get(size, value)
+            before = values.get(size, value) if self._times.get(size, 0) > 1 else value
             values[size] = before + NEWEST_SHARE * (value - before)
         self._measured[size] = self._passes
+        self._times[size] = self._times.get(size, 0) + 1
         for old in [size for size in self._costs if size > self.rows]:
             if self._passes - self._measured[old] > FORGOTTEN_AFTER:
-                del self._costs[old], self._stretches[old], self._measured[old]
+                for known in (self._costs, self._stretches, self._measured, self._times):
+                    del known[old]

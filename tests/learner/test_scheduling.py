@@ -102,14 +102,26 @@ def run(sizer, seconds, passes, waiting=10**6):
 
 def test_passes_grow_while_that_pays():
     sizes = run(PassSizer(64, 10.0), lambda rows: 1.0 + 0.01 * rows, 10)
-    assert sizes == [8, 16, 32, *[64] * 7]
+    assert sizes == [8, 8, 16, 16, 32, 32, *[64] * 4]
+
+
+def test_the_first_pass_of_a_size_does_not_speak_for_it():
+    """It compiles kernels for its shapes, which takes as long as many passes."""
+    seen = set()
+
+    def seconds(rows):
+        first = rows not in seen
+        seen.add(rows)
+        return 1.0 + 0.01 * rows + first
+
+    assert run(PassSizer(64, 10.0), seconds, 10)[-4:] == [64] * 4
 
 
 def test_passes_stop_growing_where_a_row_gets_dearer():
     """As where many rows fall out of cache: a larger pass is tried once in a while, no more."""
     sizes = run(PassSizer(64, 10.0), lambda rows: rows * (1.0 if rows <= 16 else 1.4) / 100, 300)
-    assert sizes[:4] == [8, 16, 32, 8]  # 8 cost as little a row as 16
-    assert 2 <= sum(size > 16 for size in sizes) <= 300 / FORGOTTEN_AFTER + 2
+    assert sizes[:7] == [8, 8, 16, 16, 32, 32, 8]  # 8 cost as little a row as 16
+    assert 4 <= sum(size > 16 for size in sizes) <= 2 * (300 / FORGOTTEN_AFTER + 2)
     assert max(sizes) == 32
 
 
@@ -153,6 +165,6 @@ def test_a_machine_that_gets_busy_and_free_again_is_followed():
 
 def test_what_counts_for_the_wait_is_the_longest_stretch_without_a_pause():
     sizer = PassSizer(64, 1.0)
-    for _ in range(5):
+    for _ in range(8):
         sizer.measured(sizer.rows, seconds=60.0, stretch=0.1)
     assert sizer.rows == 64
