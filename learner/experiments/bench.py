@@ -19,7 +19,7 @@ class Scale:
 
     seeds: int = 5
     episodes: int = 80
-    problems: int = 200
+    problems: int = 500
     validation: int = 200
     held_out_seed: int = 0
 
