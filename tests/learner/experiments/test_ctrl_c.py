@@ -9,10 +9,11 @@ from learner.experiments.ctrl_c import CtrlC
 
 
 @pytest.fixture(autouse=True)
-def handler_afterwards():
-    before = signal.getsignal(signal.SIGINT)
+def as_in_a_command():
+    """Python's own handler before, and again afterwards, whatever runs the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
 
 
 def test_it_is_raised_at_the_next_check_and_once():
