@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from learner.attention import enable_segment_attention
+from learner.own_thread import in_own_thread
 
 POCKET = "pocket"
 POCKET_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "pocket"
@@ -96,6 +97,10 @@ def load_base_model(
 
     Raises ModelError, with one sentence, for whatever keeps the model from being used.
     """
+    return in_own_thread(_load, name, device, dtype, revision)
+
+
+def _load(name: str, device: str, dtype: str, revision: str | None) -> BaseModel:
     target = _resolve_device(device)
     precision = _resolve_dtype(dtype, target)
     folder = POCKET_FOLDER if name == POCKET else Path(name)

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from learner.base_model import BaseModel
+from learner.own_thread import in_own_thread
 from learner.soft_prompt import Learner
 from learner.view import cards, charts
 from learner.view.exam import Exam
@@ -53,7 +56,7 @@ class Painter:
     def __init__(self, base_model: BaseModel, exam: Exam) -> None:
         self._base_model = base_model
         self._exam = exam
-        self._scale = STRIP_SCALE * float(base_model.embeddings.float().std())
+        self._scale = STRIP_SCALE * in_own_thread(_spread, base_model.embeddings)
 
     def paint(self, lesson: Lesson) -> Picture:
         """The page as it should look now."""
@@ -134,6 +137,11 @@ class Painter:
             "Try a **New problem**: neither the model nor your soft prompt has seen it.",
             "next",
         )
+
+
+def _spread(numbers: torch.Tensor) -> float:
+    """Their standard deviation, in float32."""
+    return float(numbers.float().std())
 
 
 def _loss(lesson: Lesson) -> str:
