@@ -25,6 +25,9 @@ SHARE = {"cuda": 0.8, "cpu": 0.5}  # of what is free; a CPU's memory is everybod
 UNKNOWN_FREE = 4 << 30  # assumed free bytes where the system does not say
 # A longer pass is no faster, and its caches are colder.
 LONGEST_TRAINING, LONGEST_DECODING = 8192, 32768
+# Bytes of the widest activation of a training pass on a CPU. What is larger than 32 MB, glibc takes
+# from the system anew each time, page by page: 64 rows of the 0.5B shape took 6 % longer for it.
+WIDEST = 24 << 20
 LEAST = 512  # tokens that are always tried
 
 
@@ -76,8 +79,11 @@ def training_budget(base_model: BaseModel) -> Budget:
     size = base_model.dtype.itemsize
     token = layers * (20 * hidden + 3 * intermediate) * size
     free = _planned(base_model.device)
+    longest = LONGEST_TRAINING
+    if base_model.device.type == "cpu":
+        longest = min(longest, WIDEST // (intermediate * size))
     return Budget(
-        tokens=max(LEAST, min(LONGEST_TRAINING, free // token)),
+        tokens=max(LEAST, min(longest, free // token)),
         free=max(free, LEAST * token),
         token=token,
         logits=base_model.vocabulary_size * (2 * size + 12),

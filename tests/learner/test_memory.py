@@ -248,6 +248,27 @@ def test_plans_follow_what_is_free(qwen2: BaseModel) -> None:
         assert free == sorted(free) and free[0] < free[-1]
 
 
+@pytest.mark.parametrize(
+    ("device", "tokens"), [("cpu", memory.WIDEST // (4 * 3000)), ("cuda", memory.LONGEST_TRAINING)]
+)
+def test_a_pass_on_a_cpu_has_no_activation_that_is_allocated_anew(device: str, tokens: int) -> None:
+    config = SimpleNamespace(
+        hidden_size=8,
+        intermediate_size=3000,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        get_text_config=lambda: config,
+    )
+    model = SimpleNamespace(
+        model=SimpleNamespace(config=config),
+        device=torch.device(device),
+        dtype=torch.float32,
+        vocabulary_size=100,
+    )
+    with mock.patch.object(memory, "free_bytes", lambda device: 1 << 40):
+        assert training_budget(model).tokens == tokens
+
+
 def test_a_model_without_an_intermediate_size_is_planned_for_too() -> None:
     config = SimpleNamespace(
         hidden_size=8, num_hidden_layers=1, num_attention_heads=2, get_text_config=lambda: config
