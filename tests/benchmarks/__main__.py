@@ -28,6 +28,7 @@ NAMES = (
     "episode",
     "evaluation",
     "floor",
+    "step_profile",
     "many_learners",
     "reward_step",
     "scaling",

@@ -5,6 +5,7 @@ Nothing here asserts how long anything takes.
 
 import json
 from dataclasses import replace
+from time import perf_counter
 from xml.etree import ElementTree
 
 import pytest
@@ -22,6 +23,7 @@ from tests.benchmarks import (
     floor,
     many_learners,
     models,
+    step_profile,
     timing,
     training_step,
 )
@@ -173,6 +175,37 @@ def test_sharing_a_prefix_saves_its_repetitions(base):
     shared, unshared = floor.work(rows, 8, True), floor.work(rows, 8, False)
     assert unshared.tokens - shared.tokens == 3 * (8 + len(rows[0].head))
     assert floor.work(rows[:1], 8, True) == floor.work(rows[:1], 8, False)
+
+
+def test_the_parts_of_a_profile_are_all_there_and_together_the_step(base):
+    chosen = models.problems(base, 4)
+    learner = new_learner(base, LearnerConfig(chat_template=True))
+    spent = []
+
+    def step():
+        began = perf_counter()
+        train_step(base, learner, chosen)
+        spent.append(perf_counter() - began)
+
+    found = step_profile.parts(base, step)
+    assert len(found) == 7 and min(found.values()) > 0
+    assert found.total() == pytest.approx(spent[0], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "kind"),
+    [
+        ("aten::mm", {8, 16, 64}, step_profile.FEED_FORWARD),
+        ("aten::silu", {8, 64}, step_profile.BETWEEN),
+        ("aten::addmm", {8, 16}, step_profile.PROJECTIONS),
+        ("aten::bmm", {2, 4, 8}, step_profile.SCORES),
+        ("aten::cat", {8, 16}, step_profile.HIDDEN),
+        ("aten::mm", {8, 16, 1000}, step_profile.OUTPUT),
+        ("AddBackward0", {8, 16}, None),
+    ],
+)
+def test_an_operation_is_counted_where_its_shapes_belong(name, sizes, kind):
+    assert step_profile.kind_of(name, sizes, intermediate=64, vocabulary=1000) == kind
 
 
 def test_contenders_are_measured_in_turn():
