@@ -1,7 +1,9 @@
 """Decoding: tokens a second in batches, against transformers' own batched ``generate``.
 
 Same dtype, same left-padded prompts behind the same soft prompt, greedy, no compilation on either
-side. Before anything is timed, in float32: both write the same tokens.
+side. ``generate`` gets its last hidden states laid out afresh before the output layer: as it slices
+them, PyTorch on a CPU copies the output layer's weights once for every row (9 s and 4 GB for 16).
+Before anything is timed, in float32: both write the same tokens.
 """
 
 from collections.abc import Callable, Iterator
@@ -64,6 +66,7 @@ def generation(
 ) -> Callable[[], torch.Tensor]:
     """A function that has ``generate`` write ``NEW_TOKENS`` tokens after every problem."""
     model = plain_model(base, "sdpa")
+    model.lm_head.register_forward_pre_hook(lambda module, given: (given[0].contiguous(),))
     embed = model.get_input_embeddings()
     soft = prompt.to(base.device, base.dtype)
     prompts = [

@@ -229,7 +229,7 @@ def test_a_speed_up_lies_within_its_spread_and_judges_the_median(pairs):
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(12.345, "12.3 s"), (0.5, "500 ms"), (2e-4, "200 µs"), (1e-9, "0.001 µs")],
+    [(12.345, "12.3 s"), (0.9996, "1 s"), (0.5, "500 ms"), (2e-4, "200 µs"), (1e-9, "0.001 µs")],
 )
 def test_durations_are_said_in_a_unit_that_suits_them(seconds, said):
     assert timing.duration(seconds) == said

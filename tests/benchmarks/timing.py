@@ -170,7 +170,8 @@ def compared(
 def duration(time_taken: float) -> str:
     """Seconds with three digits, in the unit that suits them."""
     scales = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
-    unit, scale = next((one for one in scales if time_taken >= one[1]), scales[-1])
+    rounded = float(f"{time_taken:.3g}")  # so that 999.9 ms are 1 s
+    unit, scale = next((one for one in scales if rounded >= one[1]), scales[-1])
     return f"{time_taken / scale:.3g} {unit}"
 
 
