@@ -56,7 +56,7 @@ class Service:
         base_model: BaseModel,
         *,
         training_rows: int = 256,
-        answering_rows: int = 128,
+        answering_rows: int = 256,
         max_waiting: int = 256,
         merge_seconds: float = MERGE_SECONDS,
         train: TrainSteps = train_steps,

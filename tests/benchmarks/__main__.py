@@ -1,6 +1,6 @@
 """Run benchmarks and print their tables: ``python -m tests.benchmarks [NAME …]``.
 
-    python -m tests.benchmarks                                all of them, an hour on two cores
+    python -m tests.benchmarks                                all of them, 50 minutes on two cores
     python -m tests.benchmarks training_step floor            some
     python -m tests.benchmarks --json times.json --plot scaling.svg
     python -m tests.benchmarks --small --repetitions 1        does everything work?
@@ -69,14 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"\n{note}", flush=True)
         if options.json:
             write_json(options.json, facts, results)
-    points = [
-        one.point
-        for found in results.values()
-        for one in found
-        if isinstance(one, Line) and one.point
-    ]
-    if options.plot and points:
-        options.plot.write_text(draw(points), encoding="utf-8")
+        points = [line.point for line in lines if line.point]
+        if options.plot and points:
+            options.plot.write_text(draw(points), encoding="utf-8")
     return int(failed)
 
 

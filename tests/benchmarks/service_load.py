@@ -22,7 +22,7 @@ from tests.benchmarks.timing import (
     Target,
     compared,
     measure_in_turn,
-    require_close,
+    require_close_loss,
     short,
 )
 
@@ -42,7 +42,7 @@ def run(setting: Setting) -> Iterator[Line | str]:
         for ours, rival in zip(
             all_at_once(merged, callers), all_at_once(single, callers), strict=True
         ):
-            require_close("loss", ours, rival, LOSS_TOLERANCE)
+            require_close_loss("loss", ours, rival, LOSS_TOLERANCE)
         samples = measure_in_turn(
             {
                 "merged": partial(all_at_once, merged, callers),

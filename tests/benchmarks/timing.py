@@ -192,6 +192,18 @@ def require_close(
         )
 
 
+def require_close_loss(what: str, ours: float, rival: float, tolerance: float) -> float:
+    """How far two losses differ, as a share of the rival's, or of a nat if that is more.
+
+    Bfloat16 rounds logits, and so losses, by hundredths of a nat however small they are. Raises
+    DifferentWork if it is more than ``tolerance``.
+    """
+    difference = abs(ours - rival) / max(1.0, abs(rival))
+    if not difference <= tolerance:  # also when it is not a number
+        raise DifferentWork(f"{what}: {ours:.3g} against {rival:.3g}, more than {tolerance:g} off")
+    return difference
+
+
 def require_equal(what: str, ours: object, rival: object) -> None:
     """Raise DifferentWork unless the two are equal."""
     if ours != rival:
