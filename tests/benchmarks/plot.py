@@ -7,6 +7,7 @@ from html import escape
 from tests.benchmarks.timing import Point, duration
 
 _WIDTH, _HEIGHT, _MARGIN = 300, 220, 52  # pixels of a panel, and of the space around its axes
+_LEAST_SPAN = 10  # the greatest value of an axis over its least, at least
 _INK, _FAINT, _LINE, _GUIDE = "#1c1917", "#57534e", "#c2410c", "#d6d3d1"
 
 
@@ -37,14 +38,15 @@ def draw(points: Sequence[Point]) -> str:
 
 def _panel(title: str, curve, label) -> str:
     sizes, values = zip(*curve, strict=True)
-    across = _scale(sizes, _MARGIN, _WIDTH - 16)
-    up = _scale(values, _HEIGHT - _MARGIN + 12, 34)
+    across = _scale(min(sizes), max(sizes), _MARGIN, _WIDTH - 28)
+    highest = max(max(values), _LEAST_SPAN * min(values))  # so that what hardly grows looks flat
+    up = _scale(min(values), highest, _HEIGHT - _MARGIN, 34)
     places = [(across(size), up(value)) for size, value in curve]
     corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     parts = [f'<text x="{_MARGIN}" y="18" fill="{_INK}" font-size="12">{escape(title)}</text>']
     if len(curve) > 1:
         # Linear growth, up to where it leaves the panel.
-        reach = min(sizes[-1], sizes[0] * max(values) / values[0])
+        reach = min(sizes[-1], sizes[0] * highest / values[0])
         end = across(reach), up(values[0] * reach / sizes[0])
         (x, y) = places[0]
         parts.append(
@@ -55,16 +57,17 @@ def _panel(title: str, curve, label) -> str:
     for (x, y), size, value in zip(places, sizes, values, strict=True):
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{_LINE}"/>')
         parts.append(_text(x, _HEIGHT - 22, _count(size), "middle"))
-        if (size, value) in (curve[0], curve[-1]):
-            parts.append(_text(x, y - 8, label(value), "start" if x < _WIDTH / 2 else "end"))
+        if (size, value) == curve[0]:
+            parts.append(_text(x, y + 14, label(value), "start"))
+        elif (size, value) == curve[-1]:
+            parts.append(_text(x, y - 8, label(value), "end"))
     return "".join(parts)
 
 
-def _scale(values: Sequence[float], start: float, end: float):
-    """A function from values to pixels on a logarithmic axis."""
-    low, high = math.log(min(values)), math.log(max(values))
-    spread = high - low or 1.0
-    return lambda value: start + (math.log(value) - low) / spread * (end - start)
+def _scale(low: float, high: float, start: float, end: float):
+    """A function from values to pixels on a logarithmic axis from ``low`` to ``high``."""
+    spread = math.log(high / low) or 1.0
+    return lambda value: start + math.log(value / low) / spread * (end - start)
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
@@ -72,7 +75,9 @@ def _text(x: float, y: float, text: str, anchor: str) -> str:
 
 
 def _count(number: float) -> str:
-    return f"{number:g}" if number < 1e6 else f"{number / 1e6:.0f} M"
+    if number < 1e6:
+        return f"{number:g}"
+    return f"{number / 1e6:.0f} M" if number < 1e9 else f"{number / 1e9:.1f} B"
 
 
 def _megabytes(number: float) -> str:
