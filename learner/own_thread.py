@@ -29,7 +29,7 @@ def in_own_thread(
     def run() -> None:
         try:
             future.set_result(function(*arguments, **options))
-        except BaseException as error:
+        except BaseException as error:  # whatever it is, it is raised again at the caller
             future.set_exception(error)
 
     thread = Thread(target=run, name="own-thread", daemon=True)

@@ -56,6 +56,7 @@ class Times:
 
     alone: list[float] = field(default_factory=list)
     bare: list[float] = field(default_factory=list)
+    exams: list[float] = field(default_factory=list)  # of the bare learner's time
     together: list[list[float]] = field(default_factory=list)
     clicks: list[float] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)  # of those who trained together
@@ -71,7 +72,9 @@ def run(setting: Setting) -> Iterator[Line | str]:
             _settle(clients[0])
             for _ in range(setting.repetitions):
                 times.alone.append(train(clients[0], episodes)[0])
-                times.bare.append(bare_learner(base, episodes))
+                whole, exams = bare_learner(base, episodes)
+                times.bare.append(whole)
+                times.exams.append(exams)
                 train_together(clients, episodes, times)
         worst = check_results(Sessions(Path(folder) / "sessions", base), times.sessions, base)
     yield from _lines(times, users, episodes)
@@ -79,6 +82,10 @@ def run(setting: Setting) -> Iterator[Line | str]:
         f"{len(times.sessions)} runs that others trained beside were repeated alone: "
         f"no step's loss differs by more than {worst:.2g} of itself, or of a nat if it is less."
     )
+    share = statistics.median(
+        exam / bare for exam, bare in zip(times.exams, times.bare, strict=True)
+    )
+    yield f"Exams take {share:.0%} of the bare learner's time, the median run's."
 
 
 def train(client: Client, episodes: int) -> tuple[float, str]:
@@ -114,20 +121,21 @@ def train_together(clients: list[Client], episodes: int, times: Times) -> None:
     times.sessions.extend(session for _, session in results)
 
 
-def bare_learner(base: BaseModel, episodes: int) -> float:
-    """Seconds of the same steps and exams as one person's run, in a plain loop."""
+def bare_learner(base: BaseModel, episodes: int) -> tuple[float, float]:
+    """Seconds of one person's steps and exams in a plain loop, and of the exams among them."""
     learner = new_learner(base, LearnerConfig())
     lessons = stream(0, "train")
     problems = held_out(HELD_OUT_PROBLEMS)
     began = perf_counter()
-    exams = 0
+    exams: list[float] = []
     while learner.episodes < episodes:
         batch = list(islice(lessons, learner.config.episodes_per_step))
         learner, _ = train_step(base, learner, batch)
-        if learner.episodes * EXAMS_PER_RUN >= episodes * (exams + 1):
-            exams += 1
+        if learner.episodes * EXAMS_PER_RUN >= episodes * (len(exams) + 1):
+            start = perf_counter()
             evaluate(partial(complete, base), problems, learner.prompt, chat_template=False)
-    return perf_counter() - began
+            exams.append(perf_counter() - start)
+    return perf_counter() - began, sum(exams)
 
 
 def check_results(sessions: Sessions, ids: list[str], base: BaseModel) -> float:
