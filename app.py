@@ -20,11 +20,11 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
-from learner.base_model import DEVICES, DTYPES, POCKET, BaseModel, ModelError, load_base_model
 from learner.experiments import wording
 from learner.experiments.engine import through
 from learner.experiments.laboratory import Laboratory
 from learner.experiments.settings import BEST
+from learner.model.base_model import DEVICES, DTYPES, POCKET, BaseModel, ModelError, load_base_model
 from learner.service import Service
 from learner.sessions import Sessions
 from learner.soft_prompt import LearnerConfig, new_learner

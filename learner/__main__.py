@@ -19,7 +19,6 @@ import sys
 from collections.abc import Sequence
 
 from arena.command_line import run_command
-from learner.base_model import DTYPES, POCKET, load_base_model
 from learner.checkpoint import OtherModelError
 from learner.experiments.compare_command import add_compare_command
 from learner.experiments.driving import Stopped
@@ -27,6 +26,7 @@ from learner.experiments.evaluate_command import add_evaluate_command
 from learner.experiments.reproduce_command import add_reproduce_command
 from learner.experiments.train_command import add_train_command
 from learner.hub_commands import add_hub_commands
+from learner.model.base_model import DTYPES, POCKET, load_base_model
 
 STOPPED = 130  # as shells report a program that Ctrl-C ended
 

@@ -7,7 +7,7 @@ pass is tried again request by request, and raised at the caller whose fault it 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
-from learner.completion import Ask, Completion
+from learner.model.completion import Ask, Completion
 from learner.scheduling import deal_rows
 from learner.service_requests import AskingRequest, Part
 

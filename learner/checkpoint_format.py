@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping
 import safetensors.torch
 import torch
 
-from learner.base_model import BaseModel
 from learner.checkpoint_reading import CheckpointError, shown
 from learner.learning_curve import draw_learning_curve
+from learner.model.base_model import BaseModel
 from learner.model_card import model_card
 from learner.soft_prompt import MAX_SOFT_TOKENS, Learner
 

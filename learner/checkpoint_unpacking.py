@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from learner.base_model import BaseModel
 from learner.checkpoint_format import (
     ADAPTER_CONFIG,
     ADAPTER_MODEL,
@@ -35,6 +34,7 @@ from learner.checkpoint_reading import (
     parse_tensors,
     shown,
 )
+from learner.model.base_model import BaseModel
 from learner.soft_prompt import (
     MAX_HISTORY,
     MAX_SOFT_TOKENS,

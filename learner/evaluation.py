@@ -8,10 +8,10 @@ import torch
 
 from arena import Grade, Problem, grade
 from arena.statistics import Interval, McNemar, mcnemar_exact, wilson
-from learner.base_model import BaseModel
-from learner.completion import Ask, Completion, complete
-from learner.decoding_cache import Prefixes
-from learner.formatting import Examples
+from learner.model.base_model import BaseModel
+from learner.model.completion import Ask, Completion, complete
+from learner.model.decoding_cache import Prefixes
+from learner.model.formatting import Examples
 
 Answerer = Callable[[Sequence[Ask]], Sequence[Completion]]
 

@@ -22,7 +22,6 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoFile
 
-from learner.base_model import BaseModel
 from learner.checkpoint_format import ADAPTER_CONFIG, CARD, CURVE, FILES
 from learner.checkpoint_reading import OtherModelError
 from learner.checkpoint_unpacking import adapter_base_model, read_checked, unpack
@@ -36,6 +35,7 @@ from learner.hub_reference import (
     default_repo_id,
     parse_reference,
 )
+from learner.model.base_model import BaseModel
 from learner.soft_prompt import Learner
 
 __all__ = [

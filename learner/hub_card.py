@@ -8,7 +8,7 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from learner.base_model import POCKET
+from learner.model.base_model import POCKET
 from learner.model_card import hub_id, model_card
 from learner.results import Change, HeldOutResults
 from learner.soft_prompt import Learner

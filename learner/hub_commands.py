@@ -7,7 +7,6 @@ from pathlib import Path
 from tqdm import tqdm
 
 from arena import held_out
-from learner.base_model import BaseModel
 from learner.checkpoint import OtherModelError, save
 from learner.checkpoint_source import open_checkpoint
 from learner.evaluation import Evaluation, answers_of, evaluate
@@ -22,6 +21,7 @@ from learner.hub import (
     push,
     whoami,
 )
+from learner.model.base_model import BaseModel
 from learner.results import HeldOutResults
 from learner.soft_prompt import Learner
 

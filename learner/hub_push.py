@@ -17,7 +17,6 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import httpx
 
-from learner.base_model import BaseModel
 from learner.checkpoint_format import CARD, CURVE, FILES, pack_with_curve
 from learner.hub_card import hub_card
 from learner.hub_client import LOG_IN, Account, hub_api, whoami
@@ -29,6 +28,7 @@ from learner.hub_errors import (
     may_have_arrived,
 )
 from learner.hub_reference import Reference, checked_repo_id
+from learner.model.base_model import BaseModel
 from learner.results import HeldOutResults
 from learner.soft_prompt import Learner
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import re
 
-from learner.base_model import POCKET, POCKET_FOLDER
+from learner.model.base_model import POCKET, POCKET_FOLDER
 from learner.soft_prompt import Learner
 
 _FRONT_MATTER = """\

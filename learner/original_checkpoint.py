@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from learner.base_model import BaseModel
 from learner.checkpoint_reading import (
     CheckpointError,
     OtherModelError,
@@ -25,6 +24,7 @@ from learner.checkpoint_reading import (
     shown,
 )
 from learner.checkpoint_unpacking import check_length
+from learner.model.base_model import BaseModel
 from learner.original_archive import LearningMetrics, read_archive
 from learner.soft_prompt import MAX_HISTORY, Learner, LearnerConfig, StepRecord
 

@@ -28,8 +28,8 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from arena import held_out, stream
 from arena.sampling import Draw
-from learner.base_model import POCKET, POCKET_FOLDER, BaseModel, native_bfloat16
-from learner.formatting import SYSTEM_MESSAGE, Encoded, encode
+from learner.model.base_model import POCKET, POCKET_FOLDER, BaseModel, native_bfloat16
+from learner.model.formatting import SYSTEM_MESSAGE, Encoded, encode
 from learner.pocket_corpus import (
     Curriculum,
     chat_document,

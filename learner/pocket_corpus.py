@@ -19,8 +19,8 @@ from dataclasses import replace
 
 from arena import DIFFICULTIES, FAMILIES, Problem, split_of
 from arena.words import PEOPLE
-from learner.base_model import BaseModel
-from learner.formatting import Encoded, encode
+from learner.model.base_model import BaseModel
+from learner.model.formatting import Encoded, encode
 
 HEADINGS = ("Answer key", "Solutions", "Checked answers", "Worked examples", "Teacher's copy")
 BLANK = "____"

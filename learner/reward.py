@@ -32,8 +32,8 @@ from itertools import islice
 from statistics import fmean
 
 from arena import Grade, Problem, grade
-from learner.base_model import BaseModel
-from learner.completion import Ask, Completion, complete
+from learner.model.base_model import BaseModel
+from learner.model.completion import Ask, Completion, complete
 from learner.soft_prompt import Learner
 from learner.targets import Target, check_fits, completion_targets, encode_for
 from learner.worked_examples import worked_examples

@@ -17,9 +17,9 @@ from concurrent.futures import Future
 from functools import partial
 
 from learner.answering import AnsweringQueue
-from learner.base_model import BaseModel
-from learner.completion import Ask, Completion, stream_completions
-from learner.decoding_cache import Prefixes
+from learner.model.base_model import BaseModel
+from learner.model.completion import Ask, Completion, stream_completions
+from learner.model.decoding_cache import Prefixes
 from learner.scheduling import PassSizer
 from learner.service_errors import MOST_STEP_ROWS, ServiceBusy, ServiceClosed, StepTooLarge
 from learner.service_requests import AskingRequest, CompletionStream, TrainingRequest, step_rows

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from learner.completion import Ask, Completion
+from learner.model.completion import Ask, Completion
 from learner.soft_prompt import Learner
 from learner.thumbs import Thumbs
 from learner.training import Material, StepReport

@@ -22,11 +22,11 @@ from weakref import WeakValueDictionary
 
 from learner.atomic_folder import write_folder
 from learner.autosave import Autosaver
-from learner.base_model import BaseModel
 from learner.checkpoint import read_folder
 from learner.checkpoint_format import pack, size_limits
 from learner.checkpoint_reading import CheckpointError, parse_count, parse_json
 from learner.checkpoint_unpacking import unpack
+from learner.model.base_model import BaseModel
 from learner.session import MAX_NOTES_BYTES, Session, SessionError, SessionState
 from learner.soft_prompt import LearnerConfig, new_learner
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from learner.base_model import BaseModel
+from learner.model.base_model import BaseModel
 
 INITIALISERS = ("vocabulary", "text", "normal")
 MAX_SOFT_TOKENS = 1000  # the longest in the literature have a few hundred

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from arena.problem import Problem
-from learner.base_model import BaseModel
-from learner.batch import Row
-from learner.formatting import Encoded, encode
+from learner.model.base_model import BaseModel
+from learner.model.formatting import Encoded, encode
+from learner.model.forward import Row
 from learner.soft_prompt import Learner
 from learner.worked_examples import worked_examples
 

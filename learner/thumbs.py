@@ -27,8 +27,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from learner.base_model import BaseModel
 from learner.gradients import find_gradients, log_likelihoods
+from learner.model.base_model import BaseModel
 from learner.optimiser import adam
 from learner.reward import MAX_SAMPLE_TOKENS
 from learner.soft_prompt import MAX_HISTORY, Learner, StepRecord

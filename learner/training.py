@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from arena.problem import Problem
-from learner.base_model import BaseModel
 from learner.gradients import Found, find_gradients
+from learner.model.base_model import BaseModel
 from learner.optimiser import adam, clipped
 from learner.reward import (
     Group,

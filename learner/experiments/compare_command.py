@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from learner.atomic_folder import write_file
-from learner.base_model import load_base_model
 from learner.experiments.driving import Stopped, drive, read_runs
 from learner.experiments.engine import direct
 from learner.experiments.estimates import Arm
@@ -22,6 +21,7 @@ from learner.experiments.figures import comparison
 from learner.experiments.original import PUBLISHED
 from learner.experiments.settings import BEST, PRESETS, Experiment
 from learner.experiments.table import as_csv, markdown
+from learner.model.base_model import load_base_model
 
 FORMATS = {"chat": True, "plain": False}
 

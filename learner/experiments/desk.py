@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from arena import Problem
 from learner.checkpoint_reading import CheckpointError
-from learner.completion import Ask, Completion
 from learner.experiments.driving import read_runs
 from learner.experiments.engine import Engine, Run
 from learner.experiments.keeping import draw_together, finish, keep_going
@@ -23,6 +22,7 @@ from learner.experiments.results import Results
 from learner.experiments.results_file import RESULTS
 from learner.experiments.shelf import FAILED, FINISHED, GOING, STOPPED, Entry, Shelf
 from learner.followed import Followed
+from learner.model.completion import Ask, Completion
 from learner.service import ServiceClosed
 from learner.session import Session
 from learner.soft_prompt import Learner

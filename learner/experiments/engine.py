@@ -14,13 +14,13 @@ from datetime import datetime, timezone
 from functools import partial
 
 from arena import FAMILIES, Problem
-from learner.base_model import BaseModel
 from learner.evaluation import Answerer, answers_of
 from learner.experiments.lessons import SHARED, Episode, next_lessons
 from learner.experiments.measuring import Sitting, sit
 from learner.experiments.settings import Experiment
 from learner.experiments.starts import Train, joint_starts, meta_starts
 from learner.marks import Marks
+from learner.model.base_model import BaseModel
 from learner.reward import summarise
 from learner.service import Service
 from learner.soft_prompt import Learner, new_learner

@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from arena import Problem, held_out
 from arena.statistics import McNemar, mcnemar_exact
-from learner.base_model import BaseModel, load_base_model
 from learner.checkpoint_source import open_checkpoint
 from learner.evaluation import Tally, answers_of
 from learner.experiments import wording
@@ -24,6 +23,7 @@ from learner.experiments.folder import prompt_folders
 from learner.experiments.lessons import SHARED
 from learner.experiments.measuring import Sitting, sit
 from learner.marks import Marks, tallies
+from learner.model.base_model import BaseModel, load_base_model
 from learner.soft_prompt import Learner
 from learner.worked_examples import worked_examples
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from learner.atomic_folder import write_file
-from learner.base_model import BaseModel
 from learner.checkpoint import load, save
 from learner.checkpoint_reading import CheckpointError, shown
 from learner.checkpoint_source import BEST
@@ -32,6 +31,7 @@ from learner.experiments.results_file import (
     parse_run_record,
     read_results_file,
 )
+from learner.model.base_model import BaseModel
 
 INTERRUPTED, CURVES = "interrupted", "learning_curves.png"
 

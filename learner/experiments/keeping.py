@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 from learner.atomic_folder import write_file
-from learner.base_model import BaseModel
 from learner.checkpoint_reading import CheckpointError
 from learner.experiments.engine import Engine, Run, advance, start_runs
 from learner.experiments.figures import learning_curves
@@ -17,6 +16,7 @@ from learner.experiments.results import Results
 from learner.experiments.results_file import RESULTS
 from learner.experiments.results_reading import read_results
 from learner.experiments.settings import Experiment
+from learner.model.base_model import BaseModel
 
 Progress = Callable[[int, int], object]
 """Told how much of something is done, and of how much."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 
 from arena import Problem, grade
-from learner.completion import Ask
 from learner.evaluation import Answerer
 from learner.experiments.lessons import SHARED
-from learner.formatting import Examples
 from learner.marks import letter
+from learner.model.completion import Ask
+from learner.model.formatting import Examples
 
 ROWS_PER_PASS = 128
 

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from learner.atomic_folder import write_file
-from learner.base_model import POCKET, load_base_model
 from learner.experiments import wording
 from learner.experiments.bench import Bench, Scale, slug
 from learner.experiments.driving import Stopped
 from learner.experiments.engine import direct
 from learner.experiments.reproduction import CHAPTERS, REPORT
 from learner.experiments.results_file import environment
+from learner.model.base_model import POCKET, load_base_model
 
 
 def add_reproduce_command(

@@ -16,13 +16,7 @@ from learner.experiments.figures import comparison, effects, learning_curves
 from learner.experiments.original import PUBLISHED
 from learner.experiments.results import Results
 from learner.experiments.sequence import sequence_arm, sequence_text
-from learner.experiments.signals import (
-    NEAR,
-    reached_text,
-    samples_text,
-    signal_arms,
-    signals_text,
-)
+from learner.experiments.signals import NEAR, reached_text, samples_text, signal_arms, signals_text
 from learner.experiments.table import markdown
 from learner.experiments.techniques import default_arm, findings, findings_table
 from learner.experiments.unseen import learn_unseen, unseen_text

@@ -17,13 +17,13 @@ import transformers
 
 from arena import Problem
 from arena.statistics import transfer
-from learner.base_model import BaseModel
 from learner.checkpoint_reading import CheckpointError, parse_json, parse_record, shown
 from learner.evaluation import Tally
 from learner.experiments.engine import Run
 from learner.experiments.lessons import Episode
 from learner.experiments.settings import Experiment, parse_experiment
 from learner.marks import NO_ANSWER, RIGHT, WRONG, Marks, tallies
+from learner.model.base_model import BaseModel
 
 RESULTS = "results.json"
 FORMAT = "soft-prompt-arena/1"

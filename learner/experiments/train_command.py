@@ -9,7 +9,6 @@ import argparse
 from datetime import datetime
 from pathlib import Path
 
-from learner.base_model import BaseModel, load_base_model
 from learner.checkpoint_reading import CheckpointError
 from learner.checkpoint_source import BEST
 from learner.experiments import wording
@@ -22,6 +21,7 @@ from learner.experiments.keeping import draw_together
 from learner.experiments.results_file import RESULTS, environment, parse_past
 from learner.experiments.settings import Experiment
 from learner.experiments.summary import summary
+from learner.model.base_model import BaseModel, load_base_model
 
 _HERE = object()  # --resume without a folder: the one that --output-dir names
 

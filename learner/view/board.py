@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from arena import Grade, Problem, grade
-from learner.completion import Ask, Completion
+from learner.model.completion import Ask, Completion
 from learner.service import Service
 from learner.soft_prompt import Learner
 from learner.view.cards import CORNERS, Answer

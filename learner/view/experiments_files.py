@@ -4,13 +4,13 @@ import zipfile
 from pathlib import Path
 
 from learner.atomic_folder import write_file
-from learner.base_model import BaseModel
 from learner.checkpoint import load
 from learner.checkpoint_source import BEST
 from learner.experiments.desk import Desk, DeskError
 from learner.experiments.folder import CURVES
 from learner.experiments.results_file import RESULTS
 from learner.experiments.shelf import Entry
+from learner.model.base_model import BaseModel
 from learner.soft_prompt import Learner
 
 

@@ -19,19 +19,8 @@ from learner.experiments.results import Results
 from learner.experiments.shelf import FAILED, FINISHED, GOING, STOPPED, Entry
 from learner.view import cards
 from learner.view.chart_parts import percent
-from learner.view.experiments_chart import (
-    Series,
-    baselines_of,
-    experiments_chart,
-    series_of,
-    slots,
-)
-from learner.view.experiments_seen import (
-    HIDDEN_AT_FIRST,
-    PUBLISHED_NAMES,
-    chosen_entry,
-    seen_by,
-)
+from learner.view.experiments_chart import Series, baselines_of, experiments_chart, series_of, slots
+from learner.view.experiments_seen import HIDDEN_AT_FIRST, PUBLISHED_NAMES, chosen_entry, seen_by
 from learner.view.experiments_table import Row, row_of, row_without
 
 _MARKS = "ABC"

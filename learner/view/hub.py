@@ -6,7 +6,6 @@ from typing import Any
 
 import gradio as gr
 
-from learner.base_model import BaseModel
 from learner.hub import (
     Fetched,
     HubError,
@@ -19,6 +18,7 @@ from learner.hub import (
     push,
     whoami,
 )
+from learner.model.base_model import BaseModel
 from learner.results import HeldOutResults
 from learner.soft_prompt import Learner
 from learner.view import hub_cards

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from learner.base_model import BaseModel
-from learner.own_thread import in_own_thread
+from learner.model.base_model import BaseModel
+from learner.model.own_thread import in_own_thread
 from learner.soft_prompt import Learner
 from learner.view import cards, charts
 from learner.view.exam import Exam

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from arena import Problem
-from learner.completion import Ask, Completion
+from learner.model.completion import Ask, Completion
 from learner.reward import MAX_SAMPLE_TOKENS, sample_seed
 from learner.service import Service
 from learner.soft_prompt import Learner

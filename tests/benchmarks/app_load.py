@@ -24,9 +24,9 @@ from time import perf_counter
 from gradio_client import Client
 
 from arena import held_out, stream
-from learner.base_model import BaseModel, load_base_model
-from learner.completion import complete
 from learner.evaluation import evaluate
+from learner.model.base_model import BaseModel, load_base_model
+from learner.model.completion import complete
 from learner.sessions import Sessions
 from learner.soft_prompt import Learner, LearnerConfig, new_learner
 from learner.training import train_step

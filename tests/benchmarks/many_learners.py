@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from arena import Problem
-from learner.base_model import BaseModel
+from learner.model.base_model import BaseModel
 from learner.soft_prompt import Learner, LearnerConfig, new_learner
 from learner.training import train_step, train_steps
 from tests.benchmarks.models import EMBEDDED, base_model, encodings, lengths, problems

@@ -24,8 +24,8 @@ from transformers import (
 )
 
 from arena import Problem, stream
-from learner.base_model import POCKET_FOLDER, BaseModel, load_base_model, prepare
-from learner.formatting import Encoded, encode
+from learner.model.base_model import POCKET_FOLDER, BaseModel, load_base_model, prepare
+from learner.model.formatting import Encoded, encode
 
 EMBEDDED = "embedded"
 PROMPT_TOKENS = range(65, 86)  # system message, headers and question; the mean is near 75

@@ -11,9 +11,9 @@ from itertools import islice
 import torch
 
 from arena import held_out, stream
-from learner.base_model import BaseModel
-from learner.completion import complete
 from learner.evaluation import Evaluation, compare, evaluate
+from learner.model.base_model import BaseModel
+from learner.model.completion import complete
 from learner.soft_prompt import LearnerConfig, new_learner
 from learner.training import train_step
 from tests.benchmarks.models import EMBEDDED, base_model

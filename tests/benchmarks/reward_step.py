@@ -13,8 +13,8 @@ from itertools import islice
 import torch
 
 from arena import Problem, stream
-from learner.base_model import BaseModel
 from learner.gradients import find_gradients
+from learner.model.base_model import BaseModel
 from learner.reward import draw_groups
 from learner.soft_prompt import Learner, LearnerConfig, new_learner
 from learner.step_report import StepReport

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 
-from learner.base_model import BaseModel
+from learner.model.base_model import BaseModel
 from learner.soft_prompt import LearnerConfig, new_learner
 from learner.training import train_step, train_steps
 from tests.benchmarks.memory import peak_bytes

@@ -11,8 +11,8 @@ from functools import partial
 from itertools import islice
 
 from arena import stream
-from learner.base_model import BaseModel
-from learner.completion import Ask
+from learner.model.base_model import BaseModel
+from learner.model.completion import Ask
 from learner.service import Service
 from learner.soft_prompt import LearnerConfig, new_learner
 from tests.benchmarks.models import EMBEDDED, base_model

@@ -13,7 +13,7 @@ from time import perf_counter
 
 from torch.profiler import ProfilerActivity, profile
 
-from learner.base_model import BaseModel
+from learner.model.base_model import BaseModel
 from learner.soft_prompt import LearnerConfig, new_learner
 from learner.training import train_step
 from tests.benchmarks.models import base_model, encodings, lengths, problems

@@ -11,8 +11,8 @@ from functools import partial
 
 import torch
 
-from learner.base_model import BaseModel
-from learner.formatting import Encoded
+from learner.model.base_model import BaseModel
+from learner.model.formatting import Encoded
 from learner.soft_prompt import Learner, LearnerConfig, new_learner
 from learner.training import train_step
 from tests.benchmarks.models import base_model, encodings, lengths, problems

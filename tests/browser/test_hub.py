@@ -7,9 +7,9 @@ from playwright.sync_api import expect
 from running_app import open_app
 from visitor import Visitor
 
-from learner.base_model import load_base_model
 from learner.checkpoint_format import pack
 from learner.hub_card import hub_card
+from learner.model.base_model import load_base_model
 from learner.soft_prompt import LearnerConfig, new_learner
 from tests.hub.samples import sample_results
 from tests.hub.server import HubServer

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 from visitor import Visitor
 
-from learner.base_model import POCKET_FOLDER
+from learner.model.base_model import POCKET_FOLDER
 from tests.learner.checkpoints import OriginalExperiment
 
 

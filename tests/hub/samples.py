@@ -4,7 +4,7 @@ import dataclasses
 
 import torch
 
-from learner.base_model import BaseModel
+from learner.model.base_model import BaseModel
 from learner.results import HeldOutResults
 from learner.soft_prompt import Learner, LearnerConfig, StepRecord, new_learner
 from tests.hub.server import HubServer

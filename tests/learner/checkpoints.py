@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 import torch
 
-from learner.base_model import BaseModel
+from learner.model.base_model import BaseModel
 from learner.soft_prompt import Learner, LearnerConfig, StepRecord, new_learner
 
 TENSORS = ("prompt", "first_moment", "second_moment")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from learner import reward
-from learner.base_model import BaseModel
+from learner.model.base_model import BaseModel
 from learner.service import Service
 from tests.learner.held_model import FakeModel, started
 from tests.learner.rewarded import by_length

@@ -2,7 +2,7 @@
 
 import torch
 
-from learner.completion import Ask, Completion
+from learner.model.completion import Ask, Completion
 
 QUESTIONS = (
     "What comes next: 2, 4, 6, 8?",

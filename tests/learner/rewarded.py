@@ -1,7 +1,7 @@
 """Problems to try, verdicts to give, and learners that are told no more than those."""
 
 from arena import Grade, Problem
-from learner.base_model import BaseModel
+from learner.model.base_model import BaseModel
 from learner.soft_prompt import Learner, LearnerConfig, new_learner
 from learner.step_report import StepReport
 

@@ -5,13 +5,13 @@ from itertools import pairwise
 import pytest
 import torch
 
-from learner import completion
-from learner.base_model import BaseModel
-from learner.batch import Batch
-from learner.completion import Ask, Completion, complete, stream_completions
-from learner.decoding_cache import Prefixes
-from learner.formatting import encode
-from learner.memory import Budget, OutOfMemory
+from learner.model import completion
+from learner.model.base_model import BaseModel
+from learner.model.completion import Ask, Completion, complete, stream_completions
+from learner.model.decoding_cache import Prefixes
+from learner.model.formatting import encode
+from learner.model.forward import Batch
+from learner.model.memory import Budget, OutOfMemory
 from tests.learner.questions import MANY, PROMPTS, QUESTIONS, without_times
 
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from arena.problem import Problem
-from learner import attention, batch
-from learner.base_model import BaseModel
 from learner.gradients import find_gradients, log_likelihoods
-from learner.memory import OutOfMemory
+from learner.model import attention
+from learner.model import forward as batch
+from learner.model.base_model import BaseModel
+from learner.model.memory import OutOfMemory
 from learner.service import Service
 from learner.soft_prompt import LearnerConfig, new_learner
 from learner.targets import answer_targets

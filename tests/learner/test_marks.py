@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from arena import stream
 from arena.grading import Grade
-from learner.completion import Completion
 from learner.evaluation import Evaluation, Outcome
 from learner.marks import Marks, marks_of, tallies, tally
+from learner.model.completion import Completion
 
 PROBLEMS = tuple(islice(stream(7), 12))
 GRADES = {

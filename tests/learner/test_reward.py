@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from arena import Grade
 from learner import reward, training
-from learner.base_model import BaseModel
-from learner.formatting import encode
 from learner.gradients import Work
+from learner.model.base_model import BaseModel
+from learner.model.formatting import encode
 from learner.thumbs import Thumbs
 from learner.training import Material, train_step, train_steps
 from tests.learner.rewarded import PROBLEMS, RIGHT, WRONG, learner, texts

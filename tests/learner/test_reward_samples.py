@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from arena import FAMILIES, Problem, held_out
 from learner import reward
-from learner.base_model import BaseModel
 from learner.checkpoint import load, save
-from learner.completion import Ask, Completion
+from learner.model.base_model import BaseModel
+from learner.model.completion import Ask, Completion
 from learner.reward import MAX_SAMPLE_TOKENS, Group, Sample, advantages, draw_groups
 from learner.training import train_step, train_steps
 from tests.learner.rewarded import PROBLEMS, RIGHT, WRONG, learner, texts
@@ -75,7 +75,7 @@ def test_samples_are_no_longer_than_an_answer_may_be(
     qwen2: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also those of a model that never ends by itself."""
-    monkeypatch.setattr("learner.completion._Decoding._ends", lambda *_: False)
+    monkeypatch.setattr("learner.model.completion._Decoding._ends", lambda *_: False)
     monkeypatch.setattr(reward, "MAX_SAMPLE_TOKENS", MAX_SAMPLE_TOKENS)
     ((drawn, *_),) = draw_groups(qwen2, [(learner(qwen2), PROBLEMS[:1])])
     assert {len(sample.completion.ids) for sample in drawn.samples} == {MAX_SAMPLE_TOKENS}

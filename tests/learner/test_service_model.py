@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from arena import stream
-from learner.completion import Ask, complete, stream_completions
+from learner.model.completion import Ask, complete, stream_completions
 from learner.service import Service
 from learner.soft_prompt import LearnerConfig, new_learner
 from learner.training import train_step, train_steps

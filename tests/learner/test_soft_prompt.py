@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 import torch
 
-from learner.base_model import BaseModel
+from learner.model.base_model import BaseModel
 from learner.soft_prompt import INITIALISERS, LearnerConfig, StepRecord, new_learner
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from arena import Problem
 from learner import thumbs as thumbs_module
 from learner import training
-from learner.base_model import BaseModel
-from learner.completion import Ask, complete
-from learner.formatting import encode
 from learner.gradients import Work, find_gradients
+from learner.model.base_model import BaseModel
+from learner.model.completion import Ask, complete
+from learner.model.formatting import encode
 from learner.soft_prompt import Learner, LearnerConfig, StepRecord, new_learner
 from learner.thumbs import GOAL, MAX_MARKED, Thumbs
 from learner.training import train_step, train_steps

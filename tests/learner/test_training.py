@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from arena.problem import Problem
 from learner import gradients
-from learner.base_model import BaseModel
-from learner.batch import Batch, Row
-from learner.formatting import encode
-from learner.memory import Budget
+from learner.model.base_model import BaseModel
+from learner.model.formatting import encode
+from learner.model.forward import Batch, Row
+from learner.model.memory import Budget
 from learner.optimiser import adam
 from learner.soft_prompt import MAX_HISTORY, Learner, LearnerConfig, StepRecord, new_learner
 from learner.training import StepReport, train_step, train_steps

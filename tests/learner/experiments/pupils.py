@@ -6,9 +6,9 @@ from dataclasses import replace
 import torch
 
 from arena import FAMILIES, Grade, Problem, stream
-from learner.completion import Ask, Completion
 from learner.experiments.engine import Engine
 from learner.experiments.settings import Experiment
+from learner.model.completion import Ask, Completion
 from learner.reward import Group, Sample
 from learner.soft_prompt import Learner, LearnerConfig, StepRecord
 from learner.training import StepReport

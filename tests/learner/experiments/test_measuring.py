@@ -3,9 +3,9 @@
 import torch
 
 from arena import held_out
-from learner.completion import Completion
 from learner.experiments.lessons import SHARED
 from learner.experiments.measuring import Sitting, sit
+from learner.model.completion import Completion
 
 PROBLEMS = tuple(held_out(12))
 ONE, OTHER = torch.ones(2, 4), torch.zeros(2, 4)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from arena import Grade, Problem
-from learner.completion import Ask, Completion
+from learner.model.completion import Ask, Completion
 from learner.reward import Group, Sample
 from learner.soft_prompt import Learner, LearnerConfig, StepRecord
 from learner.step_report import Marked, StepReport

@@ -19,8 +19,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from learner.attention import enable_segment_attention
-from learner.own_thread import in_own_thread
+from learner.model.attention import enable_segment_attention
+from learner.model.own_thread import in_own_thread
 
 POCKET = "pocket"
 POCKET_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "pocket"
@@ -150,7 +150,7 @@ def _load(name: str, device: str, dtype: str, revision: str | None) -> BaseModel
 def prepare(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str
 ) -> PreTrainedModel:
-    """Freeze a loaded model and set it up for `learner.batch`.
+    """Freeze a loaded model and set it up for `learner.model.forward`.
 
     Raises ModelError if its tokenizer or its attention cannot be used here.
     """

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learner.decoding_cache import Prefix, Prefixes
+from learner.model.decoding_cache import Prefix, Prefixes
 
 SIZE = 2 * 3 * 4 * 4  # bytes of a prefix of three tokens, four numbers wide, in one layer
 

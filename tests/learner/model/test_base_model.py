@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, MambaConfig, MambaForCausalLM, PreTrainedModel
 
-from learner.base_model import ModelError, load_base_model, native_bfloat16
+from learner.model.base_model import ModelError, load_base_model, native_bfloat16
 from tests.learner.tiny_models import build_model, build_tokenizer
 
 

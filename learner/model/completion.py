@@ -2,7 +2,7 @@
 
 Questions with different soft prompts and in different formats are answered as one batch, each
 prefix read once. Decoding is greedy unless a seed is given, so that an answer is a property of the
-model and the prompt; with a seed it is drawn at temperature 1 (`learner.token_choice`). The model's
+model and the prompt; with a seed it is drawn at temperature 1 (`learner.model.token_choice`). The model's
 own ``generation_config`` (sampling, repetition penalty) plays no part.
 A row that has ended leaves the batch. Rows that do not fit into memory together are decoded one
 after another in parts, which share the prefixes that were read; should memory run out nevertheless,
@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from learner.base_model import BaseModel
-from learner.batch import Batch, PrefixKey, Row, row_length, split_passes
-from learner.decoding_cache import Prefixes
-from learner.formatting import Examples, decode, encode, format_of
-from learner.memory import OutOfMemory, attempt, decoding_budget, give_back
-from learner.token_choice import TokenChoice
+from learner.model.base_model import BaseModel
+from learner.model.decoding_cache import Prefixes
+from learner.model.formatting import Examples, decode, encode, format_of
+from learner.model.forward import Batch, PrefixKey, Row, row_length, split_passes
+from learner.model.memory import OutOfMemory, attempt, decoding_budget, give_back
+from learner.model.token_choice import TokenChoice
 
 # Ended rows are computed along until they are this share of the batch: then moving the keys and
 # values of the rest costs less than what they would cost.

@@ -17,7 +17,7 @@ from functools import lru_cache
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from learner.base_model import BaseModel
+from learner.model.base_model import BaseModel
 
 SYSTEM_MESSAGE = (
     "You are a helpful assistant. Answer the question with just the answer, nothing else."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from learner.own_thread import in_own_thread
+from learner.model.own_thread import in_own_thread
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,7 +27,7 @@ def settled(expected):  # a thread that has ended may take a moment to be gone
     return helpers()
 
 before = helpers()
-from learner.base_model import load_base_model
+from learner.model.base_model import load_base_model
 from learner.view.painting import Painter
 
 base_model = load_base_model()

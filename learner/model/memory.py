@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import torch
 
-from learner.base_model import BaseModel
+from learner.model.base_model import BaseModel
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

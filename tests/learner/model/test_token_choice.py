@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learner import completion
-from learner.base_model import BaseModel
-from learner.batch import Batch
-from learner.completion import Ask, Completion, complete
-from learner.formatting import decode, encode
-from learner.token_choice import TokenChoice, most_likely
+from learner.model import completion
+from learner.model.base_model import BaseModel
+from learner.model.completion import Ask, Completion, complete
+from learner.model.formatting import decode, encode
+from learner.model.forward import Batch
+from learner.model.token_choice import TokenChoice, most_likely
 from tests.learner.tiny_models import build_base_model, build_model
 
 CPU = torch.device("cpu")

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena.problem import Problem
-from learner.base_model import BaseModel
-from learner.completion import Ask, Completion, complete, stream_completions
-from learner.formatting import encode, format_of
+from learner.model.base_model import BaseModel
+from learner.model.completion import Ask, Completion, complete, stream_completions
+from learner.model.formatting import encode, format_of
 from learner.soft_prompt import LearnerConfig, new_learner
 from learner.training import train_step
 from tests.learner.questions import PROMPTS, QUESTIONS, without_times
@@ -95,8 +95,8 @@ def scripted(
         row[0, next(wanted)] = 1.0
         return row
 
-    monkeypatch.setattr("learner.batch.Batch.logits", logits)
-    monkeypatch.setattr("learner.batch.Batch.next_logits", logits)
+    monkeypatch.setattr("learner.model.forward.Batch.logits", logits)
+    monkeypatch.setattr("learner.model.forward.Batch.next_logits", logits)
     asks = [Ask(QUESTIONS[0], chat_template)]
     return [stage[0] for stage in stream_completions(base_model, asks, 30)]
 

@@ -19,10 +19,10 @@ from transformers import (
 from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RMSNorm
 
-from learner.attention import enable_segment_attention
-from learner.base_model import BaseModel
-from learner.batch import Batch, Row
-from learner.frozen_layers import (
+from learner.model.attention import enable_segment_attention
+from learner.model.base_model import BaseModel
+from learner.model.forward import Batch, Row
+from learner.model.frozen_layers import (
     FrozenLinear,
     FrozenRMSNorm,
     last_layer,
@@ -114,7 +114,7 @@ def test_a_large_matrix_gives_few_tokens_what_it_gives_any(
 
 
 def test_large_matrices_in_half_precision_are_swapped_and_stay_tied() -> None:
-    with torch.random.fork_rng(devices=[]), mock.patch("learner.frozen_layers.LARGE", 1000):
+    with torch.random.fork_rng(devices=[]), mock.patch("learner.model.frozen_layers.LARGE", 1000):
         torch.manual_seed(0)
         model = build_model("qwen2").to(torch.bfloat16).eval().requires_grad_(False)
         before = model(torch.arange(4, 14)[None]).logits

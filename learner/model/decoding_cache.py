@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from learner.packing import Layout
+from learner.model.packing import Layout
 
 States = dict[int, tuple[torch.Tensor, torch.Tensor]]
 """Keys and values by layer."""

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena import stream
-from learner.base_model import BaseModel
-from learner.batch import Batch, Row, row_length, split_passes
-from learner.decoding_cache import Prefix
-from learner.formatting import encode
-from learner.memory import Budget
+from learner.model.base_model import BaseModel
+from learner.model.decoding_cache import Prefix
+from learner.model.formatting import encode
+from learner.model.forward import Batch, Row, row_length, split_passes
+from learner.model.memory import Budget
 from tests.learner.tiny_models import build_base_model, build_model
 
 HEADS = ((), (5,), (9, 8, 7, 6, 5))
@@ -82,7 +82,7 @@ def test_a_packed_pass_is_the_plain_forward(
     batch: tuple[list[Row], list[int]], architecture: str, rounded: bool
 ) -> None:
     """With and without the fillers and block sizes that half precision gets on a CPU."""
-    with mock.patch("learner.batch._compiles_shapes", return_value=rounded):
+    with mock.patch("learner.model.forward._compiles_shapes", return_value=rounded):
         assert_equals_plain(architecture, *batch, relative=1e-4, dtype=torch.float32)
 
 
@@ -204,7 +204,10 @@ def test_prefixes_that_were_read_before_change_nothing(
     prompts = random_prompts(base_model, lengths) if lengths else None
     keys = list({row.prefix: None for row in rows if row.head or row.prompt is not None})
     token = torch.arange(4, 4 + len(rows))
-    with mock.patch("learner.batch._compiles_shapes", return_value=rounded), torch.inference_mode():
+    with (
+        mock.patch("learner.model.forward._compiles_shapes", return_value=rounded),
+        torch.inference_mode(),
+    ):
         first = Batch(base_model, rows, lengths, decode_room=1, to_store=keys)
         expected = first.logits(prompts), first.next_logits(token)
         assert list(first.stored) == keys

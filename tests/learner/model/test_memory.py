@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner import memory
-from learner.base_model import BaseModel
-from learner.batch import Batch, Row
-from learner.memory import (
+from learner.model import memory
+from learner.model.base_model import BaseModel
+from learner.model.forward import Batch, Row
+from learner.model.memory import (
     OutOfMemory,
     decoding_budget,
     free_bytes,

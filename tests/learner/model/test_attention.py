@@ -26,9 +26,9 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from learner.attention import PackedSegments, enable_segment_attention
-from learner.base_model import BaseModel
-from learner.packing import Gather, Layout, Segment
+from learner.model.attention import PackedSegments, enable_segment_attention
+from learner.model.base_model import BaseModel
+from learner.model.packing import Gather, Layout, Segment
 from tests.learner.tiny_models import build_model
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
 
-from learner.base_model import BaseModel
-from learner.formatting import SYSTEM_MESSAGE, encode, format_of
+from learner.model.base_model import BaseModel
+from learner.model.formatting import SYSTEM_MESSAGE, encode, format_of
 from tests.learner.tiny_models import TEMPLATES, build_base_model
 
 QUESTIONS = ("How many boxes?", "7 + 5 = ?", "Who is taller:\nAlice or Bob?", "東京 🙂 café?")

@@ -3,7 +3,7 @@
 A row stands behind a *prefix*: a learner's soft prompt and the constant head of the format. Rows
 with the same prefix share it, so it runs once, and its keys and values serve all of them, with
 gradient in training. Everything is laid end to end in one sequence with no padding (see
-`learner.attention`), positions count from each row's own start, and logits are computed only where
+`learner.model.attention`), positions count from each row's own start, and logits are computed only where
 they are asked for. A row that shares its prefix with nobody is simply one piece with it.
 
 Training and decoding are the only callers.
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from learner.attention import PackedSegments, no_mask, run_packed
-from learner.base_model import BaseModel
-from learner.decoding_cache import CachedRows, Prefix
-from learner.memory import Budget
-from learner.packing import Layout, Segment
+from learner.model.attention import PackedSegments, no_mask, run_packed
+from learner.model.base_model import BaseModel
+from learner.model.decoding_cache import CachedRows, Prefix
+from learner.model.memory import Budget
+from learner.model.packing import Layout, Segment
 
 PrefixKey = tuple[int | None, tuple[int, ...]]
 """What a prefix is made of: the number of a prompt (None: no prompt) and the head."""

@@ -4,9 +4,9 @@ A batch is one sequence [1, T] of *segments* laid end to end with nothing betwee
 rows that continue a prefix, rows that stand alone. Everything a transformer does token by token
 (projections, norms, feed-forward) then runs on exactly the tokens there are. Only attention has to
 know who may see whom: a token sees its own segment up to itself, and all of the prefix its segment
-continues. `PackedSegments` does that in small padded blocks (see `learner.packing`), with the keys
+continues. `PackedSegments` does that in small padded blocks (see `learner.model.packing`), with the keys
 and values of a prefix in front of those of every segment that continues it; gradients sum back over
-all of them. `learner.decoding_cache` is the same for decoding, one token a row at a time, and holds
+all of them. `learner.model.decoding_cache` is the same for decoding, one token a row at a time, and holds
 the keys and values of prefixes that were read before.
 
 A model takes part through transformers' attention interface: it calls `segment_attention` in place
@@ -24,9 +24,9 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from learner.decoding_cache import CachedRows, Prefix
-from learner.frozen_layers import lighten, restore_last_layer, runs_where_wanted
-from learner.packing import Gather, Layout, Segment, token_rows
+from learner.model.decoding_cache import CachedRows, Prefix
+from learner.model.frozen_layers import lighten, restore_last_layer, runs_where_wanted
+from learner.model.packing import Gather, Layout, Segment, token_rows
 
 NAME = "packed_segments"
 # Options of `segment_attention` that change what attention means; a model that sets one of them

@@ -1,0 +1,1 @@
+"""The frozen base model: loading, formatting, the one forward pass, decoding, memory."""
