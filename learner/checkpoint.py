@@ -15,9 +15,9 @@ from learner.cautious_zip import open_zip, reason
 from learner.checkpoint_format import FILES, pack, pack_with_curve, size_limits
 from learner.checkpoint_reading import CheckpointError, OtherModelError
 from learner.checkpoint_unpacking import read_checked, unpack
+from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 from learner.original_checkpoint import load_original
-from learner.soft_prompt import Learner
 
 __all__ = [
     "CheckpointError",

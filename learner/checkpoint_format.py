@@ -13,10 +13,10 @@ import safetensors.torch
 import torch
 
 from learner.checkpoint_reading import CheckpointError, shown
+from learner.learning.learner import MAX_SOFT_TOKENS, Learner
 from learner.learning_curve import draw_learning_curve
 from learner.model.base_model import BaseModel
 from learner.model_card import model_card
-from learner.soft_prompt import MAX_SOFT_TOKENS, Learner
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_MODEL = "adapter_model.safetensors"

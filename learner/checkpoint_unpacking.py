@@ -34,8 +34,7 @@ from learner.checkpoint_reading import (
     parse_tensors,
     shown,
 )
-from learner.model.base_model import BaseModel
-from learner.soft_prompt import (
+from learner.learning.learner import (
     MAX_HISTORY,
     MAX_SOFT_TOKENS,
     Learner,
@@ -43,6 +42,7 @@ from learner.soft_prompt import (
     StepRecord,
     untrained,
 )
+from learner.model.base_model import BaseModel
 
 _STATE_KEYS = ("schema_version", "base_model", "config", "steps", "episodes", "history")
 _LATER_STATE_KEYS = ("families", "stream_seed")  # files from before these existed load

@@ -35,8 +35,8 @@ from learner.hub_reference import (
     default_repo_id,
     parse_reference,
 )
+from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
-from learner.soft_prompt import Learner
 
 __all__ = [
     "LOG_IN",

@@ -21,9 +21,9 @@ from learner.hub import (
     push,
     whoami,
 )
+from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 from learner.results import HeldOutResults
-from learner.soft_prompt import Learner
 
 
 def add_hub_commands(

@@ -28,9 +28,9 @@ from learner.hub_errors import (
     may_have_arrived,
 )
 from learner.hub_reference import Reference, checked_repo_id
+from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 from learner.results import HeldOutResults
-from learner.soft_prompt import Learner
 
 _RETRY_WAITS = (1.0, 3.0)  # seconds before a commit whose answer was lost is tried again
 _MAX_MESSAGE = 200  # characters

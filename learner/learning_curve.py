@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from statistics import fmean, median
 
+from learner.learning.learner import StepRecord
 from learner.plot import (
     PALE,
     PALETTE,
@@ -13,7 +14,6 @@ from learner.plot import (
     loss_axis,
     percent_axis,
 )
-from learner.soft_prompt import StepRecord
 
 WINDOW = 9  # steps that a smoothed point looks back over
 _WIDTH, _HEIGHT = 460, 300  # of a panel, pixels

@@ -4,8 +4,8 @@ import dataclasses
 import json
 import re
 
+from learner.learning.learner import Learner
 from learner.model.base_model import POCKET, POCKET_FOLDER
-from learner.soft_prompt import Learner
 
 _FRONT_MATTER = """\
 library_name: peft

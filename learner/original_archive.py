@@ -20,8 +20,8 @@ import torch
 
 from learner.cautious_zip import CautiousZip, open_zip
 from learner.checkpoint_reading import CheckpointError
+from learner.learning.learner import MAX_SOFT_TOKENS
 from learner.pickle_grammar import METRICS, check_pickle
-from learner.soft_prompt import MAX_SOFT_TOKENS
 
 MAX_PICKLE = 1 << 19  # bytes; some 8,000 episodes
 _PICKLE = "data.pkl"

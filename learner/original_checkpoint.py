@@ -24,9 +24,9 @@ from learner.checkpoint_reading import (
     shown,
 )
 from learner.checkpoint_unpacking import check_length
+from learner.learning.learner import MAX_HISTORY, Learner, LearnerConfig, StepRecord
 from learner.model.base_model import BaseModel
 from learner.original_archive import LearningMetrics, read_archive
-from learner.soft_prompt import MAX_HISTORY, Learner, LearnerConfig, StepRecord
 
 _PARTS = {"soft_prompt", "optimizer", "episode_count", "metrics_history"}
 # What Adam is here: with other settings its moments would mean something else.

@@ -19,10 +19,10 @@ from tqdm import tqdm
 from arena import FAMILIES, held_out, stream
 from arena.command_line import run_command
 from learner.evaluation import Evaluation, compare, evaluate
+from learner.learning.learner import INITIALISERS, Learner, LearnerConfig, new_learner
+from learner.learning.training import train_steps
 from learner.model.base_model import POCKET_FOLDER, BaseModel, load_base_model
 from learner.model.completion import complete
-from learner.soft_prompt import INITIALISERS, Learner, LearnerConfig, new_learner
-from learner.training import train_steps
 
 EPISODES = 80
 SEEDS = range(5)

@@ -17,6 +17,8 @@ from concurrent.futures import Future
 from functools import partial
 
 from learner.answering import AnsweringQueue
+from learner.learning.learner import Learner
+from learner.learning.training import Material, StepReport, train_steps
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion, stream_completions
 from learner.model.decoding_cache import Prefixes
@@ -24,8 +26,6 @@ from learner.scheduling import PassSizer
 from learner.service_errors import MOST_STEP_ROWS, ServiceBusy, ServiceClosed, StepTooLarge
 from learner.service_requests import AskingRequest, CompletionStream, TrainingRequest, step_rows
 from learner.service_status import Meter, ServiceStatus
-from learner.soft_prompt import Learner
-from learner.training import Material, StepReport, train_steps
 from learner.training_queue import TrainingQueue
 
 TrainSteps = Callable[

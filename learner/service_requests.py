@@ -9,10 +9,10 @@ from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from learner.learning.learner import Learner
+from learner.learning.thumbs import Thumbs
+from learner.learning.training import Material, StepReport
 from learner.model.completion import Ask, Completion
-from learner.soft_prompt import Learner
-from learner.thumbs import Thumbs
-from learner.training import Material, StepReport
 
 _NOTHING_YET = Completion(text="", tokens=0, finished=False, seconds=0.0)
 

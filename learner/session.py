@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from learner.soft_prompt import Learner, LearnerConfig
+from learner.learning.learner import Learner, LearnerConfig
 
 UNDO_DEPTH = 20
 UNDO_BYTES = 1 << 23  # of tensors, beyond the newest: long prompts are kept fewer times

@@ -26,9 +26,9 @@ from learner.checkpoint import read_folder
 from learner.checkpoint_format import pack, size_limits
 from learner.checkpoint_reading import CheckpointError, parse_count, parse_json
 from learner.checkpoint_unpacking import unpack
+from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import BaseModel
 from learner.session import MAX_NOTES_BYTES, Session, SessionError, SessionState
-from learner.soft_prompt import LearnerConfig, new_learner
 
 _SESSION_FILE = "session.json"
 _ID = re.compile(r"[A-Za-z0-9_-]{43}")  # what secrets.token_urlsafe(32) makes: 256 random bits

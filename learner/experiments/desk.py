@@ -22,11 +22,11 @@ from learner.experiments.results import Results
 from learner.experiments.results_file import RESULTS
 from learner.experiments.shelf import FAILED, FINISHED, GOING, STOPPED, Entry, Shelf
 from learner.followed import Followed
+from learner.learning.learner import Learner
+from learner.learning.training import StepReport
 from learner.model.completion import Ask, Completion
 from learner.service import ServiceClosed
 from learner.session import Session
-from learner.soft_prompt import Learner
-from learner.training import StepReport
 
 if TYPE_CHECKING:
     from learner.experiments.laboratory import Laboratory

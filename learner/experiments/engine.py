@@ -19,13 +19,13 @@ from learner.experiments.lessons import SHARED, Episode, next_lessons
 from learner.experiments.measuring import Sitting, sit
 from learner.experiments.settings import Experiment
 from learner.experiments.starts import Train, joint_starts, meta_starts
+from learner.learning.learner import Learner, new_learner
+from learner.learning.reward import summarise
+from learner.learning.training import StepReport, train_steps
+from learner.learning.worked_examples import worked_examples
 from learner.marks import Marks
 from learner.model.base_model import BaseModel
-from learner.reward import summarise
 from learner.service import Service
-from learner.soft_prompt import Learner, new_learner
-from learner.training import StepReport, train_steps
-from learner.worked_examples import worked_examples
 
 Learners = Mapping[str, Learner]
 """A run's learners: one for each family, or one under ``SHARED``."""

@@ -22,10 +22,10 @@ from learner.experiments import wording
 from learner.experiments.folder import prompt_folders
 from learner.experiments.lessons import SHARED
 from learner.experiments.measuring import Sitting, sit
+from learner.learning.learner import Learner
+from learner.learning.worked_examples import worked_examples
 from learner.marks import Marks, tallies
 from learner.model.base_model import BaseModel, load_base_model
-from learner.soft_prompt import Learner
-from learner.worked_examples import worked_examples
 
 
 def add_evaluate_command(

@@ -9,7 +9,7 @@ from typing import Any
 
 from arena import DIFFICULTIES, FAMILIES
 from learner.experiments.settings import BEST, PRESETS, STARTS, Experiment
-from learner.soft_prompt import INITIALISERS, LOSSES, MAX_SHOTS, SIGNALS
+from learner.learning.learner import INITIALISERS, LOSSES, MAX_SHOTS, SIGNALS
 
 _LEARNER = {
     "soft_tokens": "soft_tokens",

@@ -12,7 +12,7 @@ from typing import Any
 
 from arena import DIFFICULTIES, FAMILIES, Problem, held_out
 from learner.checkpoint_reading import CheckpointError, parse_record
-from learner.soft_prompt import LearnerConfig
+from learner.learning.learner import LearnerConfig
 
 ORDERS = ("mixed", "curriculum", "sequence")
 STARTS = ("fresh", "meta", "joint")

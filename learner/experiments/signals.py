@@ -16,7 +16,7 @@ from learner.experiments.bench import Bench, with_config
 from learner.experiments.estimates import Arm, Which, versus
 from learner.experiments.lessons import Episode
 from learner.experiments.results import Results
-from learner.soft_prompt import SIGNALS
+from learner.learning.learner import SIGNALS
 
 LONGER = 3  # times as many episodes: a verdict tells less than an answer
 NEAR = 0.9  # of the templated accuracy

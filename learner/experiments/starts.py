@@ -15,8 +15,8 @@ from itertools import islice
 import torch
 
 from arena import Problem, stream
-from learner.soft_prompt import Learner
-from learner.training import StepReport
+from learner.learning.learner import Learner
+from learner.learning.training import StepReport
 
 Train = Callable[
     [Sequence[tuple[Learner, Sequence[Problem]]]], Sequence[tuple[Learner, StepReport]]

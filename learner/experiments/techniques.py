@@ -25,8 +25,8 @@ from learner.experiments.estimates import (
 )
 from learner.experiments.measuring import Sitting, sit
 from learner.experiments.results import Results, Score
+from learner.learning.worked_examples import worked_examples
 from learner.marks import RIGHT
-from learner.worked_examples import worked_examples
 
 SHOTS = (1, 2, 4, 8)  # numbers of worked examples tried in validation
 

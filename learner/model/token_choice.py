@@ -6,7 +6,7 @@ its number (inverse transform sampling). So a row's text follows from its seed, 
 the pass changes nothing but the rounding of the model's own arithmetic.
 
 Temperature 1 and nothing cut off: what is drawn is the policy itself, so that what is learnt from
-it needs no correction (`learner.reward`).
+it needs no correction (`learner.learning.reward`).
 """
 
 from collections.abc import Sequence

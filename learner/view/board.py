@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from arena import Grade, Problem, grade
+from learner.learning.learner import Learner
+from learner.learning.worked_examples import worked_examples
 from learner.model.completion import Ask, Completion
 from learner.service import Service
-from learner.soft_prompt import Learner
 from learner.view.cards import CORNERS, Answer
-from learner.worked_examples import worked_examples
 
 
 class Board:

@@ -14,11 +14,11 @@ import torch
 from arena import held_out
 from arena.statistics import McNemar, mcnemar_exact
 from learner.evaluation import Tally, evaluate
+from learner.learning.worked_examples import worked_examples
 from learner.marks import Marks, marks_of
 from learner.model.completion import Ask, Completion
 from learner.service import Service
 from learner.service_errors import ServiceClosed
-from learner.worked_examples import worked_examples
 
 HELD_OUT_PROBLEMS = 200
 

@@ -10,8 +10,8 @@ from learner.experiments.desk import Desk, DeskError
 from learner.experiments.folder import CURVES
 from learner.experiments.results_file import RESULTS
 from learner.experiments.shelf import Entry
+from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
-from learner.soft_prompt import Learner
 
 
 def results_file(desk: Desk, entry: Entry, folder: Path) -> Path:

@@ -18,9 +18,9 @@ from learner.hub import (
     push,
     whoami,
 )
+from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 from learner.results import HeldOutResults
-from learner.soft_prompt import Learner
 from learner.view import hub_cards
 from learner.view.exam import Exam
 from learner.view.hub_layout import HubPanel

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from arena import Problem, stream
 from learner.followed import Followed
+from learner.learning.learner import Learner
+from learner.learning.step_report import StepReport
+from learner.learning.training import Material
 from learner.service import Service
 from learner.session import Run, Session
-from learner.soft_prompt import Learner
-from learner.step_report import StepReport
-from learner.training import Material
 from learner.view import notes
 from learner.view.board import Board
 from learner.view.exam import Exam, Marks

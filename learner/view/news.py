@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from learner.step_report import StepReport
+from learner.learning.step_report import StepReport
 from learner.view import cards, charts
 from learner.view.chart_parts import share
 from learner.view.exam import Exam, Marks

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
+from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 from learner.model.own_thread import in_own_thread
-from learner.soft_prompt import Learner
 from learner.view import cards, charts
 from learner.view.exam import Exam
 from learner.view.lesson import Lesson

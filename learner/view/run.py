@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from learner.learning.learner import Learner
+from learner.learning.step_report import StepReport
+from learner.learning.training import Material
 from learner.service import Service
-from learner.soft_prompt import Learner
-from learner.step_report import StepReport
-from learner.training import Material
 from learner.view.exam import Exam, Marks, Stopped
 
 EXAMS_PER_RUN = 4

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
-from learner.reward import Group, Sample, SampleSummary, summarise
+from learner.learning.reward import Group, Sample, SampleSummary, summarise
 from learner.view import cards
 
 ROWS, COLUMNS = 6, 16  # drawn at most; a learner that was made elsewhere may have more

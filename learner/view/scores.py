@@ -2,7 +2,7 @@
 
 from weakref import WeakKeyDictionary
 
-from learner.soft_prompt import Learner, LearnerConfig
+from learner.learning.learner import Learner, LearnerConfig
 from learner.view.exam import Exam, Marks
 
 KEPT = 200

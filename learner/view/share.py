@@ -9,8 +9,8 @@ from pathlib import Path
 import gradio as gr
 
 from learner.checkpoint import ORIGINAL_SUFFIXES, OtherModelError, load_file, save_zip
+from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
-from learner.soft_prompt import Learner
 from learner.view import cards
 from learner.view.layout import explained, html
 from learner.view.teach import PRIVATE, Frame, Page, said

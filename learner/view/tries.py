@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from arena import Problem
+from learner.learning.learner import Learner
+from learner.learning.reward import MAX_SAMPLE_TOKENS, sample_seed
+from learner.learning.step_report import Marked
+from learner.learning.thumbs import Thumbs
+from learner.learning.worked_examples import worked_examples
 from learner.model.completion import Ask, Completion
-from learner.reward import MAX_SAMPLE_TOKENS, sample_seed
 from learner.service import Service
-from learner.soft_prompt import Learner
-from learner.step_report import Marked
-from learner.thumbs import Thumbs
 from learner.view.questions import LessonError
-from learner.worked_examples import worked_examples
 
 SHOWN = 4
 DRAWN_AT_ONCE = 16

@@ -25,11 +25,11 @@ from gradio_client import Client
 
 from arena import held_out, stream
 from learner.evaluation import evaluate
+from learner.learning.learner import Learner, LearnerConfig, new_learner
+from learner.learning.training import train_step
 from learner.model.base_model import BaseModel, load_base_model
 from learner.model.completion import complete
 from learner.sessions import Sessions
-from learner.soft_prompt import Learner, LearnerConfig, new_learner
-from learner.training import train_step
 from learner.view.exam import HELD_OUT_PROBLEMS
 from learner.view.run import EXAMS_PER_RUN
 from tests.benchmarks.timing import (

@@ -12,9 +12,9 @@ from functools import partial
 import torch
 
 from arena import Problem
+from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, complete
-from learner.soft_prompt import LearnerConfig, new_learner
 from tests.benchmarks.models import base_model, encodings, lengths, plain_model, problems
 from tests.benchmarks.timing import (
     Line,

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 
 from arena import Problem
+from learner.learning.learner import Learner, LearnerConfig, new_learner
+from learner.learning.training import train_step
 from learner.model.base_model import BaseModel
 from learner.model.formatting import Encoded
-from learner.soft_prompt import Learner, LearnerConfig, new_learner
-from learner.training import train_step
 from tests.benchmarks.models import base_model, encodings, lengths, problems
 from tests.benchmarks.rivals import OriginalProcedure
 from tests.benchmarks.timing import (

@@ -11,10 +11,10 @@ import torch
 
 from arena import Problem
 from learner.evaluation import evaluate
+from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, complete
 from learner.model.formatting import Encoded
-from learner.soft_prompt import LearnerConfig, new_learner
 from tests.benchmarks.models import base_model, encodings, lengths, problems
 from tests.benchmarks.rivals import OriginalProcedure
 from tests.benchmarks.timing import (

@@ -21,10 +21,10 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
+from learner.learning.learner import LearnerConfig, new_learner
+from learner.learning.training import train_step
 from learner.model.base_model import BaseModel
 from learner.model.formatting import Encoded
-from learner.soft_prompt import LearnerConfig, new_learner
-from learner.training import train_step
 from tests.benchmarks.models import base_model, encodings, lengths, problems
 from tests.benchmarks.timing import (
     Line,

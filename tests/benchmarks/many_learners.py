@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from arena import Problem
+from learner.learning.learner import Learner, LearnerConfig, new_learner
+from learner.learning.training import train_step, train_steps
 from learner.model.base_model import BaseModel
-from learner.soft_prompt import Learner, LearnerConfig, new_learner
-from learner.training import train_step, train_steps
 from tests.benchmarks.models import EMBEDDED, base_model, encodings, lengths, problems
 from tests.benchmarks.timing import (
     Line,

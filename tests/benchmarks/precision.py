@@ -12,10 +12,10 @@ import torch
 
 from arena import held_out, stream
 from learner.evaluation import Evaluation, compare, evaluate
+from learner.learning.learner import LearnerConfig, new_learner
+from learner.learning.training import train_step
 from learner.model.base_model import BaseModel
 from learner.model.completion import complete
-from learner.soft_prompt import LearnerConfig, new_learner
-from learner.training import train_step
 from tests.benchmarks.models import EMBEDDED, base_model
 from tests.benchmarks.timing import Line, Setting, Spread, Target
 

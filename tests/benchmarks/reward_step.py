@@ -13,13 +13,13 @@ from itertools import islice
 import torch
 
 from arena import Problem, stream
-from learner.gradients import find_gradients
+from learner.learning.gradients import find_gradients
+from learner.learning.learner import Learner, LearnerConfig, new_learner
+from learner.learning.reward import draw_groups
+from learner.learning.step_report import StepReport
+from learner.learning.targets import Target, encode_for
+from learner.learning.training import train_step
 from learner.model.base_model import BaseModel
-from learner.reward import draw_groups
-from learner.soft_prompt import Learner, LearnerConfig, new_learner
-from learner.step_report import StepReport
-from learner.targets import Target, encode_for
-from learner.training import train_step
 from tests.benchmarks.models import EMBEDDED, base_model
 from tests.benchmarks.timing import (
     DifferentWork,

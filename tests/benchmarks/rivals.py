@@ -12,9 +12,9 @@ from peft import PromptTuningConfig, get_peft_model
 from torch.nn.utils import clip_grad_norm_
 from torch.nn.utils.rnn import pad_sequence
 
+from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 from learner.model.formatting import Encoded
-from learner.soft_prompt import Learner
 from tests.benchmarks.models import plain_model, prompt_length
 
 IGNORED = -100  # the label of a token that is not learnt

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 
+from learner.learning.learner import LearnerConfig, new_learner
+from learner.learning.training import train_step, train_steps
 from learner.model.base_model import BaseModel
-from learner.soft_prompt import LearnerConfig, new_learner
-from learner.training import train_step, train_steps
 from tests.benchmarks.memory import peak_bytes
 from tests.benchmarks.models import EMBEDDED, base_model, encodings, lengths, problems
 from tests.benchmarks.timing import (

@@ -11,10 +11,10 @@ from functools import partial
 from itertools import islice
 
 from arena import stream
+from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask
 from learner.service import Service
-from learner.soft_prompt import LearnerConfig, new_learner
 from tests.benchmarks.models import EMBEDDED, base_model
 from tests.benchmarks.timing import (
     Line,

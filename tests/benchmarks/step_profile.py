@@ -13,9 +13,9 @@ from time import perf_counter
 
 from torch.profiler import ProfilerActivity, profile
 
+from learner.learning.learner import LearnerConfig, new_learner
+from learner.learning.training import train_step
 from learner.model.base_model import BaseModel
-from learner.soft_prompt import LearnerConfig, new_learner
-from learner.training import train_step
 from tests.benchmarks.models import base_model, encodings, lengths, problems
 from tests.benchmarks.timing import Line, Setting, Spread, duration, short
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from learner.soft_prompt import LearnerConfig, new_learner
-from learner.training import train_step, train_steps
+from learner.learning.learner import LearnerConfig, new_learner
+from learner.learning.training import train_step, train_steps
 from tests.benchmarks import (
     decoding,
     episode,

@@ -11,10 +11,10 @@ from functools import partial
 
 import torch
 
+from learner.learning.learner import Learner, LearnerConfig, new_learner
+from learner.learning.training import train_step
 from learner.model.base_model import BaseModel
 from learner.model.formatting import Encoded
-from learner.soft_prompt import Learner, LearnerConfig, new_learner
-from learner.training import train_step
 from tests.benchmarks.models import base_model, encodings, lengths, problems
 from tests.benchmarks.rivals import PeftPromptTuning
 from tests.benchmarks.timing import (

@@ -9,8 +9,8 @@ from visitor import Visitor
 
 from learner.checkpoint_format import pack
 from learner.hub_card import hub_card
+from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import load_base_model
-from learner.soft_prompt import LearnerConfig, new_learner
 from tests.hub.samples import sample_results
 from tests.hub.server import HubServer
 from tests.hub.store import File

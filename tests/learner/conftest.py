@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from learner import reward
+from learner.learning import reward
 from learner.model.base_model import BaseModel
 from learner.service import Service
 from tests.learner.held_model import FakeModel, started

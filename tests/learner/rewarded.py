@@ -1,9 +1,9 @@
 """Problems to try, verdicts to give, and learners that are told no more than those."""
 
 from arena import Grade, Problem
+from learner.learning.learner import Learner, LearnerConfig, new_learner
+from learner.learning.step_report import StepReport
 from learner.model.base_model import BaseModel
-from learner.soft_prompt import Learner, LearnerConfig, new_learner
-from learner.step_report import StepReport
 
 PROBLEMS = (
     Problem("own", 0, "What comes next: 2, 4, 6, 8?", "10", "number"),

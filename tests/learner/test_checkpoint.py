@@ -14,8 +14,8 @@ from arena import stream
 from learner.checkpoint import CheckpointError, load, load_zip, save, save_zip
 from learner.checkpoint_format import pack
 from learner.checkpoint_unpacking import unpack
-from learner.soft_prompt import Learner, LearnerConfig, StepRecord, new_learner
-from learner.training import train_step
+from learner.learning.learner import Learner, LearnerConfig, StepRecord, new_learner
+from learner.learning.training import train_step
 from tests.learner.checkpoints import OURS, TENSORS, assert_equal, random_learner
 
 pytestmark = pytest.mark.usefixtures("no_sync")

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from learner.checkpoint import CheckpointError, load, load_file
 from learner.checkpoint_format import pack
 from learner.checkpoint_unpacking import unpack
+from learner.learning.learner import Learner
 from learner.original_archive import MAX_PICKLE
-from learner.soft_prompt import Learner
 from tests.learner.checkpoints import (
     OURS,
     TENSORS,

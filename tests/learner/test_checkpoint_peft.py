@@ -11,11 +11,11 @@ from transformers import Qwen2ForCausalLM
 from arena import Problem
 from learner.checkpoint import CheckpointError, load, save
 from learner.checkpoint_format import pack
+from learner.learning.learner import LearnerConfig
+from learner.learning.training import train_step
 from learner.model.completion import Ask, complete
 from learner.model.formatting import encode
 from learner.model.forward import Batch, Row
-from learner.soft_prompt import LearnerConfig
-from learner.training import train_step
 from tests.learner.checkpoints import random_learner
 
 pytestmark = pytest.mark.usefixtures("no_sync")

@@ -10,7 +10,7 @@ import torch
 from learner.checkpoint import CheckpointError, OtherModelError
 from learner.checkpoint_format import pack
 from learner.checkpoint_unpacking import unpack
-from learner.soft_prompt import MAX_HISTORY, LearnerConfig, StepRecord
+from learner.learning.learner import MAX_HISTORY, LearnerConfig, StepRecord
 from tests.learner.checkpoints import assert_equal, random_learner
 
 

@@ -10,11 +10,11 @@ import pytest
 from arena import Problem, stream
 from arena.statistics import wilson
 from learner.evaluation import Evaluation, Tally, answers_of, compare, evaluate
+from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion, complete
 from learner.model.formatting import encode
 from learner.model.forward import Batch
-from learner.soft_prompt import LearnerConfig, new_learner
 
 PROBLEMS = tuple(islice(stream(7), 40))
 

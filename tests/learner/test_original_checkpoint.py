@@ -12,9 +12,9 @@ import torch
 
 from arena import Problem
 from learner.checkpoint import CheckpointError, OtherModelError, load, load_file, save
+from learner.learning.learner import LearnerConfig
+from learner.learning.training import train_step
 from learner.original_checkpoint import load_original, read_original
-from learner.soft_prompt import LearnerConfig
-from learner.training import train_step
 from tests.learner.checkpoints import OriginalExperiment, assert_equal, rezipped
 from tests.learner.tiny_models import build_base_model
 

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena import FAMILIES, Problem, held_out
-from learner import reward
 from learner.checkpoint import load, save
+from learner.learning import reward
+from learner.learning.reward import MAX_SAMPLE_TOKENS, Group, Sample, advantages, draw_groups
+from learner.learning.training import train_step, train_steps
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion
-from learner.reward import MAX_SAMPLE_TOKENS, Group, Sample, advantages, draw_groups
-from learner.training import train_step, train_steps
 from tests.learner.rewarded import PROBLEMS, RIGHT, WRONG, learner, texts
 
 pytestmark = pytest.mark.usefixtures("short_samples")

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from learner.learning.learner import LearnerConfig
 from learner.service_errors import ServiceBusy, ServiceClosed, StepTooLarge
 from learner.service_requests import step_rows
-from learner.soft_prompt import LearnerConfig
 from tests.learner.held_model import PATIENCE, asks, hold, started, texts
 
 

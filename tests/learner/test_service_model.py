@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from arena import stream
+from learner.learning.learner import LearnerConfig, new_learner
+from learner.learning.training import train_step, train_steps
 from learner.model.completion import Ask, complete, stream_completions
 from learner.service import Service
-from learner.soft_prompt import LearnerConfig, new_learner
-from learner.training import train_step, train_steps
 from tests.learner.held_model import PATIENCE, Gate, asks, texts
 
 

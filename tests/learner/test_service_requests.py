@@ -2,10 +2,10 @@
 
 import pytest
 
-from learner.gradients import find_gradients
+from learner.learning.gradients import find_gradients
+from learner.learning.thumbs import Thumbs
+from learner.learning.training import train_step
 from learner.service_requests import step_rows
-from learner.thumbs import Thumbs
-from learner.training import train_step
 from tests.learner.rewarded import PROBLEMS, learner
 
 
@@ -31,7 +31,7 @@ def test_the_rows_of_thumbs_are_what_is_marked(qwen2, monkeypatch):
         sizes.extend(len(targets) for _, targets in work)
         return find_gradients(base_model, work)
 
-    monkeypatch.setattr("learner.thumbs.find_gradients", noted)
+    monkeypatch.setattr("learner.learning.thumbs.find_gradients", noted)
     value = learner(qwen2, signal="reward")
     train_step(qwen2, value, [thumbs])
     assert {step_rows(value, [thumbs])} == set(sizes) == {3}

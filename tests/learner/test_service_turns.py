@@ -4,8 +4,8 @@ import itertools
 import threading
 from types import SimpleNamespace
 
+from learner.learning.learner import LearnerConfig
 from learner.service_requests import step_rows
-from learner.soft_prompt import LearnerConfig
 from tests.learner.held_model import PATIENCE, asks, hold, started, texts
 
 

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from learner.learning.learner import LearnerConfig, new_learner
 from learner.session import (
     MAX_NOTES_BYTES,
     UNDO_DEPTH,
@@ -13,7 +14,6 @@ from learner.session import (
     SessionError,
     SessionState,
 )
-from learner.soft_prompt import LearnerConfig, new_learner
 
 PATIENCE = 30.0
 

@@ -10,9 +10,9 @@ import torch
 from arena import stream
 from learner import sessions as sessions_module
 from learner.checkpoint import load
+from learner.learning.learner import LearnerConfig
+from learner.learning.training import train_step
 from learner.session import SessionError
-from learner.soft_prompt import LearnerConfig
-from learner.training import train_step
 from tests.learner.session_server import teach
 
 pytestmark = pytest.mark.usefixtures("no_sync")

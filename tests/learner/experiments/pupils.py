@@ -8,10 +8,10 @@ import torch
 from arena import FAMILIES, Grade, Problem, stream
 from learner.experiments.engine import Engine
 from learner.experiments.settings import Experiment
+from learner.learning.learner import Learner, LearnerConfig, StepRecord
+from learner.learning.reward import Group, Sample
+from learner.learning.training import StepReport
 from learner.model.completion import Ask, Completion
-from learner.reward import Group, Sample
-from learner.soft_prompt import Learner, LearnerConfig, StepRecord
-from learner.training import StepReport
 from tests.learner.tiny_models import build_base_model
 
 SMALL = Experiment(

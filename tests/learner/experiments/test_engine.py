@@ -10,9 +10,9 @@ from arena import FAMILIES
 from learner.experiments.engine import ALONE, EXAMPLES, advance, direct, start_runs, through
 from learner.experiments.lessons import SHARED
 from learner.experiments.settings import Experiment
+from learner.learning.learner import LearnerConfig
 from learner.marks import Marks
 from learner.service import Service
-from learner.soft_prompt import LearnerConfig
 from tests.learner.experiments.pupils import SMALL, Pupils
 from tests.learner.tiny_models import build_base_model
 

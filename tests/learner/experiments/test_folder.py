@@ -14,7 +14,7 @@ from learner.experiments.folder import load_run, load_together, prompt_folders, 
 from learner.experiments.lessons import SHARED
 from learner.experiments.results_file import RESULTS
 from learner.experiments.settings import Experiment
-from learner.soft_prompt import LearnerConfig
+from learner.learning.learner import LearnerConfig
 from tests.learner.experiments.pupils import SMALL, Pupils
 from tests.learner.tiny_models import build_base_model
 

@@ -12,7 +12,7 @@ from arena import FAMILIES, stream
 from arena.sampling import split_of
 from learner.experiments.lessons import SHARED, Episode, next_lessons
 from learner.experiments.settings import ORDERS, Experiment
-from learner.soft_prompt import LearnerConfig
+from learner.learning.learner import LearnerConfig
 
 EXPERIMENT = Experiment(config=LearnerConfig(episodes_per_step=3, seed=4), episodes=30)
 

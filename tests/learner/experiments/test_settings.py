@@ -18,7 +18,7 @@ from learner.experiments.settings import (
     Experiment,
     parse_experiment,
 )
-from learner.soft_prompt import INITIALISERS, LOSSES, SIGNALS, LearnerConfig
+from learner.learning.learner import INITIALISERS, LOSSES, SIGNALS, LearnerConfig
 
 configs = st.builds(
     LearnerConfig,

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena.problem import Problem
+from learner.learning.learner import LearnerConfig, new_learner
+from learner.learning.training import train_step
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion, complete, stream_completions
 from learner.model.formatting import encode, format_of
-from learner.soft_prompt import LearnerConfig, new_learner
-from learner.training import train_step
 from tests.learner.questions import PROMPTS, QUESTIONS, without_times
 from tests.learner.tiny_models import build_base_model, build_model
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 import torch
 
 from arena import Grade, Problem
+from learner.learning.learner import Learner, LearnerConfig, StepRecord
+from learner.learning.reward import Group, Sample
+from learner.learning.step_report import Marked, StepReport
+from learner.learning.thumbs import Thumbs
+from learner.learning.training import Material
 from learner.model.completion import Ask, Completion
-from learner.reward import Group, Sample
-from learner.soft_prompt import Learner, LearnerConfig, StepRecord
-from learner.step_report import Marked, StepReport
-from learner.thumbs import Thumbs
-from learner.training import Material
 
 HIDDEN = 16
 

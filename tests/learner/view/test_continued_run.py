@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 
 from learner.checkpoint import load_zip, save_zip
+from learner.learning.learner import LearnerConfig, new_learner
 from learner.service import Service
 from learner.session import Session, SessionState
-from learner.soft_prompt import LearnerConfig, new_learner
 from learner.view.exam import Exam
 from learner.view.lesson import Lesson
 from tests.learner.checkpoints import assert_equal

@@ -5,8 +5,8 @@ import torch
 from scripted import ScriptedService
 
 from arena import held_out
+from learner.learning.worked_examples import worked_examples
 from learner.view.exam import Exam, Marks, Stopped
-from learner.worked_examples import worked_examples
 
 UNTRAINED = torch.zeros(8, 16)
 

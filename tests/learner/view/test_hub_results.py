@@ -2,11 +2,11 @@
 
 from scripted import untrained
 
+from learner.learning.learner import LearnerConfig
+from learner.learning.worked_examples import worked_examples
 from learner.session import Session, SessionState
-from learner.soft_prompt import LearnerConfig
 from learner.view.hub import held_out_results
 from learner.view.lesson import Lesson
-from learner.worked_examples import worked_examples
 
 
 def test_they_are_measured_behind_the_worked_examples_that_it_learnt_behind(service, exam):

@@ -7,12 +7,12 @@ import pytest
 from scripted import ScriptedService, untrained
 
 from arena import Problem, split_of
+from learner.learning.learner import LearnerConfig
+from learner.learning.worked_examples import worked_examples
 from learner.session import Session, SessionBusy, SessionError, SessionState
-from learner.soft_prompt import LearnerConfig
 from learner.view.exam import Exam
 from learner.view.lesson import Lesson
 from learner.view.questions import LessonError
-from learner.worked_examples import worked_examples
 
 YES = Problem("own", 0, "Is water wet?", "Yes", "yes/no")
 

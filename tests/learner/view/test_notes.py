@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena import Problem
-from learner.soft_prompt import SIGNALS
+from learner.learning.learner import SIGNALS
 from learner.view import notes
 from learner.view.exam import Marks
 from learner.view.notes import Kept

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena import DIFFICULTIES, FAMILIES
-from learner.soft_prompt import SIGNALS
+from learner.learning.learner import SIGNALS
 from learner.view import questions
 from learner.view.questions import LessonError
 

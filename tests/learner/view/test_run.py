@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scripted import ScriptedService, untrained
 
 from arena import stream
-from learner.training import StepReport
+from learner.learning.training import StepReport
 from learner.view.exam import Exam
 from learner.view.run import training_run
 

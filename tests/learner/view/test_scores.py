@@ -2,7 +2,7 @@
 
 from scripted import untrained
 
-from learner.soft_prompt import LearnerConfig
+from learner.learning.learner import LearnerConfig
 from learner.view.exam import Exam, Marks
 from learner.view.scores import KEPT, Scores
 

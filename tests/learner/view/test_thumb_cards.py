@@ -6,7 +6,7 @@ from html import unescape
 import pytest
 
 from arena import Problem
-from learner.step_report import Marked
+from learner.learning.step_report import Marked
 from learner.view.thumb_cards import thumbs_panel
 from learner.view.tries import Try, TrySet
 

@@ -4,9 +4,9 @@ import pytest
 from scripted import ScriptedService, untrained
 
 from arena import Problem
+from learner.learning.thumbs import Thumbs
 from learner.service_errors import ServiceBusy
 from learner.session import Session
-from learner.thumbs import Thumbs
 from learner.view.exam import Exam
 from learner.view.lesson import Lesson
 from learner.view.news import told

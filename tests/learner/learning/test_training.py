@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena.problem import Problem
-from learner import gradients
+from learner.learning import gradients
+from learner.learning.learner import MAX_HISTORY, Learner, LearnerConfig, StepRecord, new_learner
+from learner.learning.optimiser import adam
+from learner.learning.training import StepReport, train_step, train_steps
+from learner.learning.worked_examples import worked_examples
 from learner.model.base_model import BaseModel
 from learner.model.formatting import encode
 from learner.model.forward import Batch, Row
 from learner.model.memory import Budget
-from learner.optimiser import adam
-from learner.soft_prompt import MAX_HISTORY, Learner, LearnerConfig, StepRecord, new_learner
-from learner.training import StepReport, train_step, train_steps
-from learner.worked_examples import worked_examples
 from tests.learner.tiny_models import build_base_model, build_model
 
 

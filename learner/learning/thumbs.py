@@ -6,7 +6,7 @@ cross-entropy of its mark against p(y), the chance that the learner says exactly
     loss = mean over the marks of  − log p(y)  where the thumb is up,  − log (1 − p(y))  where down
 
 Completions without a mark take no part. There is no baseline, as a grader's reward has
-(`learner.reward`), so a person who only dislikes is learnt from too: what they dislike is pushed
+(`learner.learning.reward`), so a person who only dislikes is learnt from too: what they dislike is pushed
 down as far as it is likely at all (unlikelihood; Welleck et al., 2020, "Neural Text Generation with
 Unlikelihood Training"). With − log p negated in its place, nothing would ever be unlikely enough,
 and pushing it further takes what was liked down with it (likelihood displacement; Razin et al.,
@@ -27,13 +27,19 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from learner.gradients import find_gradients, log_likelihoods
+from learner.learning.gradients import find_gradients, log_likelihoods
+from learner.learning.learner import MAX_HISTORY, Learner, StepRecord
+from learner.learning.optimiser import adam
+from learner.learning.reward import MAX_SAMPLE_TOKENS
+from learner.learning.step_report import Marked, StepReport
+from learner.learning.targets import (
+    Target,
+    check_fits,
+    check_prompt,
+    completion_targets,
+    encode_for,
+)
 from learner.model.base_model import BaseModel
-from learner.optimiser import adam
-from learner.reward import MAX_SAMPLE_TOKENS
-from learner.soft_prompt import MAX_HISTORY, Learner, StepRecord
-from learner.step_report import Marked, StepReport
-from learner.targets import Target, check_fits, check_prompt, completion_targets, encode_for
 
 MAX_MARKED = 16
 RATE = 0.1  # Adam's learning rate, in standard deviations of the word embeddings

@@ -32,11 +32,11 @@ from itertools import islice
 from statistics import fmean
 
 from arena import Grade, Problem, grade
+from learner.learning.learner import Learner
+from learner.learning.targets import Target, check_fits, completion_targets, encode_for
+from learner.learning.worked_examples import worked_examples
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion, complete
-from learner.soft_prompt import Learner
-from learner.targets import Target, check_fits, completion_targets, encode_for
-from learner.worked_examples import worked_examples
 
 MAX_SAMPLE_TOKENS = 48  # as long as an answer may be wherever it is measured
 

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from arena.problem import Problem
-from learner.gradients import find_gradients, log_likelihoods
+from learner.learning.gradients import find_gradients, log_likelihoods
+from learner.learning.learner import LearnerConfig, new_learner
+from learner.learning.targets import answer_targets
+from learner.learning.training import train_step, train_steps
 from learner.model import attention
 from learner.model import forward as batch
 from learner.model.base_model import BaseModel
 from learner.model.memory import OutOfMemory
 from learner.service import Service
-from learner.soft_prompt import LearnerConfig, new_learner
-from learner.targets import answer_targets
-from learner.training import train_step, train_steps
 
 PROBLEMS = [
     Problem("own", 0, question, answer, "text")

@@ -6,8 +6,8 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 import torch
 
+from learner.learning.learner import INITIALISERS, LearnerConfig, StepRecord, new_learner
 from learner.model.base_model import BaseModel
-from learner.soft_prompt import INITIALISERS, LearnerConfig, StepRecord, new_learner
 
 
 def rows_of(base_model: BaseModel, prompt: torch.Tensor) -> list[list[int]]:

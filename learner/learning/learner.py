@@ -34,9 +34,9 @@ class LearnerConfig:
     "normal". ``episodes_per_step`` problems make one optimiser step; ``max_grad_norm`` clips the
     prompt's gradient by its norm; ``chat_template`` is the format it learns in. ``loss`` is over
     the tokens of the answer, or over the whole text as in the original experiments. ``shots``
-    worked examples (`learner.worked_examples`) stand before every question it learns from.
+    worked examples (`learner.learning.worked_examples`) stand before every question it learns from.
     ``signal`` is what it is told: the "answer"; only the "reward" of ``samples_per_problem``
-    completions that it samples (`learner.reward`); or both, a "mix".
+    completions that it samples (`learner.learning.reward`); or both, a "mix".
     """
 
     soft_tokens: int = 8
@@ -108,7 +108,7 @@ class StepRecord:
     less the mean reward; ``correct`` of ``total`` problems would have been answered rightly before
     the step, or, where the answer was not told, samples were right; ``grad_norm`` is from before
     clipping. ``signal`` is the config's, or "thumbs": then a person marked the samples, ``correct``
-    counts thumbs up, and ``loss`` and ``step`` are as in `learner.thumbs`.
+    counts thumbs up, and ``loss`` and ``step`` are as in `learner.learning.thumbs`.
 
     Of a step that sampled: how many ``samples``, their mean ``reward``, how many gave ``no_answer``
     that could be read, the share of problems ``with_signal`` (at which some samples were right and

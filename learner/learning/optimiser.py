@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from learner.soft_prompt import Learner
+from learner.learning.learner import Learner
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's usual constants (Kingma & Ba, 2015)
 

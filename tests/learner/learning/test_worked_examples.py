@@ -4,8 +4,8 @@ import pytest
 
 from arena import FAMILIES, grade, stream
 from arena.sampling import split_of
-from learner.soft_prompt import MAX_SHOTS, LearnerConfig
-from learner.worked_examples import DIFFICULTY, SEED, worked_examples
+from learner.learning.learner import MAX_SHOTS, LearnerConfig
+from learner.learning.worked_examples import DIFFICULTY, SEED, worked_examples
 
 
 def test_fewer_examples_are_the_first_of_more() -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from learner.reward import Group, SampleSummary, summarise
+from learner.learning.reward import Group, SampleSummary, summarise
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from typing import TypeVar
 import torch
 import torch.nn.functional as F
 
+from learner.learning.targets import Target
 from learner.model.base_model import BaseModel
 from learner.model.forward import Batch, split_passes
 from learner.model.memory import in_halves, training_budget
 from learner.model.token_choice import most_likely
-from learner.targets import Target
 
 Result = TypeVar("Result")
 

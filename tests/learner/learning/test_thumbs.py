@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena import Problem
-from learner import thumbs as thumbs_module
-from learner import training
-from learner.gradients import Work, find_gradients
+from learner.learning import thumbs as thumbs_module
+from learner.learning import training
+from learner.learning.gradients import Work, find_gradients
+from learner.learning.learner import Learner, LearnerConfig, StepRecord, new_learner
+from learner.learning.thumbs import GOAL, MAX_MARKED, Thumbs
+from learner.learning.training import train_step, train_steps
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, complete
 from learner.model.formatting import encode
-from learner.soft_prompt import Learner, LearnerConfig, StepRecord, new_learner
-from learner.thumbs import GOAL, MAX_MARKED, Thumbs
-from learner.training import train_step, train_steps
 from tests.learner.tiny_models import build_model
 
 QUESTION = "Why is the sky blue?"

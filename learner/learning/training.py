@@ -4,9 +4,9 @@ A learner that is told the answer descends the cross-entropy of its answer token
 that ends the answer included), averaged over all answer tokens of its problems; where its config
 says so, of every token of the text but the first, as in the original experiments. One that is told
 only right or wrong samples completions first, which are graded, and descends the policy gradient of
-`learner.reward`; a mix descends the sum of both; marks of a person are `learner.thumbs`.
+`learner.learning.reward`; a mix descends the sum of both; marks of a person are `learner.learning.thumbs`.
 
-All of it is targets with weights, which run in the same passes (`learner.gradients`). Norm clipping
+All of it is targets with weights, which run in the same passes (`learner.learning.gradients`). Norm clipping
 and the step follow, learner by learner in effect, as stacked tensors in practice.
 
 Whether greedy decoding would have written a gold answer is read off the same pass: it would exactly
@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from arena.problem import Problem
-from learner.gradients import Found, find_gradients
-from learner.model.base_model import BaseModel
-from learner.optimiser import adam, clipped
-from learner.reward import (
+from learner.learning.gradients import Found, find_gradients
+from learner.learning.learner import MAX_HISTORY, Learner, StepRecord
+from learner.learning.optimiser import adam, clipped
+from learner.learning.reward import (
     Group,
     check_samples,
     draw_groups,
@@ -31,10 +31,10 @@ from learner.reward import (
     policy_targets,
     summarise,
 )
-from learner.soft_prompt import MAX_HISTORY, Learner, StepRecord
-from learner.step_report import StepReport
-from learner.targets import Target, answer_targets, check_prompt
-from learner.thumbs import Thumbs, learn_from_thumbs
+from learner.learning.step_report import StepReport
+from learner.learning.targets import Target, answer_targets, check_prompt
+from learner.learning.thumbs import Thumbs, learn_from_thumbs
+from learner.model.base_model import BaseModel
 
 Material = Problem | Thumbs
 """What a step can learn from: problems, or one person's thumbs by themselves."""

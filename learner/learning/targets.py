@@ -2,18 +2,18 @@
 
 Whatever a learner learns from comes down to rows of these: a gold answer is a target that every
 token of counts alike; a completion that was sampled counts as much as it was better than the others
-(`learner.reward`), one that a person marked as much as they liked it (`learner.thumbs`).
+(`learner.learning.reward`), one that a person marked as much as they liked it (`learner.learning.thumbs`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from arena.problem import Problem
+from learner.learning.learner import Learner
+from learner.learning.worked_examples import worked_examples
 from learner.model.base_model import BaseModel
 from learner.model.formatting import Encoded, encode
 from learner.model.forward import Row
-from learner.soft_prompt import Learner
-from learner.worked_examples import worked_examples
 
 
 @dataclass(frozen=True)

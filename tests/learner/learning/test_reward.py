@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena import Grade
-from learner import reward, training
-from learner.gradients import Work
+from learner.learning import reward, training
+from learner.learning.gradients import Work
+from learner.learning.thumbs import Thumbs
+from learner.learning.training import Material, train_step, train_steps
 from learner.model.base_model import BaseModel
 from learner.model.formatting import encode
-from learner.thumbs import Thumbs
-from learner.training import Material, train_step, train_steps
 from tests.learner.rewarded import PROBLEMS, RIGHT, WRONG, learner, texts
 from tests.learner.tiny_models import build_base_model, build_model
 
