@@ -26,7 +26,7 @@ from learner.experiments.laboratory import Laboratory
 from learner.experiments.settings import BEST
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import DEVICES, DTYPES, POCKET, BaseModel, ModelError, load_base_model
-from learner.service import Service
+from learner.service.in_process import Service
 from learner.sessions import Sessions
 from learner.view import cards, theme
 from learner.view.api import add_api

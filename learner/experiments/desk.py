@@ -25,7 +25,7 @@ from learner.followed import Followed
 from learner.learning.learner import Learner
 from learner.learning.training import StepReport
 from learner.model.completion import Ask, Completion
-from learner.service import ServiceClosed
+from learner.service.in_process import ServiceClosed
 from learner.session import Session
 
 if TYPE_CHECKING:

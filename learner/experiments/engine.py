@@ -25,7 +25,7 @@ from learner.learning.training import StepReport, train_steps
 from learner.learning.worked_examples import worked_examples
 from learner.marks import Marks
 from learner.model.base_model import BaseModel
-from learner.service import Service
+from learner.service.in_process import Service
 
 Learners = Mapping[str, Learner]
 """A run's learners: one for each family, or one under ``SHARED``."""

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from learner.evaluation import Tally
-from learner.service import Service
+from learner.service.in_process import Service
 from learner.view.board import Board
 from learner.view.cards import CORNERS, verdict
 from learner.view.exam import Exam, Marks

@@ -8,7 +8,7 @@ from arena import Grade, Problem, grade
 from learner.learning.learner import Learner
 from learner.learning.worked_examples import worked_examples
 from learner.model.completion import Ask, Completion
-from learner.service import Service
+from learner.service.in_process import Service
 from learner.view.cards import CORNERS, Answer
 
 

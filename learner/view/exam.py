@@ -17,8 +17,8 @@ from learner.evaluation import Tally, evaluate
 from learner.learning.worked_examples import worked_examples
 from learner.marks import Marks, marks_of
 from learner.model.completion import Ask, Completion
-from learner.service import Service
-from learner.service_errors import ServiceClosed
+from learner.service.errors import ServiceClosed
+from learner.service.in_process import Service
 
 HELD_OUT_PROBLEMS = 200
 

@@ -14,7 +14,7 @@ from learner.followed import Followed
 from learner.learning.learner import Learner
 from learner.learning.step_report import StepReport
 from learner.learning.training import Material
-from learner.service import Service
+from learner.service.in_process import Service
 from learner.session import Run, Session
 from learner.view import notes
 from learner.view.board import Board

@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 
-from learner.service import Service
+from learner.service.in_process import Service
 from learner.sessions import Sessions
 from learner.view.exam import Exam
 from learner.view.lesson import Lesson

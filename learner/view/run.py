@@ -13,7 +13,7 @@ from typing import Any
 from learner.learning.learner import Learner
 from learner.learning.step_report import StepReport
 from learner.learning.training import Material
-from learner.service import Service
+from learner.service.in_process import Service
 from learner.view.exam import Exam, Marks, Stopped
 
 EXAMS_PER_RUN = 4

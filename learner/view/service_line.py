@@ -5,8 +5,8 @@ It looks every few seconds, past Gradio's queue, so that nobody's click waits be
 
 import gradio as gr
 
-from learner.service import Service
-from learner.service_status import ServiceStatus
+from learner.service.in_process import Service
+from learner.service.status import ServiceStatus
 from learner.view.layout import html
 
 LOOK_SECONDS = 5.0

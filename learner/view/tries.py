@@ -15,7 +15,7 @@ from learner.learning.step_report import Marked
 from learner.learning.thumbs import Thumbs
 from learner.learning.worked_examples import worked_examples
 from learner.model.completion import Ask, Completion
-from learner.service import Service
+from learner.service.in_process import Service
 from learner.view.questions import LessonError
 
 SHOWN = 4

@@ -14,7 +14,7 @@ from arena import stream
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask
-from learner.service import Service
+from learner.service.in_process import Service
 from tests.benchmarks.models import EMBEDDED, base_model
 from tests.benchmarks.timing import (
     Line,

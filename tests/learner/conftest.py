@@ -8,7 +8,7 @@ import pytest
 
 from learner.learning import reward
 from learner.model.base_model import BaseModel
-from learner.service import Service
+from learner.service.in_process import Service
 from tests.learner.held_model import FakeModel, started
 from tests.learner.rewarded import by_length
 from tests.learner.session_server import Server

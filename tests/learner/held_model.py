@@ -7,7 +7,7 @@ at the same moment is decided by the test and not by the clock.
 import threading
 
 from learner.model.completion import Ask, Completion
-from learner.service import Service
+from learner.service.in_process import Service
 
 PATIENCE = 30.0  # seconds until a test that hangs fails instead
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from learner.learning.learner import LearnerConfig
-from learner.service_errors import ServiceBusy, ServiceClosed, StepTooLarge
-from learner.service_requests import step_rows
+from learner.service.errors import ServiceBusy, ServiceClosed, StepTooLarge
+from learner.service.requests import step_rows
 from tests.learner.held_model import PATIENCE, asks, hold, started, texts
 
 

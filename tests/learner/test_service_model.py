@@ -9,7 +9,7 @@ from arena import stream
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.learning.training import train_step, train_steps
 from learner.model.completion import Ask, complete, stream_completions
-from learner.service import Service
+from learner.service.in_process import Service
 from tests.learner.held_model import PATIENCE, Gate, asks, texts
 
 

@@ -12,7 +12,7 @@ from learner.experiments.lessons import SHARED
 from learner.experiments.settings import Experiment
 from learner.learning.learner import LearnerConfig
 from learner.marks import Marks
-from learner.service import Service
+from learner.service.in_process import Service
 from tests.learner.experiments.pupils import SMALL, Pupils
 from tests.learner.tiny_models import build_base_model
 

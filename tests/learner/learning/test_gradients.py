@@ -14,7 +14,7 @@ from learner.model import attention
 from learner.model import forward as batch
 from learner.model.base_model import BaseModel
 from learner.model.memory import OutOfMemory
-from learner.service import Service
+from learner.service.in_process import Service
 
 PROBLEMS = [
     Problem("own", 0, question, answer, "text")

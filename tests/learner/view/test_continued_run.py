@@ -6,7 +6,7 @@ import pytest
 
 from learner.checkpoint import load_zip, save_zip
 from learner.learning.learner import LearnerConfig, new_learner
-from learner.service import Service
+from learner.service.in_process import Service
 from learner.session import Session, SessionState
 from learner.view.exam import Exam
 from learner.view.lesson import Lesson

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from learner.service_status import Meter, ServiceStatus
+from learner.service.status import Meter, ServiceStatus
 from learner.view.service_line import service_line
 
 FRESH = Meter().status(waiting=0, busy=False)

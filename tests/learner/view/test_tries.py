@@ -5,7 +5,7 @@ from scripted import ScriptedService, untrained
 
 from arena import Problem
 from learner.learning.thumbs import Thumbs
-from learner.service_errors import ServiceBusy
+from learner.service.errors import ServiceBusy
 from learner.session import Session
 from learner.view.exam import Exam
 from learner.view.lesson import Lesson

@@ -7,8 +7,8 @@ wait for that pass.
 
 from collections.abc import Hashable
 
-from learner.scheduling import FairQueue, PassSizer
-from learner.service_requests import TrainingRequest
+from learner.service.requests import TrainingRequest
+from learner.service.scheduling import FairQueue, PassSizer
 
 
 class TrainingQueue:

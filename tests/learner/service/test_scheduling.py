@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learner.scheduling import FORGOTTEN_AFTER, FairQueue, PassSizer, deal_rows
+from learner.service.scheduling import FORGOTTEN_AFTER, FairQueue, PassSizer, deal_rows
 
 ITEMS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 9)), max_size=30)
 

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from learner.model.completion import Ask, Completion
-from learner.scheduling import deal_rows
-from learner.service_requests import AskingRequest, Part
+from learner.service.requests import AskingRequest, Part
+from learner.service.scheduling import deal_rows
 
 Decode = Callable[[Sequence[Ask], int], Iterator[tuple[Completion, ...]]]
 

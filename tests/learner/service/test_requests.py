@@ -5,7 +5,7 @@ import pytest
 from learner.learning.gradients import find_gradients
 from learner.learning.thumbs import Thumbs
 from learner.learning.training import train_step
-from learner.service_requests import step_rows
+from learner.service.requests import step_rows
 from tests.learner.rewarded import PROBLEMS, learner
 
 

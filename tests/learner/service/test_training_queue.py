@@ -1,8 +1,8 @@
 """Steps that wait: who goes together, who is expected back, and who went away."""
 
-from learner.scheduling import FIRST_ROWS, PassSizer
-from learner.service_requests import TrainingRequest
-from learner.training_queue import TrainingQueue
+from learner.service.requests import TrainingRequest
+from learner.service.scheduling import FIRST_ROWS, PassSizer
+from learner.service.training_queue import TrainingQueue
 
 
 def queue_of(*requests):

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learner.service_status import WAITS_KEPT, Meter
+from learner.service.status import WAITS_KEPT, Meter
 from tests.learner.held_model import PATIENCE, asks, hold, started
 
 

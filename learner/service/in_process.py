@@ -4,7 +4,7 @@ Callers on any thread ask for training steps and completions. One worker thread 
 turn about: short questions (a click), training, and long ones (an evaluation). A turn is one
 training pass, or as many tokens of an answering pass as fit into `TURN_SECONDS`; so nobody waits
 for anybody's evaluation, and how large a merged pass may be follows from what passes have taken
-(`learner.scheduling.PassSizer`). What goes wrong with a request is raised at its caller and at
+(`learner.service.scheduling.PassSizer`). What goes wrong with a request is raised at its caller and at
 nobody else.
 """
 
@@ -16,17 +16,17 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 
-from learner.answering import AnsweringQueue
 from learner.learning.learner import Learner
 from learner.learning.training import Material, StepReport, train_steps
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion, stream_completions
 from learner.model.decoding_cache import Prefixes
-from learner.scheduling import PassSizer
-from learner.service_errors import MOST_STEP_ROWS, ServiceBusy, ServiceClosed, StepTooLarge
-from learner.service_requests import AskingRequest, CompletionStream, TrainingRequest, step_rows
-from learner.service_status import Meter, ServiceStatus
-from learner.training_queue import TrainingQueue
+from learner.service.answering import AnsweringQueue
+from learner.service.errors import MOST_STEP_ROWS, ServiceBusy, ServiceClosed, StepTooLarge
+from learner.service.requests import AskingRequest, CompletionStream, TrainingRequest, step_rows
+from learner.service.scheduling import PassSizer
+from learner.service.status import Meter, ServiceStatus
+from learner.service.training_queue import TrainingQueue
 
 TrainSteps = Callable[
     [BaseModel, Sequence[tuple[Learner, Sequence[Material]]]], list[tuple[Learner, StepReport]]

@@ -1,0 +1,1 @@
+"""What stands in front of the model: requests of many callers, merged into passes."""
