@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 
 from arena.command_line import run_command
-from learner.checkpoint import OtherModelError
+from learner.checkpoint.files import OtherModelError
 from learner.experiments.compare_command import add_compare_command
 from learner.experiments.driving import Stopped
 from learner.experiments.evaluate_command import add_evaluate_command

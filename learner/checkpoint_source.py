@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from learner.checkpoint import load, load_file
-from learner.checkpoint_reading import CheckpointError, OtherModelError
+from learner.checkpoint.files import load, load_file
+from learner.checkpoint.reading import CheckpointError, OtherModelError
 from learner.hub import HubError, fetch, machine_token, parse_reference
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel

@@ -2,7 +2,7 @@
 
 Every call takes the token it uses and never falls back on the machine's. A stranger's repository
 is a stranger's file: its sizes are checked before anything is downloaded, and then the bytes go the
-way of every other checkpoint (`learner.checkpoint_unpacking.unpack`).
+way of every other checkpoint (`learner.checkpoint.unpacking.unpack`).
 """
 
 import re
@@ -22,9 +22,9 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoFile
 
-from learner.checkpoint_format import ADAPTER_CONFIG, CARD, CURVE, FILES
-from learner.checkpoint_reading import OtherModelError
-from learner.checkpoint_unpacking import adapter_base_model, read_checked, unpack
+from learner.checkpoint.format import ADAPTER_CONFIG, CARD, CURVE, FILES
+from learner.checkpoint.reading import OtherModelError
+from learner.checkpoint.unpacking import adapter_base_model, read_checked, unpack
 from learner.hub_card import AFTER, model_filters
 from learner.hub_client import LOG_IN, Account, hub_api, machine_token, whoami
 from learner.hub_errors import HubError, RemoteChangedError, hub_errors

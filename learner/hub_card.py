@@ -8,10 +8,10 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from learner.checkpoint.model_card import hub_id, model_card
+from learner.checkpoint.results import Change, HeldOutResults
 from learner.learning.learner import Learner
 from learner.model.base_model import POCKET
-from learner.model_card import hub_id, model_card
-from learner.results import Change, HeldOutResults
 
 APP_TAG = "soft-prompt-arena"
 AFTER, BEFORE = "accuracy with the soft prompt", "accuracy of the model alone"

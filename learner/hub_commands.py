@@ -7,7 +7,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from arena import held_out
-from learner.checkpoint import OtherModelError, save
+from learner.checkpoint.files import OtherModelError, save
+from learner.checkpoint.results import HeldOutResults
 from learner.checkpoint_source import open_checkpoint
 from learner.evaluation import Evaluation, answers_of, evaluate
 from learner.hub import (
@@ -23,7 +24,6 @@ from learner.hub import (
 )
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
-from learner.results import HeldOutResults
 
 
 def add_hub_commands(

@@ -17,7 +17,8 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import httpx
 
-from learner.checkpoint_format import CARD, CURVE, FILES, pack_with_curve
+from learner.checkpoint.format import CARD, CURVE, FILES, pack_with_curve
+from learner.checkpoint.results import HeldOutResults
 from learner.hub_card import hub_card
 from learner.hub_client import LOG_IN, Account, hub_api, whoami
 from learner.hub_errors import (
@@ -30,7 +31,6 @@ from learner.hub_errors import (
 from learner.hub_reference import Reference, checked_repo_id
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
-from learner.results import HeldOutResults
 
 _RETRY_WAITS = (1.0, 3.0)  # seconds before a commit whose answer was lost is tried again
 _MAX_MESSAGE = 200  # characters

@@ -20,12 +20,12 @@ from functools import lru_cache, partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from learner.atomic_folder import write_folder
 from learner.autosave import Autosaver
-from learner.checkpoint import read_folder
-from learner.checkpoint_format import pack, size_limits
-from learner.checkpoint_reading import CheckpointError, parse_count, parse_json
-from learner.checkpoint_unpacking import unpack
+from learner.checkpoint.atomic_folder import write_folder
+from learner.checkpoint.files import read_folder
+from learner.checkpoint.format import pack, size_limits
+from learner.checkpoint.reading import CheckpointError, parse_count, parse_json
+from learner.checkpoint.unpacking import unpack
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import BaseModel
 from learner.session import MAX_NOTES_BYTES, Session, SessionError, SessionState

@@ -13,7 +13,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from learner.atomic_folder import write_file
+from learner.checkpoint.atomic_folder import write_file
 from learner.experiments.driving import Stopped, drive, read_runs
 from learner.experiments.engine import direct
 from learner.experiments.estimates import Arm

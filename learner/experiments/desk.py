@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from arena import Problem
-from learner.checkpoint_reading import CheckpointError
+from learner.checkpoint.reading import CheckpointError
 from learner.experiments.driving import read_runs
 from learner.experiments.engine import Engine, Run
 from learner.experiments.keeping import draw_together, finish, keep_going

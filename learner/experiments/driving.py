@@ -13,7 +13,7 @@ from statistics import fmean
 from tqdm import tqdm
 
 from arena.crossed import crossed_accuracy
-from learner.checkpoint_reading import CheckpointError
+from learner.checkpoint.reading import CheckpointError
 from learner.experiments import wording
 from learner.experiments.ctrl_c import CtrlC
 from learner.experiments.engine import Engine, Run

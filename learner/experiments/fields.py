@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from learner.checkpoint_reading import CheckpointError, shown
+from learner.checkpoint.reading import CheckpointError, shown
 
 _LARGEST, _MOST = 1e300, 1 << 53
 

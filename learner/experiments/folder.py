@@ -17,9 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from learner.atomic_folder import write_file
-from learner.checkpoint import load, save
-from learner.checkpoint_reading import CheckpointError, shown
+from learner.checkpoint.atomic_folder import write_file
+from learner.checkpoint.files import load, save
+from learner.checkpoint.reading import CheckpointError, shown
 from learner.checkpoint_source import BEST
 from learner.experiments.engine import Learners, Run
 from learner.experiments.lessons import SHARED

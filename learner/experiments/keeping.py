@@ -7,8 +7,8 @@ by not asking for the next ones or by raising, and nothing that was learnt is lo
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
-from learner.atomic_folder import write_file
-from learner.checkpoint_reading import CheckpointError
+from learner.checkpoint.atomic_folder import write_file
+from learner.checkpoint.reading import CheckpointError
 from learner.experiments.engine import Engine, Run, advance, start_runs
 from learner.experiments.figures import learning_curves
 from learner.experiments.folder import CURVES, load_together, save_best, save_run

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from learner.atomic_folder import write_file
+from learner.checkpoint.atomic_folder import write_file
 from learner.experiments import wording
 from learner.experiments.bench import Bench, Scale, slug
 from learner.experiments.driving import Stopped

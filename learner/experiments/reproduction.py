@@ -7,7 +7,7 @@ has been run into the folder before is read, not run again.
 from collections.abc import Callable, Mapping
 from statistics import median
 
-from learner.atomic_folder import write_file
+from learner.checkpoint.atomic_folder import write_file
 from learner.experiments import wording
 from learner.experiments.bench import Bench
 from learner.experiments.ceiling import ceiling, ceiling_text

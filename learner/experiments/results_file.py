@@ -17,7 +17,7 @@ import transformers
 
 from arena import Problem
 from arena.statistics import transfer
-from learner.checkpoint_reading import CheckpointError, parse_json, parse_record, shown
+from learner.checkpoint.reading import CheckpointError, parse_json, parse_record, shown
 from learner.evaluation import Tally
 from learner.experiments.engine import Run
 from learner.experiments.lessons import Episode

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from learner.checkpoint_reading import CheckpointError, parse_json
+from learner.checkpoint.reading import CheckpointError, parse_json
 from learner.experiments.engine import ALONE, EXAMPLES
 from learner.experiments.fields import Fields, parse_fields
 from learner.experiments.original import train_continuous, train_qwen

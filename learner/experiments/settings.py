@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from arena import DIFFICULTIES, FAMILIES, Problem, held_out
-from learner.checkpoint_reading import CheckpointError, parse_record
+from learner.checkpoint.reading import CheckpointError, parse_record
 from learner.learning.learner import LearnerConfig
 
 ORDERS = ("mixed", "curriculum", "sequence")

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from learner.atomic_folder import write_file
-from learner.checkpoint_reading import CheckpointError, parse_json
+from learner.checkpoint.atomic_folder import write_file
+from learner.checkpoint.reading import CheckpointError, parse_json
 from learner.experiments.bench import slug
 from learner.experiments.driving import seed_folders
 from learner.experiments.folder import INTERRUPTED

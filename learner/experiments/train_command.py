@@ -9,7 +9,7 @@ import argparse
 from datetime import datetime
 from pathlib import Path
 
-from learner.checkpoint_reading import CheckpointError
+from learner.checkpoint.reading import CheckpointError
 from learner.checkpoint_source import BEST
 from learner.experiments import wording
 from learner.experiments.driving import Stopped, drive, run_folders, seed_folders

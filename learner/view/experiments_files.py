@@ -3,8 +3,8 @@
 import zipfile
 from pathlib import Path
 
-from learner.atomic_folder import write_file
-from learner.checkpoint import load
+from learner.checkpoint.atomic_folder import write_file
+from learner.checkpoint.files import load
 from learner.checkpoint_source import BEST
 from learner.experiments.desk import Desk, DeskError
 from learner.experiments.folder import CURVES

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from learner.checkpoint_reading import CheckpointError
+from learner.checkpoint.reading import CheckpointError
 from learner.experiments import wording
 from learner.experiments.desk import Desk
 from learner.experiments.estimates import Arm, final, initial

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from learner.checkpoint.results import HeldOutResults
 from learner.hub import (
     Fetched,
     HubError,
@@ -20,7 +21,6 @@ from learner.hub import (
 )
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
-from learner.results import HeldOutResults
 from learner.view import hub_cards
 from learner.view.exam import Exam
 from learner.view.hub_layout import HubPanel

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from learner.checkpoint import ORIGINAL_SUFFIXES, OtherModelError, load_file, save_zip
+from learner.checkpoint.files import ORIGINAL_SUFFIXES, OtherModelError, load_file, save_zip
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 from learner.view import cards

@@ -4,9 +4,9 @@ import dataclasses
 
 import torch
 
+from learner.checkpoint.results import HeldOutResults
 from learner.learning.learner import Learner, LearnerConfig, StepRecord, new_learner
 from learner.model.base_model import BaseModel
-from learner.results import HeldOutResults
 from tests.hub.server import HubServer
 from tests.hub.store import File
 

@@ -16,11 +16,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from learner.checkpoint import CheckpointError, load, load_file
-from learner.checkpoint_format import pack
-from learner.checkpoint_unpacking import unpack
+from learner.checkpoint.files import CheckpointError, load, load_file
+from learner.checkpoint.format import pack
+from learner.checkpoint.original.archive import MAX_PICKLE
+from learner.checkpoint.unpacking import unpack
 from learner.learning.learner import Learner
-from learner.original_archive import MAX_PICKLE
 from tests.learner.checkpoints import (
     OURS,
     TENSORS,

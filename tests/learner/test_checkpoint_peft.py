@@ -9,8 +9,8 @@ import torch
 from transformers import Qwen2ForCausalLM
 
 from arena import Problem
-from learner.checkpoint import CheckpointError, load, save
-from learner.checkpoint_format import pack
+from learner.checkpoint.files import CheckpointError, load, save
+from learner.checkpoint.format import pack
 from learner.learning.learner import LearnerConfig
 from learner.learning.training import train_step
 from learner.model.completion import Ask, complete

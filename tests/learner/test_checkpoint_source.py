@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from learner import checkpoint_source
-from learner.checkpoint import CheckpointError, OtherModelError, save, save_zip
+from learner.checkpoint.files import CheckpointError, OtherModelError, save, save_zip
 from learner.checkpoint_source import open_checkpoint
 from learner.hub_push import push
 from tests.learner.checkpoints import OriginalExperiment, assert_equal, random_learner

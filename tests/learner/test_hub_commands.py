@@ -7,7 +7,7 @@ import pytest
 
 from learner import hub_commands
 from learner.__main__ import parser
-from learner.checkpoint import OtherModelError, load, save, save_zip
+from learner.checkpoint.files import OtherModelError, load, save, save_zip
 from learner.hub_errors import HubError, RemoteChangedError
 from tests.hub.samples import trained_learner
 from tests.learner.checkpoints import assert_equal

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from learner.checkpoint import load as load_folder
-from learner.checkpoint_format import pack
-from learner.checkpoint_reading import CheckpointError
+from learner.checkpoint.files import load as load_folder
+from learner.checkpoint.format import pack
+from learner.checkpoint.reading import CheckpointError
 from learner.hub import browse, fetch, parse_reference, push, whoami
 from learner.hub_client import machine_token
 from learner.hub_errors import HubError
@@ -252,7 +252,7 @@ _CHILD = """
 import sys
 from pathlib import Path
 from peft import PeftModel
-from learner.checkpoint import save
+from learner.checkpoint.files import save
 from learner.hub import fetch, parse_reference
 from tests.learner.tiny_models import build_base_model, build_model
 model = build_base_model("qwen2")

@@ -9,7 +9,7 @@ from huggingface_hub import constants
 from huggingface_hub.utils._runtime import is_xet_available
 
 from learner import hub_client
-from learner.checkpoint_unpacking import unpack
+from learner.checkpoint.unpacking import unpack
 from learner.hub_errors import HubError, RemoteChangedError
 from learner.hub_push import published_files, push
 from tests.hub.samples import sample_results, trained_learner

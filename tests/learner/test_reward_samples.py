@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena import FAMILIES, Problem, held_out
-from learner.checkpoint import load, save
+from learner.checkpoint.files import load, save
 from learner.learning import reward
 from learner.learning.reward import MAX_SAMPLE_TOKENS, Group, Sample, advantages, draw_groups
 from learner.learning.training import train_step, train_steps

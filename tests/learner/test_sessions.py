@@ -9,7 +9,7 @@ import torch
 
 from arena import stream
 from learner import sessions as sessions_module
-from learner.checkpoint import load
+from learner.checkpoint.files import load
 from learner.learning.learner import LearnerConfig
 from learner.learning.training import train_step
 from learner.session import SessionError

@@ -9,4 +9,4 @@ settings.load_profile("any machine")
 
 @pytest.fixture(autouse=True)
 def _quick(no_sync: None) -> None:
-    """What is synced, and when, is tested with `learner.atomic_folder`."""
+    """What is synced, and when, is tested with `learner.checkpoint.atomic_folder`."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from learner.checkpoint_reading import CheckpointError
+from learner.checkpoint.reading import CheckpointError
 from learner.experiments.driving import Stopped, drive, read_runs, run_folders, seed_folders
 from learner.experiments.results_file import RESULTS
 from tests.learner.experiments.pupils import SMALL, Pupils

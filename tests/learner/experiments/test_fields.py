@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.checkpoint_reading import CheckpointError
+from learner.checkpoint.reading import CheckpointError
 from learner.experiments.fields import Fields, parse_fields
 
 anything = st.recursive(

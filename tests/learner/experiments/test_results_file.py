@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from learner.checkpoint_reading import CheckpointError
+from learner.checkpoint.reading import CheckpointError
 from learner.experiments.engine import advance, start_runs
 from learner.experiments.results_file import as_json, environment, parse_past, parse_run_record
 from tests.learner.experiments.pupils import SMALL, Pupils

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from learner.checkpoint_reading import CheckpointError
+from learner.checkpoint.reading import CheckpointError
 from learner.experiments import results_file
 from learner.experiments.engine import advance, start_runs
 from learner.experiments.original import PUBLISHED

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from arena import DIFFICULTIES, FAMILIES
 from arena.sampling import split_of
-from learner.checkpoint_reading import CheckpointError
+from learner.checkpoint.reading import CheckpointError
 from learner.experiments.settings import (
     BEST,
     ORDERS,

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from learner.checkpoint import load_zip, save_zip
+from learner.checkpoint.files import load_zip, save_zip
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.service.in_process import Service
 from learner.session import Session, SessionState

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from learner.checkpoint_reading import CheckpointError, quoted
+from learner.checkpoint.reading import CheckpointError, quoted
 
 _MAX_READ = 1 << 17  # bytes; holds the directory of any zip with a handful of entries
 _BLOCK = 1 << 16

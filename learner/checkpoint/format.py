@@ -12,11 +12,11 @@ from collections.abc import Collection, Mapping
 import safetensors.torch
 import torch
 
-from learner.checkpoint_reading import CheckpointError, shown
+from learner.checkpoint.learning_curve import draw_learning_curve
+from learner.checkpoint.model_card import model_card
+from learner.checkpoint.reading import CheckpointError, shown
 from learner.learning.learner import MAX_SOFT_TOKENS, Learner
-from learner.learning_curve import draw_learning_curve
 from learner.model.base_model import BaseModel
-from learner.model_card import model_card
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_MODEL = "adapter_model.safetensors"

@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from learner.checkpoint_reading import (
+from learner.checkpoint.original.archive import LearningMetrics, read_archive
+from learner.checkpoint.reading import (
     CheckpointError,
     OtherModelError,
     parse_count,
@@ -23,10 +24,9 @@ from learner.checkpoint_reading import (
     parse_record,
     shown,
 )
-from learner.checkpoint_unpacking import check_length
+from learner.checkpoint.unpacking import check_length
 from learner.learning.learner import MAX_HISTORY, Learner, LearnerConfig, StepRecord
 from learner.model.base_model import BaseModel
-from learner.original_archive import LearningMetrics, read_archive
 
 _PARTS = {"soft_prompt", "optimizer", "episode_count", "metrics_history"}
 # What Adam is here: with other settings its moments would mean something else.

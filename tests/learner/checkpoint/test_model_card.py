@@ -1,6 +1,6 @@
 """The card of a checkpoint: valid front matter, the right model, and nothing taken for markup."""
 
-from learner.checkpoint_format import pack
+from learner.checkpoint.format import pack
 from tests.learner.checkpoints import random_learner
 
 

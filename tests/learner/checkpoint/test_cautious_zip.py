@@ -8,8 +8,8 @@ import zipfile
 
 import pytest
 
-from learner.checkpoint import CheckpointError, load_zip
-from learner.checkpoint_format import pack, size_limits
+from learner.checkpoint.files import CheckpointError, load_zip
+from learner.checkpoint.format import pack, size_limits
 from tests.learner.checkpoints import random_learner, zipped
 
 

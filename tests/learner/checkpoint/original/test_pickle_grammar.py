@@ -5,8 +5,8 @@ import zipfile
 
 import pytest
 
-from learner.checkpoint_reading import CheckpointError
-from learner.pickle_grammar import check_pickle
+from learner.checkpoint.original.pickle_grammar import check_pickle
+from learner.checkpoint.reading import CheckpointError
 from tests.learner.checkpoints import OriginalExperiment
 
 ORDERED_CLASS = b"ccollections\nOrderedDict\n"

@@ -18,10 +18,10 @@ from typing import Any
 
 import torch
 
-from learner.cautious_zip import CautiousZip, open_zip
-from learner.checkpoint_reading import CheckpointError
+from learner.checkpoint.cautious_zip import CautiousZip, open_zip
+from learner.checkpoint.original.pickle_grammar import METRICS, check_pickle
+from learner.checkpoint.reading import CheckpointError
 from learner.learning.learner import MAX_SOFT_TOKENS
-from learner.pickle_grammar import METRICS, check_pickle
 
 MAX_PICKLE = 1 << 19  # bytes; some 8,000 episodes
 _PICKLE = "data.pkl"

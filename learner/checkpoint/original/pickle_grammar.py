@@ -10,7 +10,7 @@ tensors, numbers, texts and metrics is allowed.
 
 import pickletools
 
-from learner.checkpoint_reading import CheckpointError, shown
+from learner.checkpoint.reading import CheckpointError, shown
 
 METRICS = ("qwen_learner.LearningMetrics", "__main__.LearningMetrics")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from learner.checkpoint_format import (
+from learner.checkpoint.format import (
     ADAPTER_CONFIG,
     ADAPTER_MODEL,
     FILES,
@@ -22,7 +22,7 @@ from learner.checkpoint_format import (
     check_sizes,
     size_limits,
 )
-from learner.checkpoint_reading import (
+from learner.checkpoint.reading import (
     FLOAT_DTYPES,
     CheckpointError,
     OtherModelError,

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arena import stream
-from learner.checkpoint import CheckpointError, load, load_zip, save, save_zip
-from learner.checkpoint_format import pack
-from learner.checkpoint_unpacking import unpack
+from learner.checkpoint.files import CheckpointError, load, load_zip, save, save_zip
+from learner.checkpoint.format import pack
+from learner.checkpoint.unpacking import unpack
 from learner.learning.learner import Learner, LearnerConfig, StepRecord, new_learner
 from learner.learning.training import train_step
 from tests.learner.checkpoints import OURS, TENSORS, assert_equal, random_learner

@@ -10,14 +10,14 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from learner.atomic_folder import OccupiedFolderError, settle, write_file, write_folder
-from learner.cautious_zip import open_zip, reason
-from learner.checkpoint_format import FILES, pack, pack_with_curve, size_limits
-from learner.checkpoint_reading import CheckpointError, OtherModelError
-from learner.checkpoint_unpacking import read_checked, unpack
+from learner.checkpoint.atomic_folder import OccupiedFolderError, settle, write_file, write_folder
+from learner.checkpoint.cautious_zip import open_zip, reason
+from learner.checkpoint.format import FILES, pack, pack_with_curve, size_limits
+from learner.checkpoint.original.learner import load_original
+from learner.checkpoint.reading import CheckpointError, OtherModelError
+from learner.checkpoint.unpacking import read_checked, unpack
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
-from learner.original_checkpoint import load_original
 
 __all__ = [
     "CheckpointError",

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from arena import Problem
-from learner.checkpoint import CheckpointError, OtherModelError, load, load_file, save
+from learner.checkpoint.files import CheckpointError, OtherModelError, load, load_file, save
+from learner.checkpoint.original.learner import load_original, read_original
 from learner.learning.learner import LearnerConfig
 from learner.learning.training import train_step
-from learner.original_checkpoint import load_original, read_original
 from tests.learner.checkpoints import OriginalExperiment, assert_equal, rezipped
 from tests.learner.tiny_models import build_base_model
 

@@ -7,9 +7,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from learner.checkpoint import CheckpointError, OtherModelError
-from learner.checkpoint_format import pack
-from learner.checkpoint_unpacking import unpack
+from learner.checkpoint.files import CheckpointError, OtherModelError
+from learner.checkpoint.format import pack
+from learner.checkpoint.unpacking import unpack
 from learner.learning.learner import MAX_HISTORY, LearnerConfig, StepRecord
 from tests.learner.checkpoints import assert_equal, random_learner
 

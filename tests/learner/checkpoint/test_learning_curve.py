@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from learner.checkpoint.learning_curve import draw_learning_curve
 from learner.learning.learner import StepRecord
-from learner.learning_curve import draw_learning_curve
 
 COUNTS = st.integers(0, 2**64 - 1)
 

@@ -7,9 +7,9 @@ import zipfile
 import pytest
 import torch
 
-from learner.checkpoint import CheckpointError
-from learner.original_archive import LearningMetrics, read_archive
-from learner.original_checkpoint import load_original
+from learner.checkpoint.files import CheckpointError
+from learner.checkpoint.original.archive import LearningMetrics, read_archive
+from learner.checkpoint.original.learner import load_original
 from tests.learner.checkpoints import OriginalExperiment, rezipped
 
 pytestmark = pytest.mark.usefixtures("no_sync")

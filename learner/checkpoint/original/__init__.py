@@ -1,0 +1,1 @@
+"""The original experiments' `.pt` checkpoints, read without running anything in them."""
