@@ -9,9 +9,9 @@ from tqdm import tqdm
 from arena import held_out
 from learner.checkpoint.files import OtherModelError, save
 from learner.checkpoint.results import HeldOutResults
-from learner.checkpoint_source import open_checkpoint
 from learner.evaluation import Evaluation, answers_of, evaluate
-from learner.hub import (
+from learner.hub.opening import open_checkpoint
+from learner.hub.soft_prompts import (
     LOG_IN,
     Fetched,
     HubError,

@@ -16,12 +16,12 @@ from tqdm import tqdm
 
 from arena import Problem, held_out
 from arena.statistics import McNemar, mcnemar_exact
-from learner.checkpoint_source import open_checkpoint
 from learner.evaluation import Tally, answers_of
 from learner.experiments import wording
 from learner.experiments.folder import prompt_folders
 from learner.experiments.lessons import SHARED
 from learner.experiments.measuring import Sitting, sit
+from learner.hub.opening import open_checkpoint
 from learner.learning.learner import Learner
 from learner.learning.worked_examples import worked_examples
 from learner.marks import Marks, tallies

@@ -20,7 +20,6 @@ from typing import Any
 from learner.checkpoint.atomic_folder import write_file
 from learner.checkpoint.files import load, save
 from learner.checkpoint.reading import CheckpointError, shown
-from learner.checkpoint_source import BEST
 from learner.experiments.engine import Learners, Run
 from learner.experiments.lessons import SHARED
 from learner.experiments.results_file import (
@@ -31,6 +30,7 @@ from learner.experiments.results_file import (
     parse_run_record,
     read_results_file,
 )
+from learner.hub.opening import BEST
 from learner.model.base_model import BaseModel
 
 INTERRUPTED, CURVES = "interrupted", "learning_curves.png"

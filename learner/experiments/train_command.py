@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 
 from learner.checkpoint.reading import CheckpointError
-from learner.checkpoint_source import BEST
 from learner.experiments import wording
 from learner.experiments.driving import Stopped, drive, run_folders, seed_folders
 from learner.experiments.engine import direct
@@ -21,6 +20,7 @@ from learner.experiments.keeping import draw_together
 from learner.experiments.results_file import RESULTS, environment, parse_past
 from learner.experiments.settings import Experiment
 from learner.experiments.summary import summary
+from learner.hub.opening import BEST
 from learner.model.base_model import BaseModel, load_base_model
 
 _HERE = object()  # --resume without a folder: the one that --output-dir names

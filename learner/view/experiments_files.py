@@ -5,11 +5,11 @@ from pathlib import Path
 
 from learner.checkpoint.atomic_folder import write_file
 from learner.checkpoint.files import load
-from learner.checkpoint_source import BEST
 from learner.experiments.desk import Desk, DeskError
 from learner.experiments.folder import CURVES
 from learner.experiments.results_file import RESULTS
 from learner.experiments.shelf import Entry
+from learner.hub.opening import BEST
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 

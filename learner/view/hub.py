@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from learner.checkpoint.results import HeldOutResults
-from learner.hub import (
+from learner.hub.soft_prompts import (
     Fetched,
     HubError,
     RemoteChangedError,

@@ -8,7 +8,7 @@ from running_app import open_app
 from visitor import Visitor
 
 from learner.checkpoint.format import pack
-from learner.hub_card import hub_card
+from learner.hub.card import hub_card
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import load_base_model
 from tests.hub.samples import sample_results

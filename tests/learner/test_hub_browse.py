@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from learner.hub import browse, push
-from learner.hub_errors import HubError
+from learner.hub.errors import HubError
+from learner.hub.soft_prompts import browse, push
 from tests.hub.samples import put, sample_results, trained_learner
 
 

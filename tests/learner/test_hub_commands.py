@@ -8,7 +8,7 @@ import pytest
 from learner import hub_commands
 from learner.__main__ import parser
 from learner.checkpoint.files import OtherModelError, load, save, save_zip
-from learner.hub_errors import HubError, RemoteChangedError
+from learner.hub.errors import HubError, RemoteChangedError
 from tests.hub.samples import trained_learner
 from tests.learner.checkpoints import assert_equal
 from tests.learner.tiny_models import build_base_model

@@ -2,8 +2,8 @@
 
 import pytest
 
-from learner.hub import Reference, browse, fetch, push
-from learner.hub_errors import HubError
+from learner.hub.errors import HubError
+from learner.hub.soft_prompts import Reference, browse, fetch, push
 from tests.hub.protocol import Response
 from tests.hub.samples import trained_learner
 from tests.hub.server import DROP, STALL, HubServer
@@ -34,7 +34,7 @@ STATUSES = [
 @pytest.fixture(autouse=True)
 def tried_again_at_once(monkeypatch):
     """How often is tested here, not how patiently."""
-    monkeypatch.setattr("learner.hub_push._RETRY_WAITS", (0.0, 0.0))
+    monkeypatch.setattr("learner.hub.push._RETRY_WAITS", (0.0, 0.0))
 
 
 def said_by(call) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from learner.hub import Account, Accuracy, Fetched, HubPrompt, Pushed
+from learner.hub.soft_prompts import Account, Accuracy, Fetched, HubPrompt, Pushed
 from learner.view import hub_cards
 from tests.hub.samples import trained_learner
 

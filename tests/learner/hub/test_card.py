@@ -9,7 +9,7 @@ from PIL import Image
 
 from learner.checkpoint.learning_curve import draw_learning_curve
 from learner.checkpoint.results import HeldOutResults
-from learner.hub_card import APP_TAG, hub_card, model_filters
+from learner.hub.card import APP_TAG, hub_card, model_filters
 from tests.hub.samples import sample_results, trained_learner
 
 QWEN = "Qwen/Qwen2.5-0.5B-Instruct"

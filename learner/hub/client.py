@@ -15,7 +15,7 @@ from typing import Any
 from huggingface_hub import HfApi, constants, get_session, get_token, set_client_factory
 from huggingface_hub.utils import hf_raise_for_status, httpx
 
-from learner.hub_errors import HubError, hub_errors, wait_asked_for
+from learner.hub.errors import HubError, hub_errors, wait_asked_for
 
 LIBRARY = "soft-prompt-arena"
 LOG_IN = (

@@ -19,16 +19,16 @@ from huggingface_hub.utils import httpx
 
 from learner.checkpoint.format import CARD, CURVE, FILES, pack_with_curve
 from learner.checkpoint.results import HeldOutResults
-from learner.hub_card import hub_card
-from learner.hub_client import LOG_IN, Account, hub_api, whoami
-from learner.hub_errors import (
+from learner.hub.card import hub_card
+from learner.hub.client import LOG_IN, Account, hub_api, whoami
+from learner.hub.errors import (
     HubError,
     RemoteChangedError,
     hub_errors,
     is_conflict,
     may_have_arrived,
 )
-from learner.hub_reference import Reference, checked_repo_id
+from learner.hub.reference import Reference, checked_repo_id
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 

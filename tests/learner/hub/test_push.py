@@ -8,10 +8,10 @@ import torch
 from huggingface_hub import constants
 from huggingface_hub.utils._runtime import is_xet_available
 
-from learner import hub_client
 from learner.checkpoint.unpacking import unpack
-from learner.hub_errors import HubError, RemoteChangedError
-from learner.hub_push import published_files, push
+from learner.hub.errors import HubError, RemoteChangedError
+from learner.hub.push import published_files, push
+from learner.hub.soft_prompts import client as hub_client
 from tests.hub.samples import sample_results, trained_learner
 from tests.hub.server import DROP, LOSE_ANSWER, STALL
 from tests.learner.checkpoints import assert_equal
@@ -31,7 +31,7 @@ FILES = {
 @pytest.fixture(autouse=True)
 def tried_again_at_once(monkeypatch):
     """How often is tested here, not how patiently."""
-    monkeypatch.setattr("learner.hub_push._RETRY_WAITS", (0.0, 0.0))
+    monkeypatch.setattr("learner.hub.push._RETRY_WAITS", (0.0, 0.0))
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from huggingface_hub.utils import validate_repo_id
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.hub_errors import HubError
-from learner.hub_reference import (
+from learner.hub.errors import HubError
+from learner.hub.reference import (
     Reference,
     checked_repo_id,
     default_repo_id,

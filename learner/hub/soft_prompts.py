@@ -25,11 +25,11 @@ from huggingface_hub.hf_api import RepoFile
 from learner.checkpoint.format import ADAPTER_CONFIG, CARD, CURVE, FILES
 from learner.checkpoint.reading import OtherModelError
 from learner.checkpoint.unpacking import adapter_base_model, read_checked, unpack
-from learner.hub_card import AFTER, model_filters
-from learner.hub_client import LOG_IN, Account, hub_api, machine_token, whoami
-from learner.hub_errors import HubError, RemoteChangedError, hub_errors
-from learner.hub_push import Pushed, push
-from learner.hub_reference import (
+from learner.hub.card import AFTER, model_filters
+from learner.hub.client import LOG_IN, Account, hub_api, machine_token, whoami
+from learner.hub.errors import HubError, RemoteChangedError, hub_errors
+from learner.hub.push import Pushed, push
+from learner.hub.reference import (
     Reference,
     checked_repo_id,
     default_repo_id,

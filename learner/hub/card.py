@@ -1,7 +1,7 @@
 """The model card of a soft prompt on the Hub: found by tags, judged by its results, loaded by name.
 
 The front matter is what the Hub reads: the base model that the prompt belongs to, the tags that
-`learner.hub.browse` looks for, and the held-out results as a ``model-index``.
+`learner.hub.soft_prompts.browse` looks for, and the held-out results as a ``model-index``.
 """
 
 from pathlib import Path

@@ -1,0 +1,1 @@
+"""Soft prompts on the Hugging Face Hub: find, load, push."""
