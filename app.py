@@ -27,10 +27,8 @@ from learner.experiments.settings import BEST
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import DEVICES, DTYPES, POCKET, BaseModel, ModelError, load_base_model
 from learner.service.in_process import Service
-from learner.sessions import Sessions
 from learner.view import cards, theme
 from learner.view.api import add_api
-from learner.view.exam import Exam
 from learner.view.experiments import wire_experiments
 from learner.view.experiments_api import add_experiments_api
 from learner.view.experiments_layout import build_experiments
@@ -38,11 +36,13 @@ from learner.view.experiments_painting import ExperimentsPainter
 from learner.view.hub import link_opener, wire_hub
 from learner.view.hub_layout import build_hub
 from learner.view.layout import build_teach, html
-from learner.view.lessons import Lessons
 from learner.view.painting import Painter
 from learner.view.service_line import build_service_line
 from learner.view.share import build_share, wire_share
 from learner.view.teach import Page, wire_teach
+from learner.visitors.exam import Exam
+from learner.visitors.lessons import Lessons
+from learner.visitors.sessions import Sessions
 
 SPACE_MODEL = "Qwen/Qwen2.5-0.5B-Instruct"
 HERE = Path(__file__).resolve().parent

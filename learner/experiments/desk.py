@@ -21,12 +21,12 @@ from learner.experiments.plan import Plan
 from learner.experiments.results import Results
 from learner.experiments.results_file import RESULTS
 from learner.experiments.shelf import FAILED, FINISHED, GOING, STOPPED, Entry, Shelf
-from learner.followed import Followed
 from learner.learning.learner import Learner
 from learner.learning.training import StepReport
 from learner.model.completion import Ask, Completion
 from learner.service.in_process import ServiceClosed
-from learner.session import Session
+from learner.visitors.followed import Followed
+from learner.visitors.session import Session
 
 if TYPE_CHECKING:
     from learner.experiments.laboratory import Laboratory

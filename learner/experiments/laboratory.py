@@ -14,8 +14,8 @@ from weakref import WeakValueDictionary
 from learner.experiments.desk import Desk, DeskError
 from learner.experiments.engine import Engine
 from learner.experiments.shelf import Shelf
-from learner.session import Session
-from learner.sessions import Sessions
+from learner.visitors.session import Session
+from learner.visitors.sessions import Sessions
 
 SHELF = "experiments"  # the folder in a session's own
 MAX_WAITING = 64

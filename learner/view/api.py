@@ -11,12 +11,13 @@ import gradio as gr
 
 from learner.evaluation import Tally
 from learner.service.in_process import Service
-from learner.view.board import Board
 from learner.view.cards import CORNERS, verdict
-from learner.view.exam import Exam, Marks
-from learner.view.lesson import Lesson
-from learner.view.lessons import Lessons
-from learner.view.questions import (
+from learner.view.teach import said
+from learner.visitors.board import Board
+from learner.visitors.exam import Exam, Marks
+from learner.visitors.lesson import Lesson
+from learner.visitors.lessons import Lessons
+from learner.visitors.questions import (
     checked_difficulty,
     checked_episodes,
     checked_families,
@@ -25,7 +26,6 @@ from learner.view.questions import (
     checked_signal,
     own_problem,
 )
-from learner.view.teach import said
 
 Json = dict[str, Any]
 

@@ -15,13 +15,13 @@ from learner.experiments.desk import Desk
 from learner.experiments.laboratory import Laboratory
 from learner.experiments.plan import TECHNIQUES, PlanError, checked_problems, plan_of
 from learner.model.base_model import BaseModel
-from learner.session import SessionError
 from learner.view.experiments_files import best_learner, results_file
 from learner.view.experiments_layout import ExperimentsPanel, power_line, technique_line
 from learner.view.experiments_painting import ExperimentsPainter, Options, Picture
 from learner.view.experiments_seen import Seen, choose_run, choose_shown, look_at, seen_by
 from learner.view.experiments_table import Row, frame_of
 from learner.view.teach import PRIVATE, Frame, Page, said
+from learner.visitors.session import SessionError
 
 FOLLOW_DOWNLOAD = (
     '() => requestAnimationFrame(() => document.querySelector("#spa-run-file").click())'

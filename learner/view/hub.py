@@ -22,11 +22,11 @@ from learner.hub.soft_prompts import (
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 from learner.view import hub_cards
-from learner.view.exam import Exam
 from learner.view.hub_layout import HubPanel
-from learner.view.lesson import Lesson
 from learner.view.login import at_this_machine, how_to_sign_in, visitor_token
 from learner.view.teach import PRIVATE, Frame, OpenLink, Page, said
+from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
 
 MAX_SEEN = 20  # repositories whose head a session remembers
 

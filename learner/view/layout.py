@@ -8,15 +8,15 @@ import gradio as gr
 
 from arena import DIFFICULTIES, FAMILIES
 from learner.view import cards, charts
-from learner.view.questions import (
+from learner.view.thumb_cards import MARKING, thumbs_panel
+from learner.visitors.questions import (
     ANY_DIFFICULTY,
     ANY_FAMILY,
     MAX_ANSWER,
     MAX_EPISODES,
     MAX_QUESTION,
 )
-from learner.view.thumb_cards import MARKING, thumbs_panel
-from learner.view.tries import TrySet
+from learner.visitors.tries import TrySet
 
 FAMILY_CHOICES = [
     ("Any family", ANY_FAMILY),

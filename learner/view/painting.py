@@ -8,12 +8,12 @@ from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 from learner.model.own_thread import in_own_thread
 from learner.view import cards, charts
-from learner.view.exam import Exam
-from learner.view.lesson import Lesson
-from learner.view.news import told
 from learner.view.samples_chart import samples_chart
 from learner.view.strip import strip
 from learner.view.thumb_cards import thumbs_panel
+from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
+from learner.visitors.news import told
 
 STRIP_SCALE = 2.0  # standard deviations of the word embeddings at which a cell is fully coloured
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from learner.view.exam import Exam
 from learner.view.layout import TeachPanel
-from learner.view.lesson import Lesson
-from learner.view.lessons import Lessons
 from learner.view.painting import Choice, Painter, Picture
-from learner.view.questions import (
+from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
+from learner.visitors.lessons import Lessons
+from learner.visitors.questions import (
     checked_difficulty,
     checked_episodes,
     checked_families,

@@ -7,7 +7,7 @@ work as anywhere. Which card and which thumb is in their ``data-`` attributes; `
 from html import escape
 
 from learner.view.chart_parts import share
-from learner.view.tries import SHOWN, Try, TrySet
+from learner.visitors.tries import SHOWN, Try, TrySet
 
 MARKING = """
 element.addEventListener("click", (event) => {

@@ -29,9 +29,9 @@ from learner.learning.learner import Learner, LearnerConfig, new_learner
 from learner.learning.training import train_step
 from learner.model.base_model import BaseModel, load_base_model
 from learner.model.completion import complete
-from learner.sessions import Sessions
-from learner.view.exam import HELD_OUT_PROBLEMS
-from learner.view.run import EXAMS_PER_RUN
+from learner.visitors.exam import HELD_OUT_PROBLEMS
+from learner.visitors.run import EXAMS_PER_RUN
+from learner.visitors.sessions import Sessions
 from tests.benchmarks.timing import (
     Line,
     Setting,

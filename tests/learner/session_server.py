@@ -3,7 +3,7 @@
 import dataclasses
 import os
 
-from learner.sessions import Sessions
+from learner.visitors.sessions import Sessions
 
 NEVER = 1e6  # an interval that no test outlives: saved at the end of a run and when flushed
 DAY = 86400.0

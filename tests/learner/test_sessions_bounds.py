@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from learner import sessions as sessions_module
-from learner.session import SessionError
+from learner.visitors import sessions as sessions_module
+from learner.visitors.session import SessionError
 from tests.learner.session_server import DAY, teach
 
 pytestmark = pytest.mark.usefixtures("no_sync")

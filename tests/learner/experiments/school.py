@@ -7,7 +7,7 @@ from functools import lru_cache
 from learner.experiments.engine import Engine
 from learner.experiments.laboratory import Laboratory
 from learner.experiments.plan import plan_of
-from learner.sessions import Sessions
+from learner.visitors.sessions import Sessions
 from tests.learner.experiments.pupils import SMALL, Pupils
 
 PASSES = 10  # of a run over two seeds: 6 steps, 4 measurements

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import settings
 from scripted import ScriptedService, untrained
 
-from learner.session import Session, SessionState
-from learner.view.exam import Exam
+from learner.visitors.exam import Exam
+from learner.visitors.session import Session, SessionState
 
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")

@@ -7,9 +7,9 @@ import pytest
 from learner.checkpoint.files import load_zip, save_zip
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.service.in_process import Service
-from learner.session import Session, SessionState
-from learner.view.exam import Exam
-from learner.view.lesson import Lesson
+from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
+from learner.visitors.session import Session, SessionState
 from tests.learner.checkpoints import assert_equal
 from tests.learner.tiny_models import build_base_model
 

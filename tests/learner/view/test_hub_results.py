@@ -4,9 +4,9 @@ from scripted import untrained
 
 from learner.learning.learner import LearnerConfig
 from learner.learning.worked_examples import worked_examples
-from learner.session import Session, SessionState
 from learner.view.hub import held_out_results
-from learner.view.lesson import Lesson
+from learner.visitors.lesson import Lesson
+from learner.visitors.session import Session, SessionState
 
 
 def test_they_are_measured_behind_the_worked_examples_that_it_learnt_behind(service, exam):

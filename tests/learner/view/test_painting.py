@@ -10,10 +10,10 @@ import torch
 from scripted import ScriptedService
 
 from arena import Problem
-from learner.session import Session
-from learner.view.exam import Exam
-from learner.view.lesson import Lesson
 from learner.view.painting import Painter, Picture
+from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
+from learner.visitors.session import Session
 
 
 @pytest.fixture

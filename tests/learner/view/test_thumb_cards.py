@@ -8,7 +8,7 @@ import pytest
 from arena import Problem
 from learner.learning.step_report import Marked
 from learner.view.thumb_cards import thumbs_panel
-from learner.view.tries import Try, TrySet
+from learner.visitors.tries import Try, TrySet
 
 PROBLEM = Problem("own", 0, "Why?", "", "text")
 

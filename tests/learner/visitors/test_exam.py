@@ -6,7 +6,7 @@ from scripted import ScriptedService
 
 from arena import held_out
 from learner.learning.worked_examples import worked_examples
-from learner.view.exam import Exam, Marks, Stopped
+from learner.visitors.exam import Exam, Marks, Stopped
 
 UNTRAINED = torch.zeros(8, 16)
 

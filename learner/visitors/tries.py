@@ -16,7 +16,7 @@ from learner.learning.thumbs import Thumbs
 from learner.learning.worked_examples import worked_examples
 from learner.model.completion import Ask, Completion
 from learner.service.in_process import Service
-from learner.view.questions import LessonError
+from learner.visitors.questions import LessonError
 
 SHOWN = 4
 DRAWN_AT_ONCE = 16

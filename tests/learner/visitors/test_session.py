@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from learner.learning.learner import LearnerConfig, new_learner
-from learner.session import (
+from learner.visitors.session import (
     MAX_NOTES_BYTES,
     UNDO_DEPTH,
     Session,
@@ -170,11 +170,11 @@ def test_undo_is_bounded(watched):
 
 def test_what_undo_keeps_is_bounded_in_bytes_too_but_for_the_newest(watched, monkeypatch):
     learner_bytes = 3 * watched.first.prompt.nbytes
-    monkeypatch.setattr("learner.session.UNDO_BYTES", 3 * learner_bytes)
+    monkeypatch.setattr("learner.visitors.session.UNDO_BYTES", 3 * learner_bytes)
     for steps in range(10):
         watched.session.replace_learner(watched.later(steps))
     assert watched.session.undo_depth == 3
-    monkeypatch.setattr("learner.session.UNDO_BYTES", 0)
+    monkeypatch.setattr("learner.visitors.session.UNDO_BYTES", 0)
     watched.session.replace_learner(watched.later(10))
     assert watched.session.undo_depth == 1
     assert watched.session.undo().steps == 9

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from arena import DIFFICULTIES, FAMILIES
 from learner.learning.learner import SIGNALS
-from learner.view import questions
-from learner.view.questions import LessonError
+from learner.visitors import questions
+from learner.visitors.questions import LessonError
 
 anything = st.one_of(
     st.none(),

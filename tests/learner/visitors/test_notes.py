@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from arena import Problem
 from learner.learning.learner import SIGNALS
-from learner.view import notes
-from learner.view.exam import Marks
-from learner.view.notes import Kept
+from learner.visitors import notes
+from learner.visitors.exam import Marks
+from learner.visitors.notes import Kept
 
 problems = st.builds(
     Problem,

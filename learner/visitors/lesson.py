@@ -10,20 +10,20 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from arena import Problem, stream
-from learner.followed import Followed
 from learner.learning.learner import Learner
 from learner.learning.step_report import StepReport
 from learner.learning.training import Material
 from learner.service.in_process import Service
-from learner.session import Run, Session
-from learner.view import notes
-from learner.view.board import Board
-from learner.view.exam import Exam, Marks
-from learner.view.news import News, news_of
-from learner.view.questions import LessonError
-from learner.view.run import EXAMS_PER_RUN, RunState, training_run
-from learner.view.scores import Scores
-from learner.view.tries import Tries
+from learner.visitors import notes
+from learner.visitors.board import Board
+from learner.visitors.exam import Exam, Marks
+from learner.visitors.followed import Followed
+from learner.visitors.news import News, news_of
+from learner.visitors.questions import LessonError
+from learner.visitors.run import EXAMS_PER_RUN, RunState, training_run
+from learner.visitors.scores import Scores
+from learner.visitors.session import Run, Session
+from learner.visitors.tries import Tries
 
 FIRST_DIFFICULTY = 1  # of the problem that a newcomer finds on the page
 KEPT = 200  # problems known to be learnt from

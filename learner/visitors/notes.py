@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from arena import Problem
-from learner.view.exam import Marks
+from learner.visitors.exam import Marks
 
 
 @dataclass(frozen=True)

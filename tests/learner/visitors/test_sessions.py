@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from arena import stream
-from learner import sessions as sessions_module
 from learner.checkpoint.files import load
 from learner.learning.learner import LearnerConfig
 from learner.learning.training import train_step
-from learner.session import SessionError
+from learner.visitors import sessions as sessions_module
+from learner.visitors.session import SessionError
 from tests.learner.session_server import teach
 
 pytestmark = pytest.mark.usefixtures("no_sync")

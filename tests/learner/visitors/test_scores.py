@@ -3,8 +3,8 @@
 from scripted import untrained
 
 from learner.learning.learner import LearnerConfig
-from learner.view.exam import Exam, Marks
-from learner.view.scores import KEPT, Scores
+from learner.visitors.exam import Exam, Marks
+from learner.visitors.scores import KEPT, Scores
 
 FIRST, SECOND, CHAT = Marks("1", False, 4), Marks("0", False, 8), Marks("1", True, 8)
 

@@ -4,9 +4,9 @@ import threading
 from collections import OrderedDict
 
 from learner.service.in_process import Service
-from learner.sessions import Sessions
-from learner.view.exam import Exam
-from learner.view.lesson import Lesson
+from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
+from learner.visitors.sessions import Sessions
 
 MAX_LESSONS = 200
 

@@ -10,8 +10,8 @@ from scripted import ScriptedService, untrained
 
 from arena import stream
 from learner.learning.training import StepReport
-from learner.view.exam import Exam
-from learner.view.run import training_run
+from learner.visitors.exam import Exam
+from learner.visitors.run import training_run
 
 PROBLEMS = list(islice(stream(3, "train"), 90))
 

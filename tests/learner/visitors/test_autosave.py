@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from learner.autosave import Autosaver
+from learner.visitors.autosave import Autosaver
 
 PATIENCE = 30.0
 NEVER = 1e6  # an interval that no test outlives: only flush and close save

@@ -14,7 +14,7 @@ from learner.learning.learner import Learner
 from learner.learning.step_report import StepReport
 from learner.learning.training import Material
 from learner.service.in_process import Service
-from learner.view.exam import Exam, Marks, Stopped
+from learner.visitors.exam import Exam, Marks, Stopped
 
 EXAMS_PER_RUN = 4
 

@@ -9,10 +9,10 @@ from scripted import ScriptedService, untrained
 from arena import Problem, split_of
 from learner.learning.learner import LearnerConfig
 from learner.learning.worked_examples import worked_examples
-from learner.session import Session, SessionBusy, SessionError, SessionState
-from learner.view.exam import Exam
-from learner.view.lesson import Lesson
-from learner.view.questions import LessonError
+from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
+from learner.visitors.questions import LessonError
+from learner.visitors.session import Session, SessionBusy, SessionError, SessionState
 
 YES = Problem("own", 0, "Is water wet?", "Yes", "yes/no")
 

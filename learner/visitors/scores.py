@@ -3,7 +3,7 @@
 from weakref import WeakKeyDictionary
 
 from learner.learning.learner import Learner, LearnerConfig
-from learner.view.exam import Exam, Marks
+from learner.visitors.exam import Exam, Marks
 
 KEPT = 200
 

@@ -20,7 +20,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from learner.autosave import Autosaver
 from learner.checkpoint.atomic_folder import write_folder
 from learner.checkpoint.files import read_folder
 from learner.checkpoint.format import pack, size_limits
@@ -28,7 +27,8 @@ from learner.checkpoint.reading import CheckpointError, parse_count, parse_json
 from learner.checkpoint.unpacking import unpack
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import BaseModel
-from learner.session import MAX_NOTES_BYTES, Session, SessionError, SessionState
+from learner.visitors.autosave import Autosaver
+from learner.visitors.session import MAX_NOTES_BYTES, Session, SessionError, SessionState
 
 _SESSION_FILE = "session.json"
 _ID = re.compile(r"[A-Za-z0-9_-]{43}")  # what secrets.token_urlsafe(32) makes: 256 random bits

@@ -6,12 +6,12 @@ from scripted import ScriptedService, untrained
 from arena import Problem
 from learner.learning.thumbs import Thumbs
 from learner.service.errors import ServiceBusy
-from learner.session import Session
-from learner.view.exam import Exam
-from learner.view.lesson import Lesson
-from learner.view.news import told
-from learner.view.questions import LessonError
-from learner.view.tries import MOST_DRAWN, SHOWN
+from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
+from learner.visitors.news import told
+from learner.visitors.questions import LessonError
+from learner.visitors.session import Session
+from learner.visitors.tries import MOST_DRAWN, SHOWN
 
 OWN = Problem("own", 0, "Why is the sky blue?", "", "text")
 

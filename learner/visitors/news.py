@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from learner.learning.step_report import StepReport
 from learner.view import cards, charts
 from learner.view.chart_parts import share
-from learner.view.exam import Exam, Marks
-from learner.view.run import RunState
+from learner.visitors.exam import Exam, Marks
+from learner.visitors.run import RunState
 
 
 @dataclass(frozen=True)
