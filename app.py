@@ -20,7 +20,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
-from learner.experiments import wording
+from learner import wording
 from learner.experiments.engine import through
 from learner.experiments.laboratory import Laboratory
 from learner.experiments.settings import BEST

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 from statistics import fmean, stdev
 
-from learner.experiments import wording
+from learner import wording
 from learner.experiments.bench import Bench, with_config
 from learner.experiments.estimates import Arm, Effect, Estimate, alone, effect
 from learner.experiments.results import Results, Score

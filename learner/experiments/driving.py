@@ -13,8 +13,8 @@ from statistics import fmean
 from tqdm import tqdm
 
 from arena.crossed import crossed_accuracy
+from learner import wording
 from learner.checkpoint.reading import CheckpointError
-from learner.experiments import wording
 from learner.experiments.ctrl_c import CtrlC
 from learner.experiments.engine import Engine, Run
 from learner.experiments.keeping import finish, keep_going

@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from arena import Problem, held_out
 from arena.statistics import McNemar, mcnemar_exact
+from learner import wording
 from learner.evaluation import Tally, answers_of
-from learner.experiments import wording
 from learner.experiments.folder import prompt_folders
 from learner.experiments.lessons import SHARED
 from learner.experiments.measuring import Sitting, sit

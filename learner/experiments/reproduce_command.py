@@ -13,8 +13,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from learner import wording
 from learner.checkpoint.atomic_folder import write_file
-from learner.experiments import wording
 from learner.experiments.bench import Bench, Scale, slug
 from learner.experiments.driving import Stopped
 from learner.experiments.engine import direct

@@ -7,8 +7,8 @@ has been run into the folder before is read, not run again.
 from collections.abc import Callable, Mapping
 from statistics import median
 
+from learner import wording
 from learner.checkpoint.atomic_folder import write_file
-from learner.experiments import wording
 from learner.experiments.bench import Bench
 from learner.experiments.ceiling import ceiling, ceiling_text
 from learner.experiments.estimates import Arm, alone, final, initial, kept, versus

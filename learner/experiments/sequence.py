@@ -9,7 +9,7 @@ from dataclasses import astuple
 from statistics import fmean
 
 from arena.statistics import mean_interval
-from learner.experiments import wording
+from learner import wording
 from learner.experiments.bench import Bench
 from learner.experiments.estimates import Arm, final, versus
 from learner.experiments.results import Results

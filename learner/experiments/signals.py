@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from arena.statistics import Interval, mean_interval
-from learner.experiments import wording
+from learner import wording
 from learner.experiments.bench import Bench, with_config
 from learner.experiments.estimates import Arm, Which, versus
 from learner.experiments.lessons import Episode

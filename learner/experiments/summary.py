@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from learner.experiments import wording
+from learner import wording
 from learner.experiments.estimates import Arm, Estimate, alone, final, initial, kept, rate
 from learner.experiments.results import Group, Results, Score
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from arena.statistics import holm
 from arena.unpaired import welch
-from learner.experiments import wording
+from learner import wording
 from learner.experiments.estimates import (
     SIGNIFICANT,
     Arm,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from arena.statistics import holm
-from learner.experiments import wording
+from learner import wording
 from learner.experiments.bench import Bench, with_config
 from learner.experiments.engine import EXAMPLES
 from learner.experiments.estimates import (

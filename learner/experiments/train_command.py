@@ -9,8 +9,8 @@ import argparse
 from datetime import datetime
 from pathlib import Path
 
+from learner import wording
 from learner.checkpoint.reading import CheckpointError
-from learner.experiments import wording
 from learner.experiments.driving import Stopped, drive, run_folders, seed_folders
 from learner.experiments.engine import direct
 from learner.experiments.estimates import Arm

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from arena import FAMILIES
 from arena.crossed import CrossedMean, crossed_accuracy, crossed_mean, difference
 from arena.statistics import holm
-from learner.experiments import wording
+from learner import wording
 from learner.experiments.bench import Bench, with_config
 from learner.experiments.results import Results
 from learner.experiments.settings import STARTS

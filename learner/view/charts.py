@@ -11,7 +11,6 @@ from html import escape
 from math import isfinite
 
 from learner.evaluation import Tally
-from learner.experiments.wording import power as power_words
 from learner.view.chart_parts import (
     NARROW_SPACE,
     axis_end,
@@ -24,6 +23,7 @@ from learner.view.chart_parts import (
     running_mean,
     svg,
 )
+from learner.wording import power as power_words
 
 FORMAT_WORDS = {True: "with the chat template", False: "without the chat template"}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from learner.experiments import wording
+from learner import wording
 from learner.experiments.desk import Desk
 from learner.experiments.laboratory import Laboratory
 from learner.experiments.plan import TECHNIQUES, PlanError, checked_problems, plan_of

@@ -11,7 +11,6 @@ from html import escape
 from arena.statistics import Interval
 from learner.experiments.estimates import Arm, Estimate, alone
 from learner.experiments.figures import accuracy_of, interval_of
-from learner.experiments.wording import count
 from learner.view.chart_parts import (
     NARROW_SPACE,
     axis_end,
@@ -24,6 +23,7 @@ from learner.view.chart_parts import (
     svg,
 )
 from learner.view.charts import FORMAT_WORDS
+from learner.wording import count
 
 SLOTS = 8  # colours that lines can have
 

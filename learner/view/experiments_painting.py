@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
+from learner import wording
 from learner.checkpoint.reading import CheckpointError
-from learner.experiments import wording
 from learner.experiments.desk import Desk
 from learner.experiments.estimates import Arm, final, initial
 from learner.experiments.folder import CURVES

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from learner.experiments import wording
+from learner import wording
 from learner.experiments.estimates import Arm, Estimate, alone, final, initial, rate
 from learner.experiments.plan import TECHNIQUES
 from learner.experiments.table import NOBODY

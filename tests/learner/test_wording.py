@@ -3,7 +3,7 @@
 import pytest
 
 from arena.statistics import Interval
-from learner.experiments import wording
+from learner import wording
 
 
 def test_accuracies_and_changes_carry_their_intervals():
