@@ -20,8 +20,8 @@ from learner.experiments.estimates import Arm
 from learner.experiments.figures import comparison
 from learner.experiments.original import PUBLISHED
 from learner.experiments.settings import BEST, PRESETS, Experiment
-from learner.experiments.table import as_csv, markdown
 from learner.model.base_model import load_base_model
+from learner.report.table import as_csv, markdown
 
 FORMATS = {"chat": True, "plain": False}
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from arena import FAMILIES
-from learner.experiments.bench import with_config
 from learner.experiments.settings import BEST, ORIGINAL, Experiment
+from learner.report.bench import with_config
 
 MAX_NAME = 40
 EPISODES, SEEDS, PROBLEMS = (1, 400), (1, 5), (20, 500)  # fewest and most of each

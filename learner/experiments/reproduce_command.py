@@ -15,12 +15,12 @@ from pathlib import Path
 
 from learner import wording
 from learner.checkpoint.atomic_folder import write_file
-from learner.experiments.bench import Bench, Scale, slug
 from learner.experiments.driving import Stopped
 from learner.experiments.engine import direct
-from learner.experiments.reproduction import CHAPTERS, REPORT
 from learner.experiments.results_file import environment
 from learner.model.base_model import POCKET, load_base_model
+from learner.report.bench import Bench, Scale, slug
+from learner.report.reproduction import CHAPTERS, REPORT
 
 
 def add_reproduce_command(

@@ -19,9 +19,9 @@ from learner.experiments.folder import open_record
 from learner.experiments.keeping import draw_together
 from learner.experiments.results_file import RESULTS, environment, parse_past
 from learner.experiments.settings import Experiment
-from learner.experiments.summary import summary
 from learner.hub.opening import BEST
 from learner.model.base_model import BaseModel, load_base_model
+from learner.report.summary import summary
 
 _HERE = object()  # --resume without a folder: the one that --output-dir names
 

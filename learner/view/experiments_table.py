@@ -7,7 +7,7 @@ import pandas as pd
 from learner import wording
 from learner.experiments.estimates import Arm, Estimate, alone, final, initial, rate
 from learner.experiments.plan import TECHNIQUES
-from learner.experiments.table import NOBODY
+from learner.report.table import NOBODY
 
 COLUMNS = (
     "Run",

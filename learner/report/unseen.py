@@ -12,10 +12,10 @@ from arena import FAMILIES
 from arena.crossed import CrossedMean, crossed_accuracy, crossed_mean, difference
 from arena.statistics import holm
 from learner import wording
-from learner.experiments.bench import Bench, with_config
 from learner.experiments.results import Results
 from learner.experiments.settings import STARTS
 from learner.experiments.starts import EPISODES_PER_FAMILY
+from learner.report.bench import Bench, with_config
 
 MEASURED = (0, 1, 5, 20)  # episodes
 

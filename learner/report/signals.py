@@ -12,11 +12,11 @@ from statistics import fmean
 
 from arena.statistics import Interval, mean_interval
 from learner import wording
-from learner.experiments.bench import Bench, with_config
 from learner.experiments.estimates import Arm, Which, versus
 from learner.experiments.lessons import Episode
 from learner.experiments.results import Results
 from learner.learning.learner import SIGNALS
+from learner.report.bench import Bench, with_config
 
 LONGER = 3  # times as many episodes: a verdict tells less than an answer
 NEAR = 0.9  # of the templated accuracy

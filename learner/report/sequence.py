@@ -10,10 +10,10 @@ from statistics import fmean
 
 from arena.statistics import mean_interval
 from learner import wording
-from learner.experiments.bench import Bench
 from learner.experiments.estimates import Arm, final, versus
 from learner.experiments.results import Results
 from learner.marks import tallies
+from learner.report.bench import Bench
 
 _MEASURES = {
     "average_accuracy": "accuracy on all families in the end",

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from arena.statistics import holm
 from learner import wording
-from learner.experiments.bench import Bench, with_config
 from learner.experiments.engine import EXAMPLES
 from learner.experiments.estimates import (
     SIGNIFICANT,
@@ -27,6 +26,7 @@ from learner.experiments.measuring import Sitting, sit
 from learner.experiments.results import Results, Score
 from learner.learning.worked_examples import worked_examples
 from learner.marks import RIGHT
+from learner.report.bench import Bench, with_config
 
 SHOTS = (1, 2, 4, 8)  # numbers of worked examples tried in validation
 

@@ -9,17 +9,17 @@ from statistics import median
 
 from learner import wording
 from learner.checkpoint.atomic_folder import write_file
-from learner.experiments.bench import Bench
-from learner.experiments.ceiling import ceiling, ceiling_text
 from learner.experiments.estimates import Arm, alone, final, initial, kept, versus
 from learner.experiments.figures import comparison, effects, learning_curves
 from learner.experiments.original import PUBLISHED
 from learner.experiments.results import Results
-from learner.experiments.sequence import sequence_arm, sequence_text
-from learner.experiments.signals import NEAR, reached_text, samples_text, signal_arms, signals_text
-from learner.experiments.table import markdown
-from learner.experiments.techniques import default_arm, findings, findings_table
-from learner.experiments.unseen import learn_unseen, unseen_text
+from learner.report.bench import Bench
+from learner.report.ceiling import ceiling, ceiling_text
+from learner.report.sequence import sequence_arm, sequence_text
+from learner.report.signals import NEAR, reached_text, samples_text, signal_arms, signals_text
+from learner.report.table import markdown
+from learner.report.techniques import default_arm, findings, findings_table
+from learner.report.unseen import learn_unseen, unseen_text
 
 REPORT = "report.md"
 

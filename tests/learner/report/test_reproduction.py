@@ -2,10 +2,10 @@
 
 import pytest
 
-from learner.experiments.bench import Bench, Scale, slug
 from learner.experiments.figures import accuracy_of
-from learner.experiments.reproduction import CHAPTERS
-from learner.experiments.techniques import findings, findings_table, verdicts
+from learner.report.bench import Bench, Scale, slug
+from learner.report.reproduction import CHAPTERS
+from learner.report.techniques import findings, findings_table, verdicts
 from tests.learner.experiments.pupils import Pupils
 
 SCALE = Scale(seeds=2, episodes=8, problems=20, validation=10)

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from learner.experiments.bench import with_config
 from learner.experiments.estimates import Arm
 from learner.experiments.lessons import Episode
 from learner.experiments.results import Score
 from learner.experiments.settings import BEST
-from learner.experiments.signals import reached_text, samples_text
+from learner.report.bench import with_config
+from learner.report.signals import reached_text, samples_text
 from tests.learner.experiments.runs import made_up
 
 

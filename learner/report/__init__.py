@@ -1,0 +1,1 @@
+"""Tables and the reproduction: what experiments come to."""
