@@ -20,12 +20,12 @@ from collections.abc import Sequence
 
 from arena.command_line import run_command
 from learner.checkpoint.files import OtherModelError
-from learner.experiments.compare_command import add_compare_command
+from learner.cli.compare import add_compare_command
+from learner.cli.evaluate import add_evaluate_command
+from learner.cli.hub import add_hub_commands
+from learner.cli.reproduce import add_reproduce_command
+from learner.cli.train import add_train_command
 from learner.experiments.driving import Stopped
-from learner.experiments.evaluate_command import add_evaluate_command
-from learner.experiments.reproduce_command import add_reproduce_command
-from learner.experiments.train_command import add_train_command
-from learner.hub_commands import add_hub_commands
 from learner.model.base_model import DTYPES, POCKET, load_base_model
 
 STOPPED = 130  # as shells report a program that Ctrl-C ended

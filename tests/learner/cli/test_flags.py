@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from learner.experiments.flags import add_experiment_flags, experiment_of, settings_given
+from learner.cli.flags import add_experiment_flags, experiment_of, settings_given
 from learner.experiments.settings import BEST, ORIGINAL
 
 

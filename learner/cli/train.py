@@ -11,10 +11,10 @@ from pathlib import Path
 
 from learner import wording
 from learner.checkpoint.reading import CheckpointError
+from learner.cli.flags import add_experiment_flags, experiment_of, settings_given
 from learner.experiments.driving import Stopped, drive, run_folders, seed_folders
 from learner.experiments.engine import direct
 from learner.experiments.estimates import Arm
-from learner.experiments.flags import add_experiment_flags, experiment_of, settings_given
 from learner.experiments.folder import open_record
 from learner.experiments.keeping import draw_together
 from learner.experiments.results_file import RESULTS, environment, parse_past

@@ -5,9 +5,9 @@ from functools import partial
 
 import pytest
 
-from learner import hub_commands
 from learner.__main__ import parser
 from learner.checkpoint.files import OtherModelError, load, save, save_zip
+from learner.cli import hub as hub_commands
 from learner.hub.errors import HubError, RemoteChangedError
 from tests.hub.samples import trained_learner
 from tests.learner.checkpoints import assert_equal
