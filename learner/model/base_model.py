@@ -107,7 +107,7 @@ def _load(name: str, device: str, dtype: str, revision: str | None) -> BaseModel
     source = str(folder) if folder.is_dir() else name
     if name == POCKET and not folder.is_dir():
         raise ModelError(
-            f"The embedded model is missing from {folder}; `python -m learner.pocket` builds it."
+            f"The embedded model is missing from {folder}; `python -m learner.pocket.build` builds it."
         )
     try:
         # Once, so that all of it is of one commit, whatever is pushed meanwhile.

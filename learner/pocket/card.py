@@ -1,4 +1,4 @@
-"""Measure the embedded model and write its card: ``python -m learner.pocket_card``.
+"""Measure the embedded model and write its card: ``python -m learner.pocket.card``.
 
 Settings are chosen on validation problems and reported on held-out ones. Every accuracy is greedy
 decoding graded by ``arena.grade``; every number in ``assets/pocket/README.md`` comes from here.
@@ -175,7 +175,7 @@ the question vouches for the text; so a soft prompt can teach it to answer there
 
 Built by `{build["command"]}` in {build["minutes"]:.0f} minutes on {build["threads"]} CPU threads \
 ({build["processor"]}), {build["dtype"]}, torch {build["torch"]}. Measured by \
-`python -m learner.pocket_card`.
+`python -m learner.pocket.card`.
 
 ## Held-out accuracy
 

@@ -1,4 +1,4 @@
-"""Build the embedded model from nothing: ``python -m learner.pocket``.
+"""Build the embedded model from nothing: ``python -m learner.pocket.build``.
 
 A small Qwen2 with its own byte-level BPE tokenizer and Qwen's ChatML, trained from scratch on the
 documents of ``pocket_corpus.py`` in two phases with one fixed seed: first the skills, on problems
@@ -9,7 +9,7 @@ the question vouches for it. Takes under two hours on two CPU cores, in bfloat16
 CPU multiplies it natively.
 
 Writes config, weights (bfloat16 safetensors) and tokenizer to ``assets/pocket``;
-``python -m learner.pocket_card`` then measures the model and writes its card.
+``python -m learner.pocket.card`` then measures the model and writes its card.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from arena import held_out, stream
 from arena.sampling import Draw
 from learner.model.base_model import POCKET, POCKET_FOLDER, BaseModel, native_bfloat16
 from learner.model.formatting import SYSTEM_MESSAGE, Encoded, encode
-from learner.pocket_corpus import (
+from learner.pocket.corpus import (
     Curriculum,
     chat_document,
     draw_any,
@@ -270,7 +270,7 @@ def main() -> None:
     torch.nn.Module.to(model, torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     build = {
-        "command": "python -m learner.pocket",
+        "command": "python -m learner.pocket.build",
         "minutes": (time.monotonic() - started) / 60,
         "threads": torch.get_num_threads(),
         "processor": processor(),

@@ -1,0 +1,1 @@
+"""Builds and measures the embedded model; nothing in the app imports it."""
