@@ -1,6 +1,6 @@
 """Checkpoints: a learner on disk, as a folder that PEFT loads as it stands, or as its zip file.
 
-What the files hold is in `checkpoint_format.py`; here is how they get to the disk and back: written
+What the files hold is in `format.py`; here is how they get to the disk and back: written
 so that a crash leaves the old checkpoint or the new one, and read no further than they should be.
 """
 

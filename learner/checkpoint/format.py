@@ -2,7 +2,7 @@
 
 Folders, zip files and the Hub differ only in how the bytes travel. The two ``adapter`` files are
 PEFT's own (``PromptTuningConfig`` and ``save_pretrained`` of PEFT 0.21). The way back from bytes to
-a learner is `checkpoint_unpacking.py`.
+a learner is `unpacking.py`.
 """
 
 import dataclasses

@@ -2,7 +2,7 @@
 
 Whatever a learner learns from comes down to rows of these: a gold answer is a target that every
 token of counts alike; a completion that was sampled counts as much as it was better than the others
-(`learner.learning.reward`), one that a person marked as much as they liked it (`learner.learning.thumbs`).
+(`reward`), one that a person marked as much as they liked it (`thumbs`).
 """
 
 from collections.abc import Sequence

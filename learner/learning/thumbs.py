@@ -6,7 +6,7 @@ cross-entropy of its mark against p(y), the chance that the learner says exactly
     loss = mean over the marks of  − log p(y)  where the thumb is up,  − log (1 − p(y))  where down
 
 Completions without a mark take no part. There is no baseline, as a grader's reward has
-(`learner.learning.reward`), so a person who only dislikes is learnt from too: what they dislike is pushed
+(`reward`), so a person who only dislikes is learnt from too: what they dislike is pushed
 down as far as it is likely at all (unlikelihood; Welleck et al., 2020, "Neural Text Generation with
 Unlikelihood Training"). With − log p negated in its place, nothing would ever be unlikely enough,
 and pushing it further takes what was liked down with it (likelihood displacement; Razin et al.,

@@ -4,9 +4,9 @@ A learner that is told the answer descends the cross-entropy of its answer token
 that ends the answer included), averaged over all answer tokens of its problems; where its config
 says so, of every token of the text but the first, as in the original experiments. One that is told
 only right or wrong samples completions first, which are graded, and descends the policy gradient of
-`learner.learning.reward`; a mix descends the sum of both; marks of a person are `learner.learning.thumbs`.
+`reward`; a mix descends the sum of both; marks of a person are `thumbs`.
 
-All of it is targets with weights, which run in the same passes (`learner.learning.gradients`). Norm clipping
+All of it is targets with weights, which run in the same passes (`gradients`). Norm clipping
 and the step follow, learner by learner in effect, as stacked tensors in practice.
 
 Whether greedy decoding would have written a gold answer is read off the same pass: it would exactly

@@ -4,9 +4,9 @@ A batch is one sequence [1, T] of *segments* laid end to end with nothing betwee
 rows that continue a prefix, rows that stand alone. Everything a transformer does token by token
 (projections, norms, feed-forward) then runs on exactly the tokens there are. Only attention has to
 know who may see whom: a token sees its own segment up to itself, and all of the prefix its segment
-continues. `PackedSegments` does that in small padded blocks (see `learner.model.packing`), with the keys
+continues. `PackedSegments` does that in small padded blocks (see `packing`), with the keys
 and values of a prefix in front of those of every segment that continues it; gradients sum back over
-all of them. `learner.model.decoding_cache` is the same for decoding, one token a row at a time, and holds
+all of them. `decoding_cache` is the same for decoding, one token a row at a time, and holds
 the keys and values of prefixes that were read before.
 
 A model takes part through transformers' attention interface: it calls `segment_attention` in place

@@ -23,7 +23,7 @@ from learner.model.attention import enable_segment_attention
 from learner.model.own_thread import in_own_thread
 
 POCKET = "pocket"
-POCKET_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "pocket"
+POCKET_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "pocket"
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -107,7 +107,7 @@ def _load(name: str, device: str, dtype: str, revision: str | None) -> BaseModel
     source = str(folder) if folder.is_dir() else name
     if name == POCKET and not folder.is_dir():
         raise ModelError(
-            f"The embedded model is missing from {folder}; `python -m learner.pocket.build` builds it."
+            f"The embedded model is missing from {folder}; `python -m learner.pocket` builds it."
         )
     try:
         # Once, so that all of it is of one commit, whatever is pushed meanwhile.

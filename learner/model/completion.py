@@ -2,7 +2,7 @@
 
 Questions with different soft prompts and in different formats are answered as one batch, each
 prefix read once. Decoding is greedy unless a seed is given, so that an answer is a property of the
-model and the prompt; with a seed it is drawn at temperature 1 (`learner.model.token_choice`). The model's
+model and the prompt; with a seed it is drawn at temperature 1 (`token_choice`). The model's
 own ``generation_config`` (sampling, repetition penalty) plays no part.
 A row that has ended leaves the batch. Rows that do not fit into memory together are decoded one
 after another in parts, which share the prefixes that were read; should memory run out nevertheless,

@@ -3,7 +3,7 @@
 A row stands behind a *prefix*: a learner's soft prompt and the constant head of the format. Rows
 with the same prefix share it, so it runs once, and its keys and values serve all of them, with
 gradient in training. Everything is laid end to end in one sequence with no padding (see
-`learner.model.attention`), positions count from each row's own start, and logits are computed only where
+`attention`), positions count from each row's own start, and logits are computed only where
 they are asked for. A row that shares its prefix with nobody is simply one piece with it.
 
 Training and decoding are the only callers.

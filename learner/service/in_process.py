@@ -4,7 +4,7 @@ Callers on any thread ask for training steps and completions. One worker thread 
 turn about: short questions (a click), training, and long ones (an evaluation). A turn is one
 training pass, or as many tokens of an answering pass as fit into `TURN_SECONDS`; so nobody waits
 for anybody's evaluation, and how large a merged pass may be follows from what passes have taken
-(`learner.service.scheduling.PassSizer`). What goes wrong with a request is raised at its caller and at
+(`scheduling.PassSizer`). What goes wrong with a request is raised at its caller and at
 nobody else.
 """
 

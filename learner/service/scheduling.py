@@ -1,6 +1,6 @@
 """Who goes into the next pass: pure queueing, with neither threads nor tensors.
 
-`service.py` asks three questions each time the device is free: how many rows the next pass may have
+The service asks three questions each time the device is free: how many rows the next pass may have
 (`PassSizer`), which training requests go together (`FairQueue`), and how many rows of each waiting
 question batch (`deal_rows`).
 """

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
-from running_app import open_app
-from visitor import Visitor
+
+from tests.browser.running_app import open_app
+from tests.browser.visitor import Visitor
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = (

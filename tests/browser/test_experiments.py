@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from running_app import open_app
-from visitor import Visitor
 
 from learner.experiments.results_reading import parse_results, read_results
+from tests.browser.running_app import open_app
+from tests.browser.visitor import Visitor
 
 SMALL = {"Episodes": 16, "Seeds (1–5)": 1, "Held-out problems": 20}
 

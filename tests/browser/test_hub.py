@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 from playwright.sync_api import expect
-from running_app import open_app
-from visitor import Visitor
 
 from learner.checkpoint.format import pack
 from learner.hub.card import hub_card
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import load_base_model
+from tests.browser.running_app import open_app
+from tests.browser.visitor import Visitor
 from tests.hub.samples import sample_results
 from tests.hub.server import HubServer
 from tests.hub.store import File

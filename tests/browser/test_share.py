@@ -5,9 +5,9 @@ import zipfile
 
 import pytest
 from playwright.sync_api import expect
-from visitor import Visitor
 
 from learner.model.base_model import POCKET_FOLDER
+from tests.browser.visitor import Visitor
 from tests.learner.checkpoints import OriginalExperiment
 
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 from playwright.sync_api import expect
-from running_app import open_app
 
+from tests.browser.running_app import open_app
 from tests.hub.server import HubServer
 
 

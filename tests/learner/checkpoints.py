@@ -79,7 +79,7 @@ class OriginalExperiment:
         generator = torch.Generator().manual_seed(seed)
         self.learner = torch.nn.Module()
         start = torch.randn(8, hidden_size, generator=generator) * 0.1
-        self.learner.learning.learner = torch.nn.Parameter(start)
+        self.learner.soft_prompt = torch.nn.Parameter(start)
         self.optimiser = torch.optim.Adam(self.learner.parameters(), lr=0.001)
         self.metrics: list[object] = []
         self.episodes = 0
@@ -92,7 +92,7 @@ class OriginalExperiment:
 
     @property
     def prompt(self) -> torch.Tensor:
-        return self.learner.learning.learner.detach()
+        return self.learner.soft_prompt.detach()
 
     def learn(self, episodes: int) -> "OriginalExperiment":
         """Take steps on random gradients, with metrics of no meaning."""
@@ -103,7 +103,7 @@ class OriginalExperiment:
     def step(self, gradient: torch.Tensor) -> None:
         """One episode: a step of torch's Adam on this gradient, and its metrics."""
         self.episodes += 1
-        self.learner.learning.learner.grad = gradient.clone()
+        self.learner.soft_prompt.grad = gradient.clone()
         self.optimiser.step()
         family = ("causal_reasoning", "math_word_problem")[self.episodes % 2]
         right = float(self.episodes % 3 == 0)

@@ -1,10 +1,10 @@
 """What torch saved in an original checkpoint (``checkpoint_ep80.pt``), read and never run.
 
 ``torch.save`` wrote a zip archive of the tensors' bytes and of a pickle, which in hostile hands is
-a program. Two things keep it from being one here: `pickle_grammar.py` lets through only what such a
+a program. Two things keep it from being one here: `pickle_grammar` lets through only what such a
 checkpoint says; and torch then reads it with ``weights_only=True``, from an archive written afresh,
 because its own zip reader is not meant for hostile files. The values have yet to be checked:
-`original_checkpoint.py`.
+`learner.checkpoint.original.learner`.
 """
 
 import io

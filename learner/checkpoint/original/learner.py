@@ -1,6 +1,6 @@
 """The original experiments' checkpoints (``checkpoint_ep80.pt``), loaded without running anything.
 
-`original_archive.py` reads what torch saved; here every value is checked, and becomes a learner.
+`archive.py` reads what torch saved; here every value is checked, and becomes a learner.
 
 What the file does not say: which base model it was made for (only the hidden size can be compared,
 so somebody has to say that it is the right one), the gradient norms, and whether it learnt with the

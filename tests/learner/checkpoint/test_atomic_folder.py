@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from learner.checkpoint import atomic_folder
 from learner.checkpoint.atomic_folder import OccupiedFolderError, settle, write_file, write_folder
-from learner.checkpoint.files import atomic_folder
 
 OLD = {"a": b"old a", "b": b"old b"}
 NEW = {"a": b"new a", "c": b"new c"}

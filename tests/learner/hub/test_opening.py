@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 
 from learner.checkpoint.files import CheckpointError, OtherModelError, save, save_zip
+from learner.hub import opening as checkpoint_source
 from learner.hub.opening import open_checkpoint
 from learner.hub.push import push
-from learner.hub.soft_prompts import opening as checkpoint_source
 from tests.learner.checkpoints import OriginalExperiment, assert_equal, random_learner
 from tests.learner.tiny_models import build_base_model
 

@@ -11,7 +11,7 @@ import pytest
 
 from learner.model.own_thread import in_own_thread
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 OPEN_AN_APP = """
 import os, threading, time

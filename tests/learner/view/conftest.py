@@ -1,26 +1,5 @@
-"""Fixtures for lessons on a scripted service."""
+"""The page is tested on the same scripted service as what it shows."""
 
-import pytest
-from hypothesis import settings
-from scripted import ScriptedService, untrained
+from tests.learner.visitors.conftest import exam, service, session
 
-from learner.visitors.exam import Exam
-from learner.visitors.session import Session, SessionState
-
-settings.register_profile("any machine", deadline=None)
-settings.load_profile("any machine")
-
-
-@pytest.fixture
-def service() -> ScriptedService:
-    return ScriptedService()
-
-
-@pytest.fixture
-def exam(service: ScriptedService) -> Exam:
-    return Exam(service, size=50)
-
-
-@pytest.fixture
-def session() -> Session:
-    return Session("an-id", SessionState(untrained(), seed=7), lambda *_: None, untrained)
+__all__ = ["exam", "service", "session"]

@@ -1,12 +1,11 @@
 """The results that travel with a soft prompt to the Hub: known ones, or measured as it learnt."""
 
-from scripted import untrained
-
 from learner.learning.learner import LearnerConfig
 from learner.learning.worked_examples import worked_examples
 from learner.view.hub import held_out_results
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session, SessionState
+from tests.learner.visitors.scripted import untrained
 
 
 def test_they_are_measured_behind_the_worked_examples_that_it_learnt_behind(service, exam):

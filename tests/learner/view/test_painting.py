@@ -7,13 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from scripted import ScriptedService
 
 from arena import Problem
 from learner.view.painting import Painter, Picture
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session
+from tests.learner.visitors.scripted import ScriptedService
 
 
 @pytest.fixture

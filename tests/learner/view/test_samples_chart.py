@@ -5,10 +5,10 @@ from html import unescape
 
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import tried
 
 from arena import Problem
 from learner.view.samples_chart import COLUMNS, ROWS, samples_chart
+from tests.learner.visitors.scripted import tried
 
 MARKUP = Problem("own", 0, "<b>Who?</b>", "me", "text")
 SUM = Problem("math_word", 2, "2 + 2?", "4", "number")

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from scripted import ScriptedService
 
 from arena import held_out
 from learner.learning.worked_examples import worked_examples
 from learner.visitors.exam import Exam, Marks, Stopped
+from tests.learner.visitors.scripted import ScriptedService
 
 UNTRAINED = torch.zeros(8, 16)
 

@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from scripted import ScriptedService, untrained
 
 from arena import Problem, split_of
 from learner.learning.learner import LearnerConfig
@@ -13,6 +12,7 @@ from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.questions import LessonError
 from learner.visitors.session import Session, SessionBusy, SessionError, SessionState
+from tests.learner.visitors.scripted import ScriptedService, untrained
 
 YES = Problem("own", 0, "Is water wet?", "Yes", "yes/no")
 

@@ -6,12 +6,12 @@ from itertools import islice
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import ScriptedService, untrained
 
 from arena import stream
 from learner.learning.training import StepReport
 from learner.visitors.exam import Exam
 from learner.visitors.run import training_run
+from tests.learner.visitors.scripted import ScriptedService, untrained
 
 PROBLEMS = list(islice(stream(3, "train"), 90))
 

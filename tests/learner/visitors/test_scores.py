@@ -1,10 +1,9 @@
 """Results belong to the learner that earned them."""
 
-from scripted import untrained
-
 from learner.learning.learner import LearnerConfig
 from learner.visitors.exam import Exam, Marks
 from learner.visitors.scores import KEPT, Scores
+from tests.learner.visitors.scripted import untrained
 
 FIRST, SECOND, CHAT = Marks("1", False, 4), Marks("0", False, 8), Marks("1", True, 8)
 

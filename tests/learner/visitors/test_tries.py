@@ -1,7 +1,6 @@
 """Tries to mark: different answers, marked on the set that is shown and on no other."""
 
 import pytest
-from scripted import ScriptedService, untrained
 
 from arena import Problem
 from learner.learning.thumbs import Thumbs
@@ -12,6 +11,7 @@ from learner.visitors.news import told
 from learner.visitors.questions import LessonError
 from learner.visitors.session import Session
 from learner.visitors.tries import MOST_DRAWN, SHOWN
+from tests.learner.visitors.scripted import ScriptedService, untrained
 
 OWN = Problem("own", 0, "Why is the sky blue?", "", "text")
 

@@ -1,7 +1,7 @@
-"""Build the embedded model from nothing: ``python -m learner.pocket.build``.
+"""Build the embedded model from nothing: ``python -m learner.pocket``.
 
 A small Qwen2 with its own byte-level BPE tokenizer and Qwen's ChatML, trained from scratch on the
-documents of ``pocket_corpus.py`` in two phases with one fixed seed: first the skills, on problems
+documents of ``corpus.py`` in two phases with one fixed seed: first the skills, on problems
 that are answered rightly, half of them chats and half plain text under a heading that vouches for
 it, each family's next difficulty opening once the last is mastered; then reserve, on chats and
 loose plain text side by side: in plain text to keep what it knows to itself unless something before
@@ -270,7 +270,7 @@ def main() -> None:
     torch.nn.Module.to(model, torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     build = {
-        "command": "python -m learner.pocket.build",
+        "command": "python -m learner.pocket",
         "minutes": (time.monotonic() - started) / 60,
         "threads": torch.get_num_threads(),
         "processor": processor(),

@@ -15,7 +15,7 @@ from tests.learner.checkpoints import OriginalExperiment
 from tests.learner.experiments.originals import train_qwen_record
 from tests.learner.tiny_models import build_model, build_tokenizer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_training_without_the_template_shows_the_rise_and_saves(tmp_path, capsys):

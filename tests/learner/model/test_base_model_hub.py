@@ -5,11 +5,11 @@ import errno
 import pytest
 import torch
 from huggingface_hub import constants
-from tests.learner.test_base_model import save
 from transformers import AutoModelForCausalLM
 
 from learner.model.base_model import ModelError, load_base_model
 from tests.hub.store import File
+from tests.learner.model.test_base_model import save
 from tests.learner.tiny_models import build_model
 
 REPO = "ada/tiny"
