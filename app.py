@@ -27,6 +27,7 @@ from learner.experiments.settings import BEST
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import DEVICES, DTYPES, POCKET, BaseModel, ModelError, load_base_model
 from learner.service.in_process import Service
+from learner.service.protocol import ModelService
 from learner.view import cards, theme
 from learner.view.api import add_api
 from learner.view.experiments import wire_experiments
@@ -119,7 +120,7 @@ def positive(text: str) -> int:
 
 def build(
     base_model: BaseModel,
-    service: Service,
+    service: ModelService,
     sessions: Sessions,
     exam: Exam,
     laboratory: Laboratory,

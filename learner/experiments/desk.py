@@ -24,7 +24,7 @@ from learner.experiments.shelf import FAILED, FINISHED, GOING, STOPPED, Entry, S
 from learner.learning.learner import Learner
 from learner.learning.training import StepReport
 from learner.model.completion import Ask, Completion
-from learner.service.in_process import ServiceClosed
+from learner.service.protocol import ServiceClosed
 from learner.visitors.followed import Followed
 from learner.visitors.session import Session
 

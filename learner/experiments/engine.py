@@ -25,7 +25,7 @@ from learner.learning.training import StepReport, train_steps
 from learner.learning.worked_examples import worked_examples
 from learner.marks import Marks
 from learner.model.base_model import BaseModel
-from learner.service.in_process import Service
+from learner.service.protocol import ModelService
 
 Learners = Mapping[str, Learner]
 """A run's learners: one for each family, or one under ``SHARED``."""
@@ -89,7 +89,7 @@ def direct(base_model: BaseModel) -> Engine:
     return Engine(base_model, partial(train_steps, base_model), answers_of(base_model))
 
 
-def through(service: Service, owner: Hashable) -> Engine:
+def through(service: ModelService, owner: Hashable) -> Engine:
     """The engine on the model that ``service`` owns, in turn with everybody else.
 
     Requests are ``owner``'s. Raises what the service raises.

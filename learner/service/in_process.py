@@ -22,10 +22,16 @@ from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion, stream_completions
 from learner.model.decoding_cache import Prefixes
 from learner.service.answering import AnsweringQueue
-from learner.service.errors import MOST_STEP_ROWS, ServiceBusy, ServiceClosed, StepTooLarge
-from learner.service.requests import AskingRequest, CompletionStream, TrainingRequest, step_rows
+from learner.service.protocol import (
+    MOST_STEP_ROWS,
+    ServiceBusy,
+    ServiceClosed,
+    ServiceStatus,
+    StepTooLarge,
+)
+from learner.service.requests import AskingRequest, RequestStream, TrainingRequest, step_rows
 from learner.service.scheduling import PassSizer
-from learner.service.status import Meter, ServiceStatus
+from learner.service.status import Meter
 from learner.service.training_queue import TrainingQueue
 
 TrainSteps = Callable[
@@ -113,7 +119,7 @@ class Service:
             self._changed.notify_all()
         return request.future
 
-    def ask(self, asks: Sequence[Ask], max_new_tokens: int = 48) -> CompletionStream:
+    def ask(self, asks: Sequence[Ask], max_new_tokens: int = 48) -> RequestStream:
         """Ask for completions: an iterator of ever longer texts, one per ask; the last is final.
 
         The request is queued at once, before the first item is read. Raises ServiceBusy and
@@ -127,7 +133,7 @@ class Service:
                 kind = SHORT if len(request.asks) <= self._short_rows else LONG
                 self._askings[kind].add(request)
                 self._changed.notify_all()
-        return CompletionStream(request)
+        return RequestStream(request)
 
     def complete(self, asks: Sequence[Ask], max_new_tokens: int = 48) -> tuple[Completion, ...]:
         """The final completions, one per ask. Raises as `ask` and its iterator do."""

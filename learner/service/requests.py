@@ -144,7 +144,7 @@ class Part:
             self.request.settle(len(self.asks))
 
 
-class CompletionStream(Iterator[tuple[Completion, ...]]):
+class RequestStream(Iterator[tuple[Completion, ...]]):
     """The caller's own rows, again and again with ever longer texts; the last item is final.
 
     Closing it, or dropping it, tells the service that nobody reads any more.

@@ -3,26 +3,10 @@
 import statistics
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from learner.service.protocol import ServiceStatus
 
 WAITS_KEPT = 256  # waits are told over so many of the latest requests
-
-
-@dataclass(frozen=True)
-class ServiceStatus:
-    """A snapshot. Seconds and rows are 0 before there is anything to measure."""
-
-    waiting: int  # requests that are in no pass yet, or not with all of their rows
-    busy: bool  # whether a pass is being run
-    rows: int  # of the latest pass that is over: answers that it learnt from or wrote ...
-    seconds: float  # ... and what it took
-    training_rows: int  # of the latest training pass: problems, or what was sampled for them
-    answering_rows: int  # of the latest answering pass: questions
-    median_wait: float  # seconds from request to pass, over the latest requests ...
-    p95_wait: float  # ... and what 19 of 20 of them stayed within
-    passes: int  # passes so far, the one-by-one repetitions of a failed one included
-    steps: int  # training requests that went into a pass so far
-    completions: int  # questions that went into a pass so far
 
 
 class Meter:

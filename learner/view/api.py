@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from learner.evaluation import Tally
-from learner.service.in_process import Service
+from learner.service.protocol import ModelService
 from learner.view.cards import CORNERS, verdict
 from learner.view.teach import said
 from learner.visitors.board import Board
@@ -30,7 +30,7 @@ from learner.visitors.questions import (
 Json = dict[str, Any]
 
 
-def add_api(lessons: Lessons, exam: Exam, service: Service) -> None:
+def add_api(lessons: Lessons, exam: Exam, service: ModelService) -> None:
     """Register the public endpoints; call inside ``with gr.Blocks()``."""
 
     def find(session: str) -> Lesson:

@@ -5,14 +5,13 @@ It looks every few seconds, past Gradio's queue, so that nobody's click waits be
 
 import gradio as gr
 
-from learner.service.in_process import Service
-from learner.service.status import ServiceStatus
+from learner.service.protocol import ModelService, ServiceStatus
 from learner.view.layout import html
 
 LOOK_SECONDS = 5.0
 
 
-def build_service_line(service: Service) -> None:
+def build_service_line(service: ModelService) -> None:
     """Add the line, and keep it true; call inside ``with gr.Blocks()``."""
 
     def look() -> str:

@@ -8,7 +8,7 @@ from arena import Grade, Problem, grade
 from learner.learning.learner import Learner
 from learner.learning.worked_examples import worked_examples
 from learner.model.completion import Ask, Completion
-from learner.service.in_process import Service
+from learner.service.protocol import ModelService
 from learner.view.cards import CORNERS, Answer
 
 
@@ -23,7 +23,7 @@ class Board:
 
     def __init__(
         self,
-        service: Service,
+        service: ModelService,
         formats: Sequence[bool],
         tell: Callable[[], None],
         fail: Callable[[Exception], None],

@@ -17,8 +17,7 @@ from learner.evaluation import Tally, evaluate
 from learner.learning.worked_examples import worked_examples
 from learner.marks import Marks, marks_of
 from learner.model.completion import Ask, Completion
-from learner.service.errors import ServiceClosed
-from learner.service.in_process import Service
+from learner.service.protocol import ModelService, ServiceClosed
 
 HELD_OUT_PROBLEMS = 200
 
@@ -35,7 +34,7 @@ class Exam:
 
     def __init__(
         self,
-        service: Service,
+        service: ModelService,
         size: int = HELD_OUT_PROBLEMS,
         formats: Sequence[bool] = (False, True),
     ) -> None:

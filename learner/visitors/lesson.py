@@ -13,7 +13,7 @@ from arena import Problem, stream
 from learner.learning.learner import Learner
 from learner.learning.step_report import StepReport
 from learner.learning.training import Material
-from learner.service.in_process import Service
+from learner.service.protocol import ModelService
 from learner.visitors import notes
 from learner.visitors.board import Board
 from learner.visitors.exam import Exam, Marks
@@ -35,7 +35,7 @@ class Lesson(Followed):
     Actions raise LessonError or SessionError, and change nothing, where they cannot be done.
     """
 
-    def __init__(self, service: Service, exam: Exam, session: Session) -> None:
+    def __init__(self, service: ModelService, exam: Exam, session: Session) -> None:
         super().__init__()
         self.session = session
         self.board = Board(service, exam.formats, self._tell, self._fail)

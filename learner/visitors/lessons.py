@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 
-from learner.service.in_process import Service
+from learner.service.protocol import ModelService
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.sessions import Sessions
@@ -15,7 +15,7 @@ class Lessons:
     """Opens and finds lessons; keeps those used last, the others come back from their session."""
 
     def __init__(
-        self, service: Service, exam: Exam, sessions: Sessions, max_lessons: int = MAX_LESSONS
+        self, service: ModelService, exam: Exam, sessions: Sessions, max_lessons: int = MAX_LESSONS
     ) -> None:
         self._service = service
         self._exam = exam

@@ -13,7 +13,7 @@ from typing import Any
 from learner.learning.learner import Learner
 from learner.learning.step_report import StepReport
 from learner.learning.training import Material
-from learner.service.in_process import Service
+from learner.service.protocol import ModelService
 from learner.visitors.exam import Exam, Marks, Stopped
 
 EXAMS_PER_RUN = 4
@@ -42,7 +42,7 @@ class RunState:
 
 
 def training_run(
-    service: Service,
+    service: ModelService,
     exam: Exam,
     learner: Learner,
     material: Iterator[Material],

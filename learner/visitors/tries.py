@@ -15,7 +15,7 @@ from learner.learning.step_report import Marked
 from learner.learning.thumbs import Thumbs
 from learner.learning.worked_examples import worked_examples
 from learner.model.completion import Ask, Completion
-from learner.service.in_process import Service
+from learner.service.protocol import ModelService
 from learner.visitors.questions import LessonError
 
 SHOWN = 4
@@ -68,7 +68,7 @@ class Tries:
 
     def __init__(
         self,
-        service: Service,
+        service: ModelService,
         seed: int,
         tell: Callable[[], None],
         fail: Callable[[Exception], None],

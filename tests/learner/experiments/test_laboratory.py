@@ -8,7 +8,7 @@ from learner.experiments.desk import DeskError
 from learner.experiments.driving import drive, seed_folders
 from learner.experiments.results_file import RESULTS
 from learner.experiments.shelf import FAILED, FINISHED, GOING, STOPPED, ShelfError
-from learner.service.in_process import ServiceBusy
+from learner.service.protocol import ServiceBusy
 from learner.visitors.session import SessionError
 from tests.learner.experiments.pupils import Pupils
 from tests.learner.experiments.school import PASSES, App, Class, plan, wait

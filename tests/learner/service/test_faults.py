@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from learner.learning.learner import LearnerConfig
-from learner.service.errors import ServiceBusy, ServiceClosed, StepTooLarge
+from learner.service.protocol import ServiceBusy, ServiceClosed, StepTooLarge
 from learner.service.requests import step_rows
 from tests.learner.held_model import PATIENCE, asks, hold, started, texts
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from learner.service.status import Meter, ServiceStatus
+from learner.service.protocol import ServiceStatus
+from learner.service.status import Meter
 from learner.view.service_line import service_line
 
 FRESH = Meter().status(waiting=0, busy=False)

@@ -4,7 +4,7 @@ import pytest
 
 from arena import Problem
 from learner.learning.thumbs import Thumbs
-from learner.service.errors import ServiceBusy
+from learner.service.protocol import ServiceBusy
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.news import told

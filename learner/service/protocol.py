@@ -1,0 +1,102 @@
+"""What the rest of the app knows of whatever stands in front of the model.
+
+A `ModelService` may run in this process, on a GPU that is lent for a while, or on other machines.
+Callers hold values (learners, questions, problems) and get values back; none of them holds weights.
+"""
+
+from collections.abc import Hashable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from learner.learning.learner import Learner
+from learner.learning.training import Material, StepReport
+from learner.model.base_model import BaseModel
+from learner.model.completion import Ask, Completion
+
+MOST_STEP_ROWS = 1024  # of one request, since a step is not cut and everybody waits for it
+
+
+class ServiceBusy(ValueError):
+    """Too many requests wait already."""
+
+
+class StepTooLarge(ValueError):
+    """One step would keep everybody else waiting for too long."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(
+            f"A step of this learner takes {rows} rows at once, and up to {MOST_STEP_ROWS} are run "
+            "for one person; learn from fewer problems a step, or sample each fewer times."
+        )
+
+
+class ServiceClosed(ValueError):
+    """The service was shut down before the request was done."""
+
+    def __init__(self) -> None:
+        super().__init__("The learner service was shut down; start it again and repeat this.")
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """A snapshot. Seconds and rows are 0 before there is anything to measure."""
+
+    waiting: int  # requests that are in no pass yet, or not with all of their rows
+    busy: bool  # whether a pass is being run
+    rows: int  # of the latest pass that is over: answers that it learnt from or wrote ...
+    seconds: float  # ... and what it took
+    training_rows: int  # of the latest training pass: problems, or what was sampled for them
+    answering_rows: int  # of the latest answering pass: questions
+    median_wait: float  # seconds from request to pass, over the latest requests ...
+    p95_wait: float  # ... and what 19 of 20 of them stayed within
+    passes: int  # passes so far, the one-by-one repetitions of a failed one included
+    steps: int  # training requests that went into a pass so far
+    completions: int  # questions that went into a pass so far
+
+
+class CompletionStream(Iterator[tuple[Completion, ...]], Protocol):
+    """A caller's own rows, again and again with ever longer texts; the last item is final.
+
+    Closing it, or dropping it, tells the service that nobody reads any more.
+    """
+
+    def close(self) -> None:
+        """Stop reading: rows still waiting are never run."""
+
+
+class ModelService(Protocol):
+    """Training steps and completions in front of one base model, for callers on any thread."""
+
+    @property
+    def base_model(self) -> BaseModel:
+        """The model that it stands in front of."""
+
+    def train(
+        self, learner: Learner, problems: Sequence[Material], owner: Hashable = None
+    ) -> "Future[tuple[Learner, StepReport]]":
+        """Ask for one optimiser step of ``learner`` over ``problems``.
+
+        Requests of one ``owner`` (by default, of one learner value) are served in order. A future
+        that is cancelled while it waits is skipped. Raises ServiceBusy, ServiceClosed and
+        StepTooLarge; what is wrong with this request arrives in the future.
+        """
+
+    def ask(self, asks: Sequence[Ask], max_new_tokens: int = 48) -> CompletionStream:
+        """Ask for completions, one per ask. The request is queued before the first item is read.
+
+        Raises ServiceBusy and ServiceClosed; what is wrong with this request, and ServiceClosed
+        when it is cut off by a shutdown, is raised while iterating.
+        """
+
+    def complete(self, asks: Sequence[Ask], max_new_tokens: int = 48) -> tuple[Completion, ...]:
+        """The final completions, one per ask. Raises as `ask` and its iterator do."""
+
+    def status(self) -> ServiceStatus:
+        """What it is doing."""
+
+    def close(self) -> None:
+        """Shut down: what waits, and answers half-way, end in ServiceClosed; a step is finished.
+
+        Returns when nothing runs any more. Calling it again does nothing.
+        """
