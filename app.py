@@ -42,7 +42,7 @@ from learner.view.service_line import build_service_line
 from learner.view.share import build_share, wire_share
 from learner.view.teach import Page, wire_teach
 from learner.visitors.exam import Exam
-from learner.visitors.lessons import Lessons
+from learner.visitors.open_lessons import OpenLessons
 from learner.visitors.sessions import Sessions
 
 SPACE_MODEL = "Qwen/Qwen2.5-0.5B-Instruct"
@@ -126,7 +126,7 @@ def build(
     laboratory: Laboratory,
 ) -> gr.Blocks:
     """The page: the idea in one strip, then tabs to teach, to try things, and to take it home."""
-    lessons = Lessons(service, exam, sessions)
+    lessons = OpenLessons(service, exam, sessions)
     painter = Painter(base_model, exam)
     with gr.Blocks(
         title="Soft Prompt Arena", analytics_enabled=False, delete_cache=(3600, 3600)

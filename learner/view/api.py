@@ -11,26 +11,26 @@ import gradio as gr
 
 from learner.evaluation import Tally
 from learner.service.protocol import ModelService
-from learner.view.cards import CORNERS, verdict
+from learner.view.cards import verdict
 from learner.view.teach import said
-from learner.visitors.board import Board
-from learner.visitors.exam import Exam, Marks
-from learner.visitors.lesson import Lesson
-from learner.visitors.lessons import Lessons
-from learner.visitors.questions import (
+from learner.visitors.checked_input import (
     checked_difficulty,
     checked_episodes,
     checked_families,
     checked_format,
-    checked_marks,
     checked_signal,
+    checked_thumbs,
     own_problem,
 )
+from learner.visitors.comparison import CONDITIONS
+from learner.visitors.exam import Exam, Marks
+from learner.visitors.lesson import Lesson
+from learner.visitors.open_lessons import OpenLessons
 
 Json = dict[str, Any]
 
 
-def add_api(lessons: Lessons, exam: Exam, service: ModelService) -> None:
+def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
     """Register the public endpoints; call inside ``with gr.Blocks()``."""
 
     def find(session: str) -> Lesson:
@@ -49,14 +49,14 @@ def add_api(lessons: Lessons, exam: Exam, service: ModelService) -> None:
         with said():
             lesson = find(session)
             lesson.draw(checked_families(family), checked_difficulty(difficulty))
-            return _board(_finished(lesson))
+            return _shown(_finished(lesson))
 
     def ask(session: str, question: str, answer: str = "") -> Json:
         """Ask a question of your own, graded if you give its answer (a number, yes/no or text)."""
         with said():
             lesson = find(session)
             lesson.show(own_problem(question, answer))
-            return _board(_finished(lesson))
+            return _shown(_finished(lesson))
 
     def train(
         session: str, episodes: int = 80, chat_template: bool = False, signal: str = "answer"
@@ -79,7 +79,7 @@ def add_api(lessons: Lessons, exam: Exam, service: ModelService) -> None:
         with said():
             lesson = find(session)
             lesson.train_one()
-            return _board(_finished(lesson))
+            return _shown(_finished(lesson))
 
     def tries(session: str) -> Json:
         """Sample up to four different answers to the problem shown last, in the format learnt in.
@@ -88,7 +88,7 @@ def add_api(lessons: Lessons, exam: Exam, service: ModelService) -> None:
         """
         with said():
             lesson = find(session)
-            lesson.draw_tries()
+            lesson.draw_samples()
             return _tries(_finished(lesson))
 
     def thumbs(session: str, marks: list[int]) -> Json:
@@ -98,7 +98,7 @@ def add_api(lessons: Lessons, exam: Exam, service: ModelService) -> None:
         """
         with said():
             lesson = find(session)
-            lesson.mark_all(checked_marks(marks))
+            lesson.rate_all(checked_thumbs(marks))
             lesson.learn_from_thumbs()
             return _tries(_finished(lesson))
 
@@ -153,9 +153,9 @@ def _finished(lesson: Lesson) -> Lesson:
     return lesson
 
 
-def _board(lesson: Lesson) -> Json:
-    board: Board = lesson.board
-    problem = board.problem
+def _shown(lesson: Lesson) -> Json:
+    comparison = lesson.comparison
+    problem = comparison.problem
     assert problem is not None, "a lesson has a problem from its start"
     return {
         "family": problem.family,
@@ -174,13 +174,15 @@ def _board(lesson: Lesson) -> Json:
                 "tokens": answer.tokens,
                 "seconds": answer.seconds,
             }
-            for (chat_template, soft_prompt), answer in zip(CORNERS, board.answers, strict=True)
+            for (chat_template, soft_prompt), answer in zip(
+                CONDITIONS, comparison.completions, strict=True
+            )
         ],
     }
 
 
 def _tries(lesson: Lesson) -> Json:
-    shown = lesson.tries.shown
+    shown = lesson.samples.shown
     return {
         "question": shown.problem.question if shown.problem else None,
         "chat_template": shown.chat_template,
@@ -189,11 +191,11 @@ def _tries(lesson: Lesson) -> Json:
             {
                 "text": one.text,
                 "tokens": len(one.ids),
-                "mark": one.mark,
+                "mark": one.thumb,
                 "before": one.moved.before if one.moved else None,
                 "after": one.moved.after if one.moved else None,
             }
-            for one in shown.tries
+            for one in shown.samples
         ],
         "learner": {"episodes": lesson.learner.episodes, "undo": lesson.session.undo_depth},
     }
@@ -202,7 +204,7 @@ def _tries(lesson: Lesson) -> Json:
 def _learner(lesson: Lesson, exam: Exam) -> Json:
     learner = lesson.learner
     latest = learner.history[-1] if learner.history else None
-    trained = [marks for marks in lesson.marks() if marks.episodes]
+    trained = [marks for marks in lesson.results() if marks.episodes]
     return {
         "episodes": learner.episodes,
         "steps": learner.steps,

@@ -5,35 +5,13 @@ always said with a word and a mark, never by colour alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 
 from arena import Grade, Problem, split_of
+from learner.visitors.comparison import CONDITIONS, GradedCompletion
 
 LONG = 90
 """Characters from which on a completion is set smaller."""
-
-CORNERS = ((True, False), (False, False), (True, True), (False, True))
-"""The four answers in reading order: (with the chat template?, with the soft prompt?)."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one of the four cards shows.
-
-    ``text`` is the completion so far, ``finished`` whether it is all there; ``grade`` is None
-    while it is being written and where there is no answer to grade against. ``before`` is the
-    grade and text that the same card showed before the learning that just happened. ``absent``
-    says that the model has no chat template, so that this card never gets an answer.
-    """
-
-    text: str = ""
-    finished: bool = False
-    tokens: int = 0
-    seconds: float = 0.0
-    grade: Grade | None = None
-    before: tuple[str, Grade | None] | None = None
-    absent: bool = False
 
 
 def header() -> str:
@@ -76,8 +54,8 @@ def problem_placeholder() -> str:
     )
 
 
-def answer_grid(answers: Sequence[Answer], focus: bool | None = None) -> str:
-    """Four cards, rows and columns named; ``answers`` in the order of ``CORNERS``.
+def answer_grid(completions: Sequence[GradedCompletion], focus: bool | None = None) -> str:
+    """Four cards, rows and columns named; ``completions`` in the order of ``CONDITIONS``.
 
     ``focus`` marks the column (with the chat template?) whose soft-prompt answer training is
     about to change.
@@ -87,7 +65,7 @@ def answer_grid(answers: Sequence[Answer], focus: bool | None = None) -> str:
         '<span class="spa-column">With the chat template</span>',
         '<span class="spa-column">Without it</span>',
     ]
-    for (chat_template, soft_prompt), answer in zip(CORNERS, answers, strict=True):
+    for (chat_template, soft_prompt), answer in zip(CONDITIONS, completions, strict=True):
         if chat_template:
             row = "With your soft prompt" if soft_prompt else "Model alone"
             kind = "spa-side spa-side-soft" if soft_prompt else "spa-side"
@@ -184,7 +162,9 @@ def duration(seconds: float) -> str:
 # --- parts -------------------------------------------------------------------------------------
 
 
-def _answer_card(answer: Answer, chat_template: bool, soft_prompt: bool, focus: bool) -> str:
+def _answer_card(
+    answer: GradedCompletion, chat_template: bool, soft_prompt: bool, focus: bool
+) -> str:
     kind, mark, word = ("writing", "…", "writing")
     if answer.absent:
         kind, mark, word = ("absent", "·", "not available")
@@ -220,7 +200,7 @@ def _answer_card(answer: Answer, chat_template: bool, soft_prompt: bool, focus: 
     )
 
 
-def _before(answer: Answer) -> str:
+def _before(answer: GradedCompletion) -> str:
     """What this card said before learning; its room is kept when there is nothing to say."""
     if answer.before is None:
         return '<p class="spa-before-text">&nbsp;</p>'

@@ -120,7 +120,7 @@ def wire_experiments(
                 f"from {wording.count(episodes, 'episode')}; Undo there brings yours back.",
                 title="It is yours now",
             )
-            yield from page.frames(lesson, lambda: lesson.board.answering)
+            yield from page.frames(lesson, lambda: lesson.comparison.answering)
 
     def download(session_id: object, place: object) -> Iterator[str]:
         with said(), tempfile.TemporaryDirectory() as folder:

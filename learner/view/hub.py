@@ -120,7 +120,7 @@ def wire_hub(page: Page, panel: HubPanel, tab: gr.Tab, exam: Exam, base_model: B
             lesson.adopt(_fetch(looked, base_model, request, oauth).learner)
             told = hub_cards.note(f"You go on with {looked}; Undo, on the Teach tab, goes back.")
             extra = [told, gr.update(visible="hidden")]
-            for frame in page.frames(lesson, lambda: lesson.board.answering):
+            for frame in page.frames(lesson, lambda: lesson.comparison.answering):
                 yield [*extra, *frame]
                 extra = [gr.skip()] * 2
 
@@ -195,19 +195,19 @@ def held_out_results(lesson: Lesson, learner: Learner, exam: Exam) -> HeldOutRes
     if alone is None:
         return None
     known = [
-        marks
-        for marks in lesson.marks()
-        if marks.episodes == learner.episodes and marks.chat_template is chat_template
+        result
+        for result in lesson.results()
+        if result.episodes == learner.episodes and result.chat_template is chat_template
     ]
     if known:
-        marks = known[-1]
+        result = known[-1]
     else:
         shots = learner.config.shots
-        marks = exam.take(learner.prompt, chat_template, learner.episodes, shots=shots)
+        result = exam.take(learner.prompt, chat_template, learner.episodes, shots=shots)
     return HeldOutResults(
         families=tuple(problem.family for problem in exam.problems),
         before=alone.right,
-        after=marks.right,
+        after=result.right,
         chat_template=chat_template,
     )
 

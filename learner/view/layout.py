@@ -9,14 +9,15 @@ import gradio as gr
 from arena import DIFFICULTIES, FAMILIES
 from learner.view import cards, charts
 from learner.view.thumb_cards import MARKING, thumbs_panel
-from learner.visitors.questions import (
+from learner.visitors.checked_input import (
     ANY_DIFFICULTY,
     ANY_FAMILY,
     MAX_ANSWER,
     MAX_EPISODES,
     MAX_QUESTION,
 )
-from learner.visitors.tries import TrySet
+from learner.visitors.comparison import CONDITIONS, GradedCompletion
+from learner.visitors.rated_samples import SampleSet
 
 FAMILY_CHOICES = [
     ("Any family", ANY_FAMILY),
@@ -137,7 +138,7 @@ def build_teach(formats: Sequence[bool]) -> TeachPanel:
                             "Ask", size="md", scale=1, min_width=100, elem_id="spa-ask-own"
                         )
                 problem = html("spa-problem", cards.problem_placeholder())
-            answers = html("spa-answers", cards.answer_grid([cards.Answer()] * len(cards.CORNERS)))
+            answers = html("spa-answers", cards.answer_grid([GradedCompletion()] * len(CONDITIONS)))
             thumbs, draw_tries, learn_thumbs = _build_thumbs()
             families = html("spa-families", charts.family_chart({}, {}, False))
         with gr.Column(scale=4, min_width=320, elem_classes="spa-desk"):
@@ -244,7 +245,7 @@ def _build_thumbs() -> tuple[gr.HTML, gr.Button, gr.Button]:
                 elem_id="spa-learn-thumbs",
             )
         thumbs = gr.HTML(
-            thumbs_panel(TrySet(), False),
+            thumbs_panel(SampleSet(), False),
             elem_id="spa-thumbs",
             apply_default_css=False,
             js_on_load=MARKING,

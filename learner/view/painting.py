@@ -8,12 +8,12 @@ from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 from learner.model.own_thread import in_own_thread
 from learner.view import cards, charts
+from learner.view.hints import told
 from learner.view.samples_chart import samples_chart
 from learner.view.strip import strip
 from learner.view.thumb_cards import thumbs_panel
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
-from learner.visitors.news import told
 
 STRIP_SCALE = 2.0  # standard deviations of the word embeddings at which a cell is fully coloured
 
@@ -60,11 +60,11 @@ class Painter:
 
     def paint(self, lesson: Lesson) -> Picture:
         """The page as it should look now."""
-        learner, board, run = lesson.learner, lesson.board, lesson.run
+        learner, comparison, run = lesson.learner, lesson.comparison, lesson.run
         chat_template = lesson.chat_template
         watching = run is not None or not learner.episodes
-        problem = board.problem
-        answers = cards.answer_grid(board.answers, chat_template if watching else None)
+        problem = comparison.problem
+        answers = cards.answer_grid(comparison.completions, chat_template if watching else None)
         return Picture(
             strip=self.strip(learner),
             problem=cards.problem_card(problem, lesson.learnt_from_shown) if problem else "",
@@ -76,9 +76,9 @@ class Painter:
             families=self._families(lesson),
             chat_template=Choice(chat_template, enabled=run is None),
             signal=Choice(lesson.signal, enabled=run is None),
-            thumbs=thumbs_panel(lesson.tries.shown, enabled=run is None),
-            can_try=run is None and problem is not None and not lesson.tries.shown.drawing,
-            can_learn_thumbs=run is None and any(one.mark for one in lesson.tries.shown.tries),
+            thumbs=thumbs_panel(lesson.samples.shown, enabled=run is None),
+            can_try=run is None and problem is not None and not lesson.samples.shown.drawing,
+            can_learn_thumbs=run is None and any(one.thumb for one in lesson.samples.shown.samples),
             can_train=run is None,
             can_stop=run is not None,
             can_train_one=run is None and problem is not None and bool(problem.answer),
@@ -98,7 +98,7 @@ class Painter:
 
     def _accuracy(self, lesson: Lesson) -> str:
         chat_template = lesson.chat_template
-        points = [charts.CurvePoint(marks.episodes, marks.tally) for marks in lesson.marks()]
+        points = [charts.CurvePoint(marks.episodes, marks.tally) for marks in lesson.results()]
         until = max(80, lesson.learner.episodes)
         if lesson.run is not None:
             until = max(until, lesson.learner.episodes + lesson.run.total - lesson.run.done)
@@ -115,7 +115,7 @@ class Painter:
     def _families(self, lesson: Lesson) -> str:
         chat_template = lesson.chat_template
         alone = self._exam.alone(chat_template)
-        trained = [marks for marks in lesson.marks() if marks.episodes]
+        trained = [marks for marks in lesson.results() if marks.episodes]
         problems = self._exam.problems
         return charts.family_chart(
             alone.by_family(problems) if alone else {},
@@ -129,8 +129,8 @@ class Painter:
             if lesson.signal == "reward":
                 return f"Trying {what}, and told only right or wrong. Watch the ✓ grow.", "working"
             return f"Learning {what}. Watch the ☞ answer, and the curve rise.", "working"
-        if lesson.news is not None:
-            return told(lesson.news, lesson.learner.episodes, self._exam), "done"
+        if lesson.latest_event is not None:
+            return told(lesson.latest_event, lesson.learner.episodes, self._exam), "done"
         if not lesson.learner.episodes:
             return "Press **Train 80 episodes** and watch the ☞ answer change.", "next"
         return (
@@ -160,14 +160,14 @@ def _loss(lesson: Lesson) -> str:
 
 
 def _progress(lesson: Lesson) -> str:
-    run, news = lesson.run, lesson.news
+    run, event = lesson.run, lesson.latest_event
     if run is not None:
         doing = "testing on held-out problems" if run.examining else ""
         return cards.progress(run.done, run.total, run.rate, run.seconds_left, doing or run.refused)
-    if news is None or not news.episodes:
+    if event is None or not event.episodes:
         return cards.progress(0, 0, None, None)
-    quick = news.kind == "run" and news.rate is not None and news.rate >= 1
-    speed = f" · {news.rate:.0f} a second" if quick else ""
+    quick = event.kind == "run" and event.rate is not None and event.rate >= 1
+    speed = f" · {event.rate:.0f} a second" if quick else ""
     return cards.progress(
-        0, 0, None, None, f"{cards.count(news.episodes, 'episode')} learnt{speed}"
+        0, 0, None, None, f"{cards.count(event.episodes, 'episode')} learnt{speed}"
     )

@@ -74,7 +74,7 @@ def wire_share(page: Page, panel: SharePanel, base_model: BaseModel) -> None:
                 f"Loaded. It has learnt from {cards.count(learner.episodes, 'episode')}; "
                 "Undo, on the Teach tab, brings back the one before."
             )
-            for frame in page.frames(lesson, lambda: lesson.board.answering):
+            for frame in page.frames(lesson, lambda: lesson.comparison.answering):
                 yield [told, *frame]
                 told = gr.skip()
 

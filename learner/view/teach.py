@@ -9,18 +9,18 @@ import gradio as gr
 
 from learner.view.layout import TeachPanel
 from learner.view.painting import Choice, Painter, Picture
-from learner.visitors.exam import Exam
-from learner.visitors.lesson import Lesson
-from learner.visitors.lessons import Lessons
-from learner.visitors.questions import (
+from learner.visitors.checked_input import (
     checked_difficulty,
     checked_episodes,
     checked_families,
     checked_format,
-    checked_mark,
     checked_signal,
+    checked_thumb,
     own_problem,
 )
+from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
+from learner.visitors.open_lessons import OpenLessons
 
 Frame = list[Any]
 OpenLink = Callable[[Lesson, object, gr.Request, gr.OAuthToken | None], None]
@@ -51,7 +51,7 @@ class Page:
         panel: TeachPanel,
         strip: gr.HTML,
         browser: gr.BrowserState,
-        lessons: Lessons,
+        lessons: OpenLessons,
         exam: Exam,
         painter: Painter,
     ) -> None:
@@ -145,13 +145,13 @@ def wire_teach(demo: gr.Blocks, page: Page, linked: gr.Textbox, open_link: OpenL
         with said():
             lesson = page.lessons.get(session_id)
             lesson.draw(checked_families(family), checked_difficulty(difficulty))
-            yield from page.frames(lesson, lambda: lesson.board.answering)
+            yield from page.frames(lesson, lambda: lesson.comparison.answering)
 
     def ask_own(session_id: object, question: object, answer: object) -> Iterator[Frame]:
         with said():
             lesson = page.lessons.get(session_id)
             lesson.show(own_problem(question, answer))
-            yield from page.frames(lesson, lambda: lesson.board.answering)
+            yield from page.frames(lesson, lambda: lesson.comparison.answering)
 
     def train(session_id: object, episodes: object) -> Iterator[Frame]:
         yield from page.act(session_id, lambda lesson: lesson.train(checked_episodes(episodes)))
@@ -177,10 +177,10 @@ def wire_teach(demo: gr.Blocks, page: Page, linked: gr.Textbox, open_link: OpenL
         yield from page.act(session_id, lambda lesson: lesson.choose_signal(checked_signal(signal)))
 
     def draw_tries(session_id: object) -> Iterator[Frame]:
-        yield from page.act(session_id, Lesson.draw_tries)
+        yield from page.act(session_id, Lesson.draw_samples)
 
     def mark(session_id: object, event: gr.EventData) -> Iterator[Frame]:
-        yield from page.act(session_id, lambda lesson: lesson.mark(*checked_mark(event._data)))
+        yield from page.act(session_id, lambda lesson: lesson.rate(*checked_thumb(event._data)))
 
     def learn_thumbs(session_id: object) -> Iterator[Frame]:
         yield from page.act(session_id, Lesson.learn_from_thumbs)

@@ -7,7 +7,7 @@ work as anywhere. Which card and which thumb is in their ``data-`` attributes; `
 from html import escape
 
 from learner.view.chart_parts import share
-from learner.visitors.tries import SHOWN, Try, TrySet
+from learner.visitors.rated_samples import SHOWN, RatedSample, SampleSet
 
 MARKING = """
 element.addEventListener("click", (event) => {
@@ -37,10 +37,10 @@ _THUMB = (
 THUMBS = ((1, "Good"), (-1, "Bad"))
 
 
-def thumbs_panel(shown: TrySet, enabled: bool) -> str:
+def thumbs_panel(shown: SampleSet, enabled: bool) -> str:
     """The set that is to be marked; ``enabled`` says whether it can be now."""
-    if shown.tries:
-        made = [_card(shown, index, one, enabled) for index, one in enumerate(shown.tries)]
+    if shown.samples:
+        made = [_card(shown, index, one, enabled) for index, one in enumerate(shown.samples)]
     else:
         made = [_EMPTY] * (SHOWN if shown.drawing else 0)
     busy = _truth(shown.drawing)
@@ -51,26 +51,28 @@ def thumbs_panel(shown: TrySet, enabled: bool) -> str:
     )
 
 
-def _note(shown: TrySet) -> str:
+def _note(shown: SampleSet) -> str:
     if shown.drawing:
         return "It is trying …"
-    if not shown.tries:
+    if not shown.samples:
         return (
             "No right answer needed: it tries four different answers to the problem above, you "
             "say which you like, and it learns from exactly that."
         )
-    if len(shown.tries) < SHOWN:
-        found = "one answer" if len(shown.tries) == 1 else f"{len(shown.tries)} different answers"
+    if len(shown.samples) < SHOWN:
+        found = (
+            "one answer" if len(shown.samples) == 1 else f"{len(shown.samples)} different answers"
+        )
         return f"It has only {found} to this: {shown.drawn} tries found no other."
-    if any(one.moved for one in shown.tries):
+    if any(one.moved for one in shown.samples):
         return "Draw new tries to see what it says now; Undo takes back what it learnt."
     return "Mark what you like and what you do not; what you leave unmarked takes no part."
 
 
-def _card(shown: TrySet, index: int, one: Try, enabled: bool) -> str:
+def _card(shown: SampleSet, index: int, one: RatedSample, enabled: bool) -> str:
     text = escape(one.text) or '<span class="spa-empty">(it wrote nothing)</span>'
     thumbs = "".join(_thumb(shown, index, one, thumb, enabled) for thumb in THUMBS)
-    kind = {1: " spa-liked", 0: "", -1: " spa-disliked"}[one.mark]
+    kind = {1: " spa-liked", 0: "", -1: " spa-disliked"}[one.thumb]
     return (
         f'<article class="spa-try{kind}"><p class="spa-try-text">{text}</p>'
         f'<p class="spa-try-moved">{_moved(one)}</p><div class="spa-try-thumbs">{thumbs}</div>'
@@ -78,18 +80,20 @@ def _card(shown: TrySet, index: int, one: Try, enabled: bool) -> str:
     )
 
 
-def _thumb(shown: TrySet, index: int, one: Try, thumb: tuple[int, str], enabled: bool) -> str:
+def _thumb(
+    shown: SampleSet, index: int, one: RatedSample, thumb: tuple[int, str], enabled: bool
+) -> str:
     mark, word = thumb
     said = escape(" ".join(one.text.split())[:60] or "nothing", quote=True)
     return (
         f'<button type="button" data-number="{shown.number}" data-index="{index}" '
-        f'data-mark="{mark}" aria-pressed="{_truth(one.mark == mark)}" '
+        f'data-mark="{mark}" aria-pressed="{_truth(one.thumb == mark)}" '
         f'aria-label="{word}: “{said}”"{"" if enabled else " disabled"}>'
         f"{_THUMB}</button>"
     )
 
 
-def _moved(one: Try) -> str:
+def _moved(one: RatedSample) -> str:
     """How likely it is to say just that, before the person's marks were learnt from and now."""
     if one.moved is None:
         return "&nbsp;"

@@ -14,16 +14,16 @@ from learner.learning.learner import Learner
 from learner.learning.step_report import StepReport
 from learner.learning.training import Material
 from learner.service.protocol import ModelService
-from learner.visitors import notes
-from learner.visitors.board import Board
+from learner.visitors.checked_input import LessonError
+from learner.visitors.comparison import Comparison
+from learner.visitors.event import Event, end_of
 from learner.visitors.exam import Exam, Marks
 from learner.visitors.followed import Followed
-from learner.visitors.news import News, news_of
-from learner.visitors.questions import LessonError
+from learner.visitors.rated_samples import RatedSamples
 from learner.visitors.run import EXAMS_PER_RUN, RunState, training_run
+from learner.visitors.saved_lesson import SavedLesson, from_json, to_json
 from learner.visitors.scores import Scores
 from learner.visitors.session import Run, Session
-from learner.visitors.tries import Tries
 
 FIRST_DIFFICULTY = 1  # of the problem that a newcomer finds on the page
 KEPT = 200  # problems known to be learnt from
@@ -38,24 +38,24 @@ class Lesson(Followed):
     def __init__(self, service: ModelService, exam: Exam, session: Session) -> None:
         super().__init__()
         self.session = session
-        self.board = Board(service, exam.formats, self._tell, self._fail)
-        self.tries = Tries(service, session.seed, self._tell, self._fail)
+        self.comparison = Comparison(service, exam.formats, self._tell, self._fail)
+        self.samples = RatedSamples(service, session.seed, self._tell, self._fail)
         self.run: RunState | None = None  # the run that is on
-        self.news: News | None = None
+        self.latest_event: Event | None = None
         self.graded: tuple[int, StepReport] | None = (
             None  # the latest samples, after so many episodes
         )
         self._service = service
         self._exam = exam
         self._worker: threading.Thread | None = None
-        kept = notes.read(session.notes, len(exam.problems))
-        self.chat_template = kept.chat_template
-        self.signal = kept.signal
-        self._scores = Scores(exam, kept.marks)
-        self._learnt = kept.learnt
+        saved = from_json(session.notes, len(exam.problems))
+        self.chat_template = saved.chat_template
+        self.signal = saved.signal
+        self._scores = Scores(exam, saved.results)
+        self._learnt = saved.learnt
         # A newcomer's first problem is not noted down: who only looks in leaves nothing behind.
-        problem = kept.problem or self._next_problem(None, FIRST_DIFFICULTY, start=0)
-        self.board.show(problem, self.learner)
+        problem = saved.problem or self._next_problem(None, FIRST_DIFFICULTY, start=0)
+        self.comparison.show(problem, self.learner)
 
     # --- looking ------------------------------------------------------------------------------
 
@@ -67,32 +67,32 @@ class Lesson(Followed):
     @property
     def busy(self) -> bool:
         """Whether something is going on that changes what is shown."""
-        return self.run is not None or self.board.answering or self.tries.shown.drawing
+        return self.run is not None or self.comparison.answering or self.samples.shown.drawing
 
     @property
     def learnt_from_shown(self) -> bool:
-        """Whether the problem on the board has been trained on."""
-        return self.board.problem is not None and self.board.problem.key in self._learnt
+        """Whether the problem shown has been trained on."""
+        return self.comparison.problem is not None and self.comparison.problem.key in self._learnt
 
-    def marks(self) -> list[Marks]:
+    def results(self) -> list[Marks]:
         """The held-out results in the format learnt in, by episodes; the untrained prompt first."""
         return self._scores.of(self.learner, self.chat_template)
 
     # --- the problem --------------------------------------------------------------------------
 
     def draw(self, families: list[str] | None = None, difficulty: int | None = None) -> None:
-        """Put a new held-out problem on the board and answer it.
+        """Show a new held-out problem and answer it.
 
         Never one of the scored set, and never the one that is there already.
         """
         self.show(self._next_problem(families, difficulty, self.session.advance(1)))
 
     def show(self, problem: Problem) -> None:
-        """Put this problem on the board and answer it."""
+        """Show this problem and answer it."""
         with self._changed:
-            self.news = None
-            self.tries.forget()
-            self.board.show(problem, self.learner)
+            self.latest_event = None
+            self.samples.forget()
+            self.comparison.show(problem, self.learner)
             self._keep()
 
     # --- learning -----------------------------------------------------------------------------
@@ -104,7 +104,7 @@ class Lesson(Followed):
             if chat_template not in self._exam.formats:
                 raise LessonError("This model has no chat template to learn in.")
             self.chat_template = chat_template
-            self.news = None
+            self.latest_event = None
             self._keep()
             self._tell()
 
@@ -113,7 +113,7 @@ class Lesson(Followed):
         with self._changed:
             self._check_no_run("How it learns can be changed")
             self.signal = signal
-            self.news = None
+            self.latest_event = None
             self._keep()
             self._tell()
 
@@ -122,42 +122,44 @@ class Lesson(Followed):
         problems = stream(self._stream_seed(), "train", start=self.learner.episodes)
         with self._changed:
             self._start(problems, episodes, EXAMS_PER_RUN, self.chat_template)
-            self.tries.forget()
+            self.samples.forget()
 
     def train_one(self) -> None:
-        """Learn from the problem on the board, once. Raises SessionBusy."""
-        problem = self.board.problem
+        """Learn from the problem shown, once. Raises SessionBusy."""
+        problem = self.comparison.problem
         if problem is None or not problem.answer:
             raise LessonError("Nobody said what the right answer is; type it to learn from it.")
         self._learn_once(problem, problem, self.chat_template)
 
-    def draw_tries(self) -> None:
-        """Sample different answers to the problem on the board, to be marked."""
+    def draw_samples(self) -> None:
+        """Sample different completions of the problem shown, to be rated."""
         with self._changed:
             self._check_no_run("Tries can be drawn")
-            assert self.board.problem is not None, "a lesson has a problem from its start"
-            self.tries.draw(self.board.problem, self.learner, self.chat_template)
+            assert self.comparison.problem is not None, "a lesson has a problem from its start"
+            self.samples.draw(self.comparison.problem, self.learner, self.chat_template)
 
-    def mark(self, number: int, index: int, mark: int) -> None:
-        """Put a thumb on one try of a set: +1, −1, or 0 for none."""
+    def rate(self, number: int, index: int, thumb: int) -> None:
+        """Put a thumb on one sample of a set: +1, −1, or 0 for none."""
         with self._changed:
             self._check_no_run("Tries can be marked")
-            self.tries.mark(number, index, mark)
+            self.samples.rate(number, index, thumb)
 
-    def mark_all(self, marks: Sequence[int]) -> None:
-        """A mark for each of the tries shown, in order."""
+    def rate_all(self, thumbs: Sequence[int]) -> None:
+        """A thumb for each of the samples shown, in order."""
         with self._changed:
-            shown = self.tries.shown
-            if len(marks) != len(shown.tries):
-                raise LessonError(f"There are {len(shown.tries)} tries to mark, not {len(marks)}.")
-            for index, mark in enumerate(marks):
-                self.mark(shown.number, index, mark)
+            shown = self.samples.shown
+            if len(thumbs) != len(shown.samples):
+                raise LessonError(
+                    f"There are {len(shown.samples)} tries to mark, not {len(thumbs)}."
+                )
+            for index, thumb in enumerate(thumbs):
+                self.rate(shown.number, index, thumb)
 
     def learn_from_thumbs(self) -> None:
-        """Learn from what is marked among the tries, and from nothing else. Raises SessionBusy."""
-        shown = self.tries.shown
+        """Learn from what is rated among the samples, and from nothing else. Raises SessionBusy."""
+        shown = self.samples.shown
         thumbs = shown.thumbs
-        assert shown.problem is not None, "what is marked has a problem"
+        assert shown.problem is not None, "what is rated has a problem"
         self._learn_once(thumbs, shown.problem, shown.chat_template)
 
     def stop(self) -> None:
@@ -168,14 +170,14 @@ class Lesson(Followed):
         """Go back to the learner before the last run, reset or load. Raises SessionError."""
         self._halt()
         with self._changed:
-            self._replaced(self.session.undo(), News("undone"))
+            self._replaced(self.session.undo(), Event("undone"))
 
     def reset(self) -> None:
         """Start again from an untrained soft prompt; Undo brings the old one back."""
         self._halt()
         with self._changed:
             self._scores.keep_for(self.learner)
-            self._replaced(self.session.reset(), News("reset"))
+            self._replaced(self.session.reset(), Event("reset"))
 
     def adopt(self, learner: Learner) -> None:
         """Go on with a loaded learner, in its format; Undo brings the old one back."""
@@ -185,7 +187,7 @@ class Lesson(Followed):
             self.session.replace_learner(learner)
             self.chat_template = learner.config.chat_template
             self.signal = learner.config.signal
-            self._replaced(learner, News("loaded"))
+            self._replaced(learner, Event("loaded"))
 
     # --- in the background --------------------------------------------------------------------
 
@@ -198,7 +200,7 @@ class Lesson(Followed):
         with self._changed:
             self._start(iter([material]), 1, 0, chat_template)
             if material is problem:
-                self.tries.forget()
+                self.samples.forget()
             self._learnt = (*self._learnt, problem.key)[-KEPT:]
             self._keep()
 
@@ -210,9 +212,9 @@ class Lesson(Followed):
             self._scores.keep_for(self.learner)
             config = replace(self.learner.config, chat_template=chat_template, signal=self.signal)
             learner = replace(self.learner, config=config, stream_seed=self._stream_seed())
-            self.board.keep_for_comparison()
+            self.comparison.keep_before()
             self.run = RunState(learner, 0, episodes)
-            self.news = None
+            self.latest_event = None
             run = training_run(
                 self._service,
                 self._exam,
@@ -236,24 +238,24 @@ class Lesson(Followed):
         self, state: RunState, run: Iterator[RunState], teaching: Run, ending: ExitStack
     ) -> None:
         """The run, on its own thread, from its first ``state`` on."""
-        marks = None
+        result = None
         with ending:
             try:
                 for state in run:
-                    marks = state.marks or marks
+                    result = state.result or result
                     self._take_over(state, teaching)
-                    if state.marks:
-                        self.board.replace_answers(state.learner)
+                    if state.result:
+                        self.comparison.replace_completions(state.learner)
             except (ValueError, RuntimeError) as error:
                 self._fail(error)
         with self._changed:
-            self.news = news_of(state, marks)
+            self.latest_event = end_of(state, result)
             if state.report and state.report.marked:
-                self.tries.learnt(state.report.marked)
+                self.samples.learnt(state.report.marked)
             self.run = None
             self._worker = None
             self._keep()
-        self.board.ask_again(self.learner)
+        self.comparison.ask_again(self.learner)
         self._tell()
 
     def _take_over(self, state: RunState, teaching: Run) -> None:
@@ -263,8 +265,8 @@ class Lesson(Followed):
             self.run = state
             if state.report and state.report.groups:
                 self.graded = (state.learner.episodes, state.report)
-            if state.marks:
-                self._scores.add(state.marks)
+            if state.result:
+                self._scores.add(state.result)
                 self._keep()
             self._tell()
 
@@ -279,7 +281,9 @@ class Lesson(Followed):
         self, families: list[str] | None, difficulty: int | None, start: int
     ) -> Problem:
         problems = stream(self.session.seed, "held-out", families, difficulty, start)
-        unwanted = self._exam.keys | {self.board.problem.key if self.board.problem else ""}
+        unwanted = self._exam.keys | {
+            self.comparison.problem.key if self.comparison.problem else ""
+        }
         return next(problem for problem in problems if problem.key not in unwanted)
 
     def _now(self) -> Hashable:
@@ -296,20 +300,24 @@ class Lesson(Followed):
             self.stop()
             worker.join()
 
-    def _replaced(self, learner: Learner, news: News) -> None:
+    def _replaced(self, learner: Learner, event: Event) -> None:
         """The learner is another one now: its own results, its own answers."""
         self._scores.go_to(learner)
-        self.news = news
+        self.latest_event = event
         self.graded = None
-        self.tries.forget(moves_only=True)
+        self.samples.forget(moves_only=True)
         self._keep()
-        self.board.forget_comparison()
-        self.board.ask_again(learner)
+        self.comparison.forget_before()
+        self.comparison.ask_again(learner)
         self._tell()
 
     def _keep(self) -> None:
         """Note down what a reload or a restart must bring back."""
-        kept = notes.Kept(
-            self.board.problem, self.chat_template, self._scores.marks, self._learnt, self.signal
+        saved = SavedLesson(
+            self.comparison.problem,
+            self.chat_template,
+            self._scores.results,
+            self._learnt,
+            self.signal,
         )
-        self.session.note(**notes.write(kept))
+        self.session.note(**to_json(saved))

@@ -24,8 +24,8 @@ class RunState:
     """Where a run is. ``learner`` is what has been learnt so far.
 
     ``rate`` is in episodes a second, over training time alone; ``seconds_left`` counts the exams
-    still to come as well; both are None until they can be known. ``marks`` holds a new held-out
-    result where one has just arrived. ``report`` is that of the last step, ``taken`` how many steps
+    still to come as well; both are None until they can be known. ``result`` holds a new held-out
+    one where one has just arrived. ``report`` is that of the last step, ``taken`` how many steps
     were adopted; ``refused`` says why the last one was not, if something was wrong with it.
     """
 
@@ -35,7 +35,7 @@ class RunState:
     rate: float | None = None
     seconds_left: float | None = None
     examining: bool = False
-    marks: Marks | None = None
+    result: Marks | None = None
     refused: str = ""
     report: StepReport | None = None
     taken: int = 0
@@ -80,7 +80,7 @@ def training_run(
         if exams and done * exams >= episodes * (exams - exams_left + 1):
             yield state(examining=True)
             try:
-                marks = exam.take(
+                result = exam.take(
                     learner.prompt,
                     learner.config.chat_template,
                     learner.episodes,
@@ -90,4 +90,4 @@ def training_run(
             except Stopped:
                 return
             exams_left -= 1
-            yield state(marks=marks)
+            yield state(result=result)

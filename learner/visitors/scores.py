@@ -9,28 +9,28 @@ KEPT = 200
 
 
 class Scores:
-    """Results of the learner as it is now; ``marks`` are all of them, the newest last."""
+    """Results of the learner as it is now; ``results`` are all of them, the newest last."""
 
-    def __init__(self, exam: Exam, marks: tuple[Marks, ...]) -> None:
-        self.marks = marks
+    def __init__(self, exam: Exam, results: tuple[Marks, ...]) -> None:
+        self.results = results
         self._exam = exam
         self._then: WeakKeyDictionary[Learner, tuple[Marks, ...]] = WeakKeyDictionary()
 
-    def add(self, marks: Marks) -> None:
+    def add(self, result: Marks) -> None:
         """One more result."""
-        self.marks = (*self.marks, marks)[-KEPT:]
+        self.results = (*self.results, result)[-KEPT:]
 
     def keep_for(self, learner: Learner) -> None:
         """Note that these are the results of ``learner``, which something is about to replace."""
-        self._then[learner] = self.marks
+        self._then[learner] = self.results
 
     def go_to(self, learner: Learner) -> None:
         """Go on with the results that were kept for ``learner``, or with none."""
-        self.marks = self._then.get(learner, ())
+        self.results = self._then.get(learner, ())
 
     def of(self, learner: Learner, chat_template: bool) -> list[Marks]:
         """The results in this format, by episodes; that of the untrained prompt first."""
-        known = {m.episodes: m for m in self.marks if m.chat_template is chat_template}
+        known = {m.episodes: m for m in self.results if m.chat_template is chat_template}
         untrained = self._exam.untrained(chat_template)
         config, shared = learner.config, LearnerConfig()
         if untrained and (config.start, config.shots) == (shared.start, shared.shots):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from arena import Grade, Problem
 from learner.view import cards
-from learner.view.cards import Answer
+from learner.visitors.comparison import GradedCompletion
 
 RIGHT = Grade(True, "17", "read as 17", (2, 4))
 WRONG = Grade(False, "8", "read as 8", (0, 1))
@@ -23,8 +23,8 @@ def visible(html: str) -> str:
 
 
 def grid(**answer) -> str:
-    answers = [Answer()] * 3 + [Answer(**{"finished": True, "tokens": 3, **answer})]
-    return cards.answer_grid(answers)
+    last = GradedCompletion(**{"finished": True, "tokens": 3, **answer})
+    return cards.answer_grid([*[GradedCompletion()] * 3, last])
 
 
 @given(st.text(max_size=80))
@@ -68,7 +68,7 @@ def test_no_verdict_before_the_answer_is_all_there():
 
 
 def test_a_card_that_never_gets_an_answer_says_why():
-    text = visible(cards.answer_grid([Answer(absent=True)] * 4))
+    text = visible(cards.answer_grid([GradedCompletion(absent=True)] * 4))
     assert text.count("This model has no chat template.") == 4
     assert "writing" not in text
 
@@ -94,7 +94,7 @@ def test_a_problem_that_was_learnt_from_says_so():
 
 
 def test_rows_and_columns_are_named_on_every_card():
-    text = visible(cards.answer_grid([Answer()] * 4))
+    text = visible(cards.answer_grid([GradedCompletion()] * 4))
     for name in ("With the chat template", "Without it", "Model alone", "With your soft prompt"):
         assert name in text
     assert text.count("Soft prompt · ") == text.count("Model alone · ") == 2
@@ -102,7 +102,7 @@ def test_rows_and_columns_are_named_on_every_card():
 
 @pytest.mark.parametrize("chat_template", [True, False])
 def test_only_the_soft_prompt_answer_of_the_format_learnt_in_is_to_be_watched(chat_template):
-    html = cards.answer_grid([Answer()] * 4, focus=chat_template)
+    html = cards.answer_grid([GradedCompletion()] * 4, focus=chat_template)
     [watched] = [card for card in html.split("<article") if "watch this one" in card]
     corner = "soft-chat" if chat_template else "soft-plain"
     assert f'data-corner="{corner}"' in watched

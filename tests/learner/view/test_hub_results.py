@@ -12,7 +12,7 @@ def test_they_are_measured_behind_the_worked_examples_that_it_learnt_behind(serv
     learner = untrained(LearnerConfig(shots=2))
     session = Session("an-id", SessionState(learner, seed=7), lambda *_: None, untrained)
     lesson = Lesson(service, exam, session)
-    for _ in lesson.follow(lambda: lesson.board.answering):
+    for _ in lesson.follow(lambda: lesson.comparison.answering):
         pass
     assert held_out_results(lesson, learner, exam) is None  # there is nothing to compare with yet
     exam.measure_shared(untrained().prompt).join(10)

@@ -28,7 +28,7 @@ def lesson(service: ScriptedService, exam: Exam, session: Session) -> Lesson:
 
 
 def finished(lesson: Lesson) -> Lesson:
-    for _ in lesson.follow(lambda: lesson.run is not None or lesson.board.answering):
+    for _ in lesson.follow(lambda: lesson.run is not None or lesson.comparison.answering):
         pass
     return lesson
 
@@ -150,12 +150,12 @@ def test_rewards_are_drawn_over_the_episodes_of_their_format(painter, lesson, se
 def test_thumbs_can_be_learnt_from_once_something_is_marked(painter, lesson):
     picture = painter.paint(lesson)
     assert picture.can_try and not picture.can_learn_thumbs
-    lesson.draw_tries()
+    lesson.draw_samples()
     for _ in lesson.follow(lambda: lesson.busy):
         pass
     assert not painter.paint(lesson).can_learn_thumbs
-    lesson.mark(lesson.tries.shown.number, 0, 1)
-    lesson.mark(lesson.tries.shown.number, 1, -1)
+    lesson.rate(lesson.samples.shown.number, 0, 1)
+    lesson.rate(lesson.samples.shown.number, 1, -1)
     assert painter.paint(lesson).can_learn_thumbs
     lesson.learn_from_thumbs()
     finished(lesson)

@@ -22,7 +22,7 @@ def test_it_meets_the_same_problems_and_learns_the_same_bits(tmp_path, chat_temp
 
     def runs(lesson: Lesson, episodes: int) -> Lesson:
         lesson.train(episodes)
-        for _ in lesson.follow(lambda: lesson.run is not None or lesson.board.answering):
+        for _ in lesson.follow(lambda: lesson.run is not None or lesson.comparison.answering):
             pass
         return lesson
 

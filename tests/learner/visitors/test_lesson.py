@@ -8,9 +8,9 @@ import pytest
 from arena import Problem, split_of
 from learner.learning.learner import LearnerConfig
 from learner.learning.worked_examples import worked_examples
+from learner.visitors.checked_input import LessonError
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
-from learner.visitors.questions import LessonError
 from learner.visitors.session import Session, SessionBusy, SessionError, SessionState
 from tests.learner.visitors.scripted import ScriptedService, untrained
 
@@ -23,21 +23,21 @@ def lesson(service: ScriptedService, exam: Exam, session: Session) -> Lesson:
 
 
 def finished(lesson: Lesson) -> Lesson:
-    for _ in lesson.follow(lambda: lesson.run is not None or lesson.board.answering):
+    for _ in lesson.follow(lambda: lesson.run is not None or lesson.comparison.answering):
         pass
     return lesson
 
 
 def words(lesson: Lesson) -> list[str]:
-    return [answer.text.strip() for answer in lesson.board.answers]
+    return [answer.text.strip() for answer in lesson.comparison.completions]
 
 
 def test_a_newcomer_finds_an_easy_held_out_problem_with_four_answers(lesson, exam):
-    problem = lesson.board.problem
+    problem = lesson.comparison.problem
     assert split_of(problem) == "held-out"
     assert problem.difficulty == 1
     assert problem.key not in exam.keys
-    assert all(answer.finished and answer.grade for answer in lesson.board.answers)
+    assert all(answer.finished and answer.grade for answer in lesson.comparison.completions)
 
 
 def test_who_only_looks_in_leaves_nothing_to_save(service, exam):
@@ -52,9 +52,9 @@ def test_who_only_looks_in_leaves_nothing_to_save(service, exam):
 def test_problems_shown_are_never_scored_and_follow_the_choice(lesson, exam):
     seen = set()
     for _ in range(30):
-        before = lesson.board.problem
+        before = lesson.comparison.problem
         lesson.draw(["causal"], 2)
-        problem = lesson.board.problem
+        problem = lesson.comparison.problem
         assert problem.key != before.key
         assert (problem.family, problem.difficulty) == ("causal", 2)
         assert split_of(problem) == "held-out"
@@ -70,7 +70,7 @@ def test_only_the_last_of_several_questions_is_answered(lesson, service):
     lesson.show(YES)
     service.answer_gate.set()
     finished(lesson)
-    assert lesson.board.problem is YES
+    assert lesson.comparison.problem is YES
     assert words(lesson) == ["____"] * 4
 
 
@@ -82,14 +82,16 @@ def test_training_teaches_train_problems_and_changes_the_soft_prompt_answers(les
     assert lesson.learner.episodes == 80
     assert {split_of(problem) for problem in service.taught} == {"train"}
     assert words(lesson) == ["____", "____", "Yes", "Yes"]
-    assert [answer.before and answer.before[0].strip() for answer in lesson.board.answers] == [
+    assert [
+        answer.before and answer.before[0].strip() for answer in lesson.comparison.completions
+    ] == [
         None,
         None,
         "____",
         "____",
     ]
-    assert lesson.news.kind == "run"
-    assert [marks.episodes for marks in lesson.marks()] == [20, 40, 60, 80]
+    assert lesson.latest_event.kind == "run"
+    assert [marks.episodes for marks in lesson.results()] == [20, 40, 60, 80]
 
 
 def test_a_second_run_goes_on_where_the_first_ended(lesson, service):
@@ -134,10 +136,10 @@ def test_training_on_the_problem_shown_marks_it_as_learnt_from(lesson, service):
     finished(lesson)
     assert service.taught == [YES]
     assert lesson.learnt_from_shown
-    assert lesson.news.kind == "one"
-    assert lesson.news.report.loss == 1.5
+    assert lesson.latest_event.kind == "one"
+    assert lesson.latest_event.report.loss == 1.5
     assert words(lesson) == ["____", "____", "Yes", "Yes"]
-    assert lesson.board.answers[3].before[0].strip() == "____"
+    assert lesson.comparison.completions[3].before[0].strip() == "____"
 
 
 @pytest.mark.parametrize("problem", ["unanswered", "scored"])
@@ -159,7 +161,7 @@ def test_stop_keeps_what_was_learnt(lesson, service):
     service.gate.set()
     finished(lesson)
     assert lesson.learner.episodes == 4
-    assert lesson.news.kind == "stopped"
+    assert lesson.latest_event.kind == "stopped"
     assert lesson.session.undo_depth == 1
 
 
@@ -180,14 +182,14 @@ def test_a_second_run_at_the_same_time_is_refused(lesson, service):
 def test_undo_goes_back_to_before_the_run_with_its_results(lesson):
     lesson.train(8)
     finished(lesson)
-    first, marks = lesson.learner, lesson.marks()
+    first, marks = lesson.learner, lesson.results()
     lesson.train(8)
     finished(lesson)
-    assert lesson.marks() != marks
+    assert lesson.results() != marks
     lesson.undo()
     finished(lesson)
     assert lesson.learner is first
-    assert lesson.marks() == marks
+    assert lesson.results() == marks
     lesson.undo()
     finished(lesson)
     assert lesson.learner.episodes == 0
@@ -209,15 +211,15 @@ def test_undo_and_reset_in_the_middle_of_a_run_end_it_first(lesson, service, act
 def test_reset_can_be_undone(lesson):
     lesson.train(8)
     finished(lesson)
-    taught, marks = lesson.learner, lesson.marks()
+    taught, marks = lesson.learner, lesson.results()
     lesson.reset()
     finished(lesson)
     assert lesson.learner.episodes == 0
-    assert lesson.marks() == []
+    assert lesson.results() == []
     lesson.undo()
     finished(lesson)
     assert lesson.learner is taught
-    assert lesson.marks() == marks
+    assert lesson.results() == marks
 
 
 def test_the_format_chosen_is_learnt_and_scored_in(lesson, service):
@@ -226,20 +228,25 @@ def test_the_format_chosen_is_learnt_and_scored_in(lesson, service):
     lesson.train(4)
     finished(lesson)
     assert lesson.learner.config.chat_template
-    assert lesson.marks()[-1].chat_template
+    assert lesson.results()[-1].chat_template
     lesson.choose_format(False)
-    assert lesson.marks() == []
+    assert lesson.results() == []
 
 
 def test_a_model_without_a_chat_template_is_asked_and_taught_without_it(service, session):
     lesson = finished(Lesson(service, Exam(service, 50, formats=(False,)), session))
     assert not any(ask.chat_template for ask in service.asked)
-    assert [answer.absent for answer in lesson.board.answers] == [True, False, True, False]
+    assert [answer.absent for answer in lesson.comparison.completions] == [True, False, True, False]
     with pytest.raises(LessonError, match="no chat template"):
         lesson.choose_format(True)
     lesson.train(4)
     finished(lesson)
-    assert [answer.finished for answer in lesson.board.answers] == [False, True, False, True]
+    assert [answer.finished for answer in lesson.comparison.completions] == [
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_a_loaded_learner_is_adopted_in_its_format_and_can_be_undone(lesson):
@@ -311,8 +318,8 @@ def test_a_restart_finds_problem_results_and_format_again(lesson, service, exam)
     state = lesson.session.state
     json.loads(state.notes)
     again = finished(Lesson(service, exam, Session("an-id", state, lambda *_: None, untrained)))
-    assert again.board.problem == YES
-    assert again.marks() == lesson.marks()
+    assert again.comparison.problem == YES
+    assert again.results() == lesson.results()
     assert again.chat_template and again.learnt_from_shown
     assert words(again) == ["____", "____", "Yes", "Yes"]
 

@@ -33,20 +33,20 @@ def test_a_run_learns_from_as_many_episodes_as_asked_and_ends_with_an_exam(
     states = run(service, exam, episodes)
     assert states[-1].done == states[-1].learner.episodes == episodes
     assert states[-1].learner.steps == steps
-    assert states[-1].marks is not None
+    assert states[-1].result is not None
     assert service.taught == PROBLEMS[:episodes]
-    assert sum(state.marks is not None for state in states) == exams
+    assert sum(state.result is not None for state in states) == exams
 
 
 def test_exams_are_spread_evenly_and_marked_in_the_format_learnt_in(service, exam):
-    marks = [state.marks for state in run(service, exam, 80) if state.marks]
+    marks = [state.result for state in run(service, exam, 80) if state.result]
     assert [mark.episodes for mark in marks] == [20, 40, 60, 80]
     assert not any(mark.chat_template for mark in marks)
     assert not any(ask.chat_template for ask in service.asked)
 
 
 def test_no_exams_when_none_are_asked_for(service, exam):
-    assert [state.marks for state in run(service, exam, 1, exams=0)] == [None]
+    assert [state.result for state in run(service, exam, 1, exams=0)] == [None]
     assert not service.asked
 
 

@@ -23,11 +23,11 @@ def test_going_back_brings_the_results_of_then(exam: Exam) -> None:
     scores.add(SECOND)
     scores.keep_for(after)
     scores.go_to(before)
-    assert scores.marks == (FIRST,)
+    assert scores.results == (FIRST,)
     scores.go_to(untrained())
-    assert scores.marks == ()
+    assert scores.results == ()
     scores.go_to(after)
-    assert scores.marks == (FIRST, SECOND)
+    assert scores.results == (FIRST, SECOND)
 
 
 def test_the_untrained_prompt_comes_first_for_those_who_started_from_it(
@@ -46,4 +46,4 @@ def test_results_do_not_grow_without_bound(exam: Exam) -> None:
     scores = Scores(exam, ())
     for episodes in range(KEPT + 5):
         scores.add(Marks("1", False, episodes))
-    assert len(scores.marks) == KEPT and scores.marks[-1].episodes == KEPT + 4
+    assert len(scores.results) == KEPT and scores.results[-1].episodes == KEPT + 4

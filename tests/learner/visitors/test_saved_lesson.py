@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 from arena import Problem
 from learner.learning.learner import SIGNALS
-from learner.visitors import notes
 from learner.visitors.exam import Marks
-from learner.visitors.notes import Kept
+from learner.visitors.saved_lesson import SavedLesson, from_json, to_json
 
 problems = st.builds(
     Problem,
@@ -27,8 +26,8 @@ marks = st.builds(
     st.booleans(),
     st.integers(0, 99),
 )
-kepts = st.builds(
-    Kept,
+saved_lessons = st.builds(
+    SavedLesson,
     st.none() | problems,
     st.booleans(),
     st.lists(marks).map(tuple),
@@ -37,15 +36,15 @@ kepts = st.builds(
 )
 
 
-@given(kepts)
+@given(saved_lessons)
 def test_written_and_read_again_through_json(kept):
-    assert notes.read(json.loads(json.dumps(notes.write(kept))), problems=5) == kept
+    assert from_json(json.loads(json.dumps(to_json(kept))), problems=5) == kept
 
 
-@given(kepts)
+@given(saved_lessons)
 def test_results_on_another_held_out_set_are_left_out(kept):
-    assert notes.read(notes.write(kept), problems=6).marks == ()
+    assert from_json(to_json(kept), problems=6).results == ()
 
 
 def test_a_new_session_has_nothing_to_find():
-    assert notes.read({}, problems=5) == Kept()
+    assert from_json({}, problems=5) == SavedLesson()

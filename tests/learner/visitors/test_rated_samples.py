@@ -5,12 +5,12 @@ import pytest
 from arena import Problem
 from learner.learning.thumbs import Thumbs
 from learner.service.protocol import ServiceBusy
+from learner.view.hints import told
+from learner.visitors.checked_input import LessonError
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
-from learner.visitors.news import told
-from learner.visitors.questions import LessonError
+from learner.visitors.rated_samples import MOST_DRAWN, SHOWN
 from learner.visitors.session import Session
-from learner.visitors.tries import MOST_DRAWN, SHOWN
 from tests.learner.visitors.scripted import ScriptedService, untrained
 
 OWN = Problem("own", 0, "Why is the sky blue?", "", "text")
@@ -30,16 +30,16 @@ def finished(lesson: Lesson) -> Lesson:
 
 
 def drawn(lesson: Lesson) -> Lesson:
-    lesson.draw_tries()
+    lesson.draw_samples()
     return finished(lesson)
 
 
 def test_four_different_answers_are_shown_without_a_right_one_being_known(lesson, service):
     lesson.choose_format(True)
-    shown = drawn(lesson).tries.shown
+    shown = drawn(lesson).samples.shown
     assert shown.problem is OWN and shown.chat_template and not shown.drawing
-    assert len({one.text for one in shown.tries}) == SHOWN
-    assert all(one.mark == 0 and one.moved is None for one in shown.tries)
+    assert len({one.text for one in shown.samples}) == SHOWN
+    assert all(one.thumb == 0 and one.moved is None for one in shown.samples)
     sampled = [ask for ask in service.asked if ask.seed is not None]
     assert len(sampled) == shown.drawn == len({ask.seed for ask in sampled})
     assert {ask.prompt is lesson.learner.prompt for ask in sampled} == {True}
@@ -47,47 +47,47 @@ def test_four_different_answers_are_shown_without_a_right_one_being_known(lesson
 
 def test_a_learner_that_has_fewer_answers_shows_those_and_says_how_many_were_drawn(lesson, service):
     service.variety = 2
-    shown = drawn(lesson).tries.shown
-    assert len(shown.tries) == 2
+    shown = drawn(lesson).samples.shown
+    assert len(shown.samples) == 2
     assert shown.drawn == MOST_DRAWN
 
 
 def test_other_tries_are_drawn_the_next_time_and_the_same_ones_in_the_same_place(
     lesson, service, exam
 ):
-    first = drawn(lesson).tries.shown.tries
-    assert drawn(lesson).tries.shown.tries != first
+    first = drawn(lesson).samples.shown.samples
+    assert drawn(lesson).samples.shown.samples != first
     again = finished(Lesson(service, exam, lesson.session))
-    assert drawn(again).tries.shown.tries == first
+    assert drawn(again).samples.shown.samples == first
 
 
 def test_exactly_what_is_marked_is_learnt_from_and_nothing_else(lesson, service):
     drawn(lesson)
-    number, tries = lesson.tries.shown.number, lesson.tries.shown.tries
-    lesson.mark(number, 0, 1)
-    lesson.mark(number, 1, -1)
-    lesson.mark(number, 2, -1)
-    lesson.mark(number, 2, 0)
+    number, tries = lesson.samples.shown.number, lesson.samples.shown.samples
+    lesson.rate(number, 0, 1)
+    lesson.rate(number, 1, -1)
+    lesson.rate(number, 2, -1)
+    lesson.rate(number, 2, 0)
     before = lesson.learner
     lesson.learn_from_thumbs()
     finished(lesson)
     assert service.taught == [Thumbs(OWN.question, (tries[0].ids, tries[1].ids), (1, -1))]
-    assert [one.moved and one.moved.after for one in lesson.tries.shown.tries] == [
+    assert [one.moved and one.moved.after for one in lesson.samples.shown.samples] == [
         pytest.approx(0.45),
         pytest.approx(0.05),
         None,
         None,
     ]
-    assert lesson.news.kind == "thumbs" and lesson.learnt_from_shown
+    assert lesson.latest_event.kind == "thumbs" and lesson.learnt_from_shown
     lesson.undo()
     assert finished(lesson).learner is before
-    assert all(one.moved is None for one in lesson.tries.shown.tries)
-    assert [one.mark for one in lesson.tries.shown.tries] == [1, -1, 0, 0]
+    assert all(one.moved is None for one in lesson.samples.shown.samples)
+    assert [one.thumb for one in lesson.samples.shown.samples] == [1, -1, 0, 0]
 
 
 def test_tries_are_learnt_from_in_the_format_that_they_were_made_in(lesson, service):
     drawn(lesson)
-    lesson.mark(lesson.tries.shown.number, 3, -1)
+    lesson.rate(lesson.samples.shown.number, 3, -1)
     lesson.choose_format(True)
     lesson.learn_from_thumbs()
     assert not finished(lesson).learner.config.chat_template
@@ -106,17 +106,17 @@ def test_a_mark_on_something_else_is_refused(lesson, mark):
     drawn(lesson)
     number, index, sign = mark
     with pytest.raises(LessonError):
-        lesson.mark(lesson.tries.shown.number if number is None else number, index, sign)
-    assert all(one.mark == 0 for one in lesson.tries.shown.tries)
+        lesson.rate(lesson.samples.shown.number if number is None else number, index, sign)
+    assert all(one.thumb == 0 for one in lesson.samples.shown.samples)
 
 
 def test_a_tab_that_shows_an_older_set_cannot_mark_a_newer_one(lesson):
-    old = drawn(lesson).tries.shown.number
+    old = drawn(lesson).samples.shown.number
     drawn(lesson)
     with pytest.raises(LessonError, match="replaced"):
-        lesson.mark(old, 0, 1)
+        lesson.rate(old, 0, 1)
     with pytest.raises(LessonError, match="4 tries"):
-        lesson.mark_all([1])
+        lesson.rate_all([1])
 
 
 @pytest.mark.parametrize(
@@ -131,23 +131,23 @@ def test_tries_go_with_the_problem_and_the_soft_prompt_that_they_came_from(lesso
     drawn(lesson)
     action(lesson)
     finished(lesson)
-    assert lesson.tries.shown.tries == ()
+    assert lesson.samples.shown.samples == ()
 
 
 def test_tries_still_being_drawn_are_dropped_with_their_problem(lesson, service):
     service.answer_gate.clear()
-    lesson.draw_tries()
-    assert lesson.busy and lesson.tries.shown.drawing
+    lesson.draw_samples()
+    assert lesson.busy and lesson.samples.shown.drawing
     lesson.draw()
     service.answer_gate.set()
-    assert finished(lesson).tries.shown.tries == ()
+    assert finished(lesson).samples.shown.samples == ()
 
 
 def test_during_a_run_nothing_is_drawn_or_marked(lesson, service):
-    number = drawn(lesson).tries.shown.number
+    number = drawn(lesson).samples.shown.number
     service.gate.clear()
     lesson.train(8)
-    for action in (lesson.draw_tries, lambda: lesson.mark(number, 0, 1)):
+    for action in (lesson.draw_samples, lambda: lesson.rate(number, 0, 1)):
         with pytest.raises(LessonError, match="once the run has ended"):
             action()
     service.gate.set()
@@ -157,7 +157,7 @@ def test_during_a_run_nothing_is_drawn_or_marked(lesson, service):
 def test_a_problem_of_the_scored_set_is_not_learnt_from(lesson, exam):
     lesson.show(exam.problems[0])
     drawn(finished(lesson))
-    lesson.mark(lesson.tries.shown.number, 0, 1)
+    lesson.rate(lesson.samples.shown.number, 0, 1)
     with pytest.raises(LessonError, match="held-out"):
         lesson.learn_from_thumbs()
     assert lesson.learner.episodes == 0
@@ -168,10 +168,10 @@ def test_what_goes_wrong_while_drawing_is_told_and_leaves_no_tries(lesson, servi
         raise ServiceBusy("Too many are waiting.")
 
     monkeypatch.setattr(service, "complete", busy)
-    lesson.draw_tries()
+    lesson.draw_samples()
     with pytest.raises(ServiceBusy):
         finished(lesson)
-    assert finished(lesson).tries.shown.tries == ()
+    assert finished(lesson).samples.shown.samples == ()
 
 
 def test_the_signal_chosen_is_learnt_from_and_found_again_after_a_restart(lesson, service, exam):
@@ -197,6 +197,6 @@ def test_a_run_in_which_nothing_could_be_told_apart_says_so(lesson, service, exa
     lesson.train(8)
     finished(lesson)
     assert (lesson.learner.steps, lesson.learner.episodes) == (0, 8)
-    assert lesson.news.kind == "refused"
-    words = told(lesson.news, 8, exam)
+    assert lesson.latest_event.kind == "refused"
+    words = told(lesson.latest_event, 8, exam)
     assert "Nothing to tell apart" in words and says in words

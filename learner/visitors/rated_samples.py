@@ -1,7 +1,7 @@
-"""Different answers to the problem before a visitor, sampled in the background for them to mark.
+"""Different completions of one problem, sampled in the background for a person to rate by thumbs.
 
-What is marked is what was shown: a mark names the set it was made on, so that a tab that still
-shows an older set cannot mark a newer one.
+What is rated is what was shown: a thumb names the set it was put on, so that a tab that still
+shows an older set cannot rate a newer one.
 """
 
 import threading
@@ -16,7 +16,7 @@ from learner.learning.thumbs import Thumbs
 from learner.learning.worked_examples import worked_examples
 from learner.model.completion import Ask, Completion
 from learner.service.protocol import ModelService
-from learner.visitors.questions import LessonError
+from learner.visitors.checked_input import LessonError
 
 SHOWN = 4
 DRAWN_AT_ONCE = 16
@@ -24,21 +24,21 @@ MOST_DRAWN = 64  # a learner that is sure of its answer hardly ever says anythin
 
 
 @dataclass(frozen=True)
-class Try:
-    """One answer to mark: its text, its token ids, the mark (+1, −1, 0 for none).
+class RatedSample:
+    """A sampled completion: its text, its token ids, its thumb (+1, −1, 0 for none).
 
     ``moved`` says how likely it was, and is, once it has been learnt from.
     """
 
     text: str
     ids: tuple[int, ...]
-    mark: int = 0
+    thumb: int = 0
     moved: Marked | None = None
 
 
 @dataclass(frozen=True)
-class TrySet:
-    """What the panel shows. ``number`` tells one set from the next; 0 is none yet.
+class SampleSet:
+    """Samples to rate. ``number`` tells one set from the next; 0 is none yet.
 
     ``drawn`` is how many completions were sampled to find these; ``drawing`` that more are.
     """
@@ -46,24 +46,24 @@ class TrySet:
     number: int = 0
     problem: Problem | None = None
     chat_template: bool = False
-    tries: tuple[Try, ...] = ()
+    samples: tuple[RatedSample, ...] = ()
     drawn: int = 0
     drawing: bool = False
 
     @property
     def thumbs(self) -> Thumbs:
-        """What is marked, to learn from. Raises LessonError if nothing is."""
-        marked = [one for one in self.tries if one.mark]
-        if self.problem is None or not marked:
+        """What is rated, to learn from. Raises LessonError if nothing is."""
+        rated = [one for one in self.samples if one.thumb]
+        if self.problem is None or not rated:
             raise LessonError("Mark at least one of the tries with a thumb up or down.")
         return Thumbs(
             self.problem.question,
-            tuple(one.ids for one in marked),
-            tuple(one.mark for one in marked),
+            tuple(one.ids for one in rated),
+            tuple(one.thumb for one in rated),
         )
 
 
-class Tries:
+class RatedSamples:
     """The set before one visitor. Thread-safe; ``tell`` is called after every change."""
 
     def __init__(
@@ -73,7 +73,7 @@ class Tries:
         tell: Callable[[], None],
         fail: Callable[[Exception], None],
     ) -> None:
-        self.shown = TrySet()
+        self.shown = SampleSet()
         self._service = service
         self._seed = seed
         self._tell = tell
@@ -88,54 +88,57 @@ class Tries:
                 return
             self._sets += 1
             self._draws += 1
-            self.shown = wanted = TrySet(self._sets, problem, chat_template, drawing=True)
+            self.shown = wanted = SampleSet(self._sets, problem, chat_template, drawing=True)
         threading.Thread(
-            target=self._draw, args=(wanted, self._draws, learner), name="tries", daemon=True
+            target=self._draw,
+            args=(wanted, self._draws, learner),
+            name="samples",
+            daemon=True,
         ).start()
         self._tell()
 
-    def mark(self, number: int, index: int, mark: int) -> None:
-        """Mark one try of a set with +1 or −1, or take its mark off with 0."""
+    def rate(self, number: int, index: int, thumb: int) -> None:
+        """Put a thumb, +1 or −1, on one sample of a set, or take it off with 0."""
         with self._lock:
             if number != self.shown.number or self.shown.drawing:
                 raise LessonError("These tries have been replaced by others; mark those.")
-            if not 0 <= index < len(self.shown.tries) or mark not in (1, 0, -1):
+            if not 0 <= index < len(self.shown.samples) or thumb not in (1, 0, -1):
                 raise LessonError("A mark is +1, -1 or 0 (none) for one of the tries shown.")
-            tries = list(self.shown.tries)
-            tries[index] = replace(tries[index], mark=mark)
-            self.shown = replace(self.shown, tries=tuple(tries))
+            samples = list(self.shown.samples)
+            samples[index] = replace(samples[index], thumb=thumb)
+            self.shown = replace(self.shown, samples=tuple(samples))
         self._tell()
 
     def learnt(self, marked: Sequence[Marked]) -> None:
-        """Say how likely what was marked, and learnt from in this order, is now."""
+        """Say how likely what was rated, and learnt from in this order, is now."""
         with self._lock:
             found = iter(marked)
             self.shown = replace(
                 self.shown,
-                tries=tuple(
-                    replace(one, moved=next(found) if one.mark else None)
-                    for one in self.shown.tries
+                samples=tuple(
+                    replace(one, moved=next(found) if one.thumb else None)
+                    for one in self.shown.samples
                 ),
             )
         self._tell()
 
     def forget(self, moves_only: bool = False) -> None:
-        """Take the set away; or only what is said of how likely its tries became."""
+        """Take the set away; or only what is said of how likely its samples became."""
         with self._lock:
             if moves_only and not self.shown.drawing:
-                tries = tuple(replace(one, moved=None) for one in self.shown.tries)
-                self.shown = replace(self.shown, tries=tries)
+                samples = tuple(replace(one, moved=None) for one in self.shown.samples)
+                self.shown = replace(self.shown, samples=samples)
             else:
                 self._sets += 1
-                self.shown = TrySet()
+                self.shown = SampleSet()
         self._tell()
 
-    def _draw(self, wanted: TrySet, draw: int, learner: Learner) -> None:
+    def _draw(self, wanted: SampleSet, draw: int, learner: Learner) -> None:
         """Sample on a thread of its own, as long as the set is still wanted."""
-        complete = TrySet()
+        complete = SampleSet()
         try:
-            tries, drawn = self._different(wanted, draw, learner)
-            complete = replace(wanted, tries=tries, drawn=drawn, drawing=False)
+            samples, drawn = self._different(wanted, draw, learner)
+            complete = replace(wanted, samples=samples, drawn=drawn, drawing=False)
         except (ValueError, RuntimeError) as error:
             if self.shown is wanted:
                 self._fail(error)  # first, or whoever follows until it is drawn might miss it
@@ -145,8 +148,8 @@ class Tries:
         self._tell()
 
     def _different(
-        self, wanted: TrySet, draw: int, learner: Learner
-    ) -> tuple[tuple[Try, ...], int]:
+        self, wanted: SampleSet, draw: int, learner: Learner
+    ) -> tuple[tuple[RatedSample, ...], int]:
         """Answers that differ in their text, in the order they came, and how many were drawn."""
         problem = wanted.problem
         assert problem is not None, "what is wanted has a problem"
@@ -168,4 +171,6 @@ class Tries:
                 found.setdefault(completion.text, completion)
             drawn += DRAWN_AT_ONCE
         different = list(found.values())[:SHOWN]
-        return tuple(Try(completion.text, completion.ids) for completion in different), drawn
+        return tuple(
+            RatedSample(completion.text, completion.ids) for completion in different
+        ), drawn

@@ -11,7 +11,7 @@ from learner.visitors.sessions import Sessions
 MAX_LESSONS = 200
 
 
-class Lessons:
+class OpenLessons:
     """Opens and finds lessons; keeps those used last, the others come back from their session."""
 
     def __init__(

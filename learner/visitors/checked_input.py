@@ -69,18 +69,18 @@ def checked_signal(signal: object) -> str:
     return signal
 
 
-def checked_mark(mark: object) -> tuple[int, int, int]:
+def checked_thumb(thumb: object) -> tuple[int, int, int]:
     """(number of the set, place in it, +1, −1 or 0) of a thumb. Raises LessonError otherwise."""
-    told = mark if isinstance(mark, Mapping) else {}
+    told = thumb if isinstance(thumb, Mapping) else {}
     number, index, sign = (_whole_number(told.get(key)) for key in ("number", "index", "mark"))
     if number is None or index is None or sign is None:
         raise LessonError("A mark names a set of tries, a place in it, and +1, -1 or 0.")
     return number, index, sign
 
 
-def checked_marks(marks: object) -> list[int]:
-    """A mark for each try in order. Raises LessonError unless it is a list of +1, −1 and 0."""
-    numbers = [_whole_number(mark) for mark in marks] if isinstance(marks, list) else [None]
+def checked_thumbs(thumbs: object) -> list[int]:
+    """A thumb for each sample in order. Raises LessonError unless it is a list of +1, −1 and 0."""
+    numbers = [_whole_number(thumb) for thumb in thumbs] if isinstance(thumbs, list) else [None]
     checked = [number for number in numbers if number in (1, -1, 0)]
     if len(checked) != len(numbers):
         raise LessonError("The marks are a list with +1, -1 or 0 (none) for each try.")

@@ -1,70 +1,40 @@
-"""What just happened in a lesson, and the sentence that tells it."""
-
-from dataclasses import dataclass
+"""The line that says what just happened in a lesson, or what to do now."""
 
 from learner.learning.step_report import StepReport
 from learner.view import cards, charts
 from learner.view.chart_parts import share
+from learner.visitors.event import Event
 from learner.visitors.exam import Exam, Marks
-from learner.visitors.run import RunState
 
 
-@dataclass(frozen=True)
-class News:
-    """What just happened. ``kind`` is run, one, thumbs, refused, stopped, undone, reset or loaded.
-
-    ``episodes`` were learnt just now, at ``rate`` a second; ``report`` is that of the last step and
-    ``refused`` says why it was none; ``marks`` are the last held-out result.
-    """
-
-    kind: str
-    episodes: int = 0
-    rate: float | None = None
-    marks: Marks | None = None
-    report: StepReport | None = None
-    refused: str = ""
-
-
-def news_of(end: RunState, marks: Marks | None) -> News:
-    """The news at the end of a run, of which ``marks`` are the last held-out result."""
-    if end.done < end.total:
-        return News("stopped", end.done, end.rate, marks, end.report)
-    if not end.taken:
-        return News("refused", report=end.report, refused=end.refused)
-    if marks is None:
-        kind = "thumbs" if end.report and end.report.marked else "one"
-        return News(kind, end.done, end.rate, None, end.report)
-    return News("run", end.done, end.rate, marks, end.report)
-
-
-def told(news: News, episodes: int, exam: Exam) -> str:
-    """The sentence; ``**bold**`` marks controls. ``episodes`` is what was learnt from in all."""
-    if news.kind == "run" and news.marks is not None:
-        return _result(news.marks, exam)
-    if news.kind == "one":
-        return _one(news.report)
-    if news.kind == "thumbs" and news.report is not None:
-        return _thumbs(news.report)
-    if news.kind == "refused":
-        return _refused(news)
-    learnt = cards.count(news.episodes, "episode")
+def told(event: Event, episodes: int, exam: Exam) -> str:
+    """What happened; ``**bold**`` marks controls. ``episodes`` is what was learnt from in all."""
+    if event.kind == "run" and event.result is not None:
+        return _result(event.result, exam)
+    if event.kind == "one":
+        return _one(event.report)
+    if event.kind == "thumbs" and event.report is not None:
+        return _thumbs(event.report)
+    if event.kind == "refused":
+        return _refused(event)
+    learnt = cards.count(event.episodes, "episode")
     return {
         "run": f"Learnt from {learnt}. Try a **New problem**.",
         "stopped": f"Stopped after {learnt}; what was learnt is kept.",
         "undone": f"Undone. Your soft prompt has learnt from {episodes} episodes.",
         "reset": "A fresh soft prompt. **Undo** brings the old one back.",
         "loaded": f"Loaded: learnt from {episodes} episodes. Try a **New problem**.",
-    }[news.kind]
+    }[event.kind]
 
 
-def _result(marks: Marks, exam: Exam) -> str:
-    score = marks.tally
+def _result(result: Marks, exam: Exam) -> str:
+    score = result.tally
     low, high = score.interval.low, score.interval.high
     words = (
         f"**{charts.percent(score.accuracy)} right** on {score.n} held-out problems "
         f"({100 * low:.0f}–{charts.percent(high)})"
     )
-    alone, gain = exam.alone(marks.chat_template), exam.gain(marks)
+    alone, gain = exam.alone(result.chat_template), exam.gain(result)
     if alone is not None and gain is not None:
         p = "p < 0.0001" if gain.p_value < 1e-4 else f"p = {gain.p_value:.2g}"
         words += f", {charts.percent(alone.tally.accuracy)} without your soft prompt: "
@@ -96,11 +66,11 @@ def _thumbs(report: StepReport) -> str:
     return f"It now says {'; '.join(parts)}. **Undo** takes that back."
 
 
-def _refused(news: News) -> str:
+def _refused(event: Event) -> str:
     """Why nothing was learnt, and what to do about it."""
-    report = news.report
+    report = event.report
     if report is None or not report.agreed:
-        return news.refused
+        return event.refused
     right = report.samples.correct if report.samples else 0
     if right:
         return f"{report.message} Try a harder **New problem**."

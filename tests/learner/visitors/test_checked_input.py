@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from arena import DIFFICULTIES, FAMILIES
 from learner.learning.learner import SIGNALS
-from learner.visitors import questions
-from learner.visitors.questions import LessonError
+from learner.visitors import checked_input
+from learner.visitors.checked_input import LessonError
 
 anything = st.one_of(
     st.none(),
@@ -23,15 +23,15 @@ anything = st.one_of(
 @pytest.mark.parametrize(
     "check",
     [
-        questions.checked_families,
-        questions.checked_difficulty,
-        questions.checked_episodes,
-        questions.checked_format,
-        questions.checked_signal,
-        questions.checked_mark,
-        questions.checked_marks,
-        lambda value: questions.own_problem(value, value),
-        lambda value: questions.own_problem("Why?", value),
+        checked_input.checked_families,
+        checked_input.checked_difficulty,
+        checked_input.checked_episodes,
+        checked_input.checked_format,
+        checked_input.checked_signal,
+        checked_input.checked_thumb,
+        checked_input.checked_thumbs,
+        lambda value: checked_input.own_problem(value, value),
+        lambda value: checked_input.own_problem("Why?", value),
     ],
 )
 @given(value=anything)
@@ -44,15 +44,15 @@ def test_nonsense_is_refused_in_a_short_sentence_and_raises_nothing_else(check, 
 
 
 def test_what_the_page_offers_is_accepted():
-    assert questions.checked_families("any") is None
-    assert all(questions.checked_families(name) == [name] for name in FAMILIES)
-    assert questions.checked_difficulty(0) is None
-    assert all(questions.checked_difficulty(level) == level for level in DIFFICULTIES)
-    assert questions.checked_episodes(80.0) == 80
-    assert questions.checked_format(True) is True
-    assert all(questions.checked_signal(signal) == signal for signal in SIGNALS)
-    assert questions.checked_mark({"number": 3, "index": 0.0, "mark": -1}) == (3, 0, -1)
-    assert questions.checked_marks([1, -1.0, 0, 1]) == [1, -1, 0, 1]
+    assert checked_input.checked_families("any") is None
+    assert all(checked_input.checked_families(name) == [name] for name in FAMILIES)
+    assert checked_input.checked_difficulty(0) is None
+    assert all(checked_input.checked_difficulty(level) == level for level in DIFFICULTIES)
+    assert checked_input.checked_episodes(80.0) == 80
+    assert checked_input.checked_format(True) is True
+    assert all(checked_input.checked_signal(signal) == signal for signal in SIGNALS)
+    assert checked_input.checked_thumb({"number": 3, "index": 0.0, "mark": -1}) == (3, 0, -1)
+    assert checked_input.checked_thumbs([1, -1.0, 0, 1]) == [1, -1, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -60,19 +60,19 @@ def test_what_the_page_offers_is_accepted():
 )
 def test_marks_are_a_list_of_plus_and_minus_one_and_none(marks):
     with pytest.raises(LessonError, match="marks are a list"):
-        questions.checked_marks(marks)
+        checked_input.checked_thumbs(marks)
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, True, "80", 2001, float("nan"), float("inf"), None])
 def test_episodes_must_be_a_whole_number_in_bounds(value):
     with pytest.raises(LessonError, match="1 to 2000"):
-        questions.checked_episodes(value)
+        checked_input.checked_episodes(value)
 
 
 @pytest.mark.parametrize("value", [6, -1, 1.5, True, "1", [1]])
 def test_difficulty_must_be_one_of_the_offered(value):
     with pytest.raises(LessonError, match="from 1"):
-        questions.checked_difficulty(value)
+        checked_input.checked_difficulty(value)
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ def test_difficulty_must_be_one_of_the_offered(value):
     ],
 )
 def test_the_kind_of_an_own_answer_is_read_off_its_looks(answer, kind):
-    assert questions.own_problem("What?", answer).answer_kind == kind
+    assert checked_input.own_problem("What?", answer).answer_kind == kind
 
 
 def test_an_own_question_is_tidied():
-    problem = questions.own_problem("  What\x00 is\ud800\n\n2 + 2? ", " 4\n")
+    problem = checked_input.own_problem("  What\x00 is\ud800\n\n2 + 2? ", " 4\n")
     assert (problem.family, problem.difficulty) == ("own", 0)
     assert problem.question == "What is 2 + 2?"
     assert problem.answer == "4"
@@ -110,4 +110,4 @@ def test_an_own_question_is_tidied():
 )
 def test_an_own_question_that_cannot_be_asked_says_why(question, answer, reason):
     with pytest.raises(LessonError, match=reason):
-        questions.own_problem(question, answer)
+        checked_input.own_problem(question, answer)

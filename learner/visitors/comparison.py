@@ -1,0 +1,190 @@
+"""One problem answered in four ways side by side, written in the background."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from arena import Grade, Problem, grade
+from learner.learning.learner import Learner
+from learner.learning.worked_examples import worked_examples
+from learner.model.completion import Ask, Completion
+from learner.service.protocol import ModelService
+
+CONDITIONS = ((True, False), (False, False), (True, True), (False, True))
+"""The four ways in reading order: (with the chat template?, with the soft prompt?)."""
+
+
+@dataclass(frozen=True)
+class GradedCompletion:
+    """What was written under one of the four conditions.
+
+    ``text`` is the completion so far, ``finished`` whether it is all there; ``grade`` is None
+    while it is being written and where there is no answer to grade against. ``before`` is the
+    text and grade that stood here before the learning that just happened. ``absent`` says that
+    the model has no chat template, so that nothing is ever written here.
+    """
+
+    text: str = ""
+    finished: bool = False
+    tokens: int = 0
+    seconds: float = 0.0
+    grade: Grade | None = None
+    before: tuple[str, Grade | None] | None = None
+    absent: bool = False
+
+
+class Comparison:
+    """One problem and its completions under the four conditions. Thread-safe.
+
+    Behind a soft prompt the problem is asked as its learner was taught: with its worked examples
+    before it, if it has any. The model alone is asked the question and nothing else. ``formats``
+    are those that the model knows; those of the others stay empty. ``tell`` is called
+    after every change; ``fail`` with what went wrong in the background.
+    """
+
+    def __init__(
+        self,
+        service: ModelService,
+        formats: Sequence[bool],
+        tell: Callable[[], None],
+        fail: Callable[[Exception], None],
+    ) -> None:
+        self._all = tuple(i for i, (chat, _) in enumerate(CONDITIONS) if chat in formats)
+        self._soft = tuple(i for i in self._all if CONDITIONS[i][1])
+        self.problem: Problem | None = None
+        self.completions = self._blank()
+        self._service = service
+        self._tell = tell
+        self._fail = fail
+        self._learner: Learner | None = None  # who wrote those behind a soft prompt
+        self._asked: Sequence[int] = self._all  # of the conditions asked last
+        self._asking: object | None = None  # the latest question; what older ones bring is dropped
+        self._lock = threading.Lock()
+
+    @property
+    def answering(self) -> bool:
+        """Whether completions are being written."""
+        return self._asking is not None
+
+    def show(self, problem: Problem, learner: Learner) -> None:
+        """Put up a problem and answer it in all four ways, two of them as ``learner`` does."""
+        with self._lock:
+            self.problem = problem
+            self.completions = self._blank()
+        self._ask(self._all, learner)
+
+    def ask_again(self, learner: Learner) -> None:
+        """Answer the same problem with another soft prompt; the model alone says what it said.
+
+        Does nothing if the learner would say what stands there already.
+        """
+        if self.problem is not None and not _answer_alike(self._learner, learner):
+            self._ask(self._asked if self.answering else self._soft, learner)
+
+    def replace_completions(self, learner: Learner) -> None:
+        """As ``ask_again``, but wait, and swap the new completions in at once: nothing flickers."""
+        problem = self.problem
+        if self.answering or problem is None:
+            return
+        completions = self._service.complete(_asks(problem, self._soft, learner))
+        with self._lock:
+            if self.problem is problem and not self.answering:
+                self._learner = learner
+                self._write(problem, self._soft, completions, final=True)
+        self._tell()
+
+    def keep_before(self) -> None:
+        """Let those behind the soft prompt say, from now on, what they said before."""
+        with self._lock:
+            self.completions = tuple(
+                replace(one, before=(one.text, one.grade)) if soft_prompt and one.finished else one
+                for (_, soft_prompt), one in zip(CONDITIONS, self.completions, strict=True)
+            )
+
+    def forget_before(self) -> None:
+        """The opposite."""
+        with self._lock:
+            self.completions = tuple(replace(one, before=None) for one in self.completions)
+
+    def _blank(self) -> tuple[GradedCompletion, ...]:
+        """Four that wait to be written; without those of a format the model has not got."""
+        return tuple(GradedCompletion(absent=i not in self._all) for i in range(len(CONDITIONS)))
+
+    def _ask(self, indices: Sequence[int], learner: Learner) -> None:
+        asking = object()
+        with self._lock:
+            problem = self.problem
+            self._asking = asking
+            self._asked = indices
+            self._learner = learner
+            self.completions = tuple(
+                GradedCompletion(before=one.before) if i in indices else one
+                for i, one in enumerate(self.completions)
+            )
+        threading.Thread(
+            target=self._listen, args=(asking, problem, indices, learner), name="ask", daemon=True
+        ).start()
+        self._tell()
+
+    def _listen(
+        self, asking: object, problem: Problem, indices: Sequence[int], learner: Learner
+    ) -> None:
+        """Write down what comes, until all of it is there or nobody wants it."""
+        completions: tuple[Completion, ...] = ()
+        failure = None
+        try:
+            for completions in self._service.ask(_asks(problem, indices, learner)):
+                with self._lock:
+                    if self._asking is not asking:
+                        return
+                    self._write(problem, indices, completions, final=False)
+                self._tell()
+        except (ValueError, RuntimeError) as error:
+            failure = error
+        with self._lock:
+            if self._asking is not asking:
+                return
+            self._write(problem, indices, completions, final=True)
+            self._asking = None
+        if failure is not None:
+            self._fail(failure)
+        self._tell()
+
+    def _write(
+        self,
+        problem: Problem,
+        indices: Sequence[int],
+        completions: Sequence[Completion],
+        final: bool,
+    ) -> None:
+        written = list(self.completions)
+        for at, completion in zip(indices, completions, strict=False):
+            done = final or completion.finished
+            written[at] = GradedCompletion(
+                text=completion.text,
+                finished=done,
+                tokens=completion.tokens,
+                seconds=completion.seconds,
+                grade=_grade(problem, completion) if done else None,
+                before=written[at].before,
+            )
+        self.completions = tuple(written)
+
+
+def _asks(problem: Problem, indices: Sequence[int], learner: Learner) -> list[Ask]:
+    examples = worked_examples(learner.config.shots)
+    return [
+        Ask(problem.question, chat_template, learner.prompt, examples)
+        if soft_prompt
+        else Ask(problem.question, chat_template)
+        for chat_template, soft_prompt in (CONDITIONS[i] for i in indices)
+    ]
+
+
+def _answer_alike(one: Learner | None, other: Learner) -> bool:
+    """Whether both answer from the same soft prompt and the same worked examples."""
+    return one is not None and one.prompt is other.prompt and one.config.shots == other.config.shots
+
+
+def _grade(problem: Problem, completion: Completion) -> Grade | None:
+    return grade(problem, completion.text) if problem.answer else None

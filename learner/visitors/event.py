@@ -1,0 +1,35 @@
+"""What just happened in a lesson, as a value; what is said of it is the page's."""
+
+from dataclasses import dataclass
+
+from learner.learning.step_report import StepReport
+from learner.visitors.exam import Marks
+from learner.visitors.run import RunState
+
+
+@dataclass(frozen=True)
+class Event:
+    """What just happened. ``kind`` is run, one, thumbs, refused, stopped, undone, reset or loaded.
+
+    ``episodes`` were learnt just now, at ``rate`` a second; ``report`` is that of the last step and
+    ``refused`` says why it was none; ``result`` is the last held-out result.
+    """
+
+    kind: str
+    episodes: int = 0
+    rate: float | None = None
+    result: Marks | None = None
+    report: StepReport | None = None
+    refused: str = ""
+
+
+def end_of(run: RunState, result: Marks | None) -> Event:
+    """The end of a run, of which ``result`` is the last held-out result."""
+    if run.done < run.total:
+        return Event("stopped", run.done, run.rate, result, run.report)
+    if not run.taken:
+        return Event("refused", report=run.report, refused=run.refused)
+    if result is None:
+        kind = "thumbs" if run.report and run.report.marked else "one"
+        return Event(kind, run.done, run.rate, None, run.report)
+    return Event("run", run.done, run.rate, result, run.report)
