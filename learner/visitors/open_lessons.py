@@ -1,7 +1,8 @@
-"""The lessons of all visitors, by the id of their session."""
+"""The lessons that are open, by the id of their session."""
 
 import threading
 from collections import OrderedDict
+from weakref import WeakValueDictionary
 
 from learner.service.protocol import ModelService
 from learner.visitors.exam import Exam
@@ -12,7 +13,11 @@ MAX_LESSONS = 200
 
 
 class OpenLessons:
-    """Opens and finds lessons; keeps those used last, the others come back from their session."""
+    """Opens and finds lessons; keeps those used last, the others come back from their session.
+
+    A lesson pushed out while a page follows it, or while something is still being written in it,
+    stays the one and only lesson of its session until they have let go of it.
+    """
 
     def __init__(
         self, service: ModelService, exam: Exam, sessions: Sessions, max_lessons: int = MAX_LESSONS
@@ -21,7 +26,8 @@ class OpenLessons:
         self._exam = exam
         self._sessions = sessions
         self._max_lessons = max_lessons
-        self._lessons: OrderedDict[str, Lesson] = OrderedDict()
+        self._recent: OrderedDict[str, Lesson] = OrderedDict()  # used last at the end
+        self._alive: WeakValueDictionary[str, Lesson] = WeakValueDictionary()
         self._lock = threading.Lock()
 
     def open(self, session_id: object = None) -> Lesson:
@@ -35,12 +41,11 @@ class OpenLessons:
     def _lesson(self, session_id: str) -> Lesson:
         with self._lock:
             session = self._sessions.get(session_id)
-            lesson = self._lessons.get(session_id)
+            lesson = self._alive.get(session_id)
             if lesson is None or lesson.session is not session:
                 lesson = Lesson(self._service, self._exam, session)
-            self._lessons[session_id] = lesson
-            self._lessons.move_to_end(session_id)
-            idle = [key for key, one in self._lessons.items() if one.run is None]
-            for key in idle[: max(0, len(self._lessons) - self._max_lessons)]:
-                del self._lessons[key]
+            self._alive[session_id] = self._recent[session_id] = lesson
+            self._recent.move_to_end(session_id)
+            while len(self._recent) > self._max_lessons:
+                self._recent.popitem(last=False)
         return lesson
