@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 
 from arena.command_line import run_command
-from learner.checkpoint.files import OtherModelError
+from learner.checkpoint.reading import OtherModelError
 from learner.cli.compare import add_compare_command
 from learner.cli.evaluate import add_evaluate_command
 from learner.cli.hub import add_hub_commands

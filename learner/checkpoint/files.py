@@ -12,23 +12,18 @@ from pathlib import Path
 
 from learner.checkpoint.atomic_folder import OccupiedFolderError, settle, write_file, write_folder
 from learner.checkpoint.cautious_zip import open_zip, reason
-from learner.checkpoint.format import FILES, pack, pack_with_curve, size_limits
+from learner.checkpoint.format import (
+    FILES,
+    pack,
+    pack_with_curve,
+    read_checked,
+    size_limits,
+    unpack,
+)
 from learner.checkpoint.original.learner import load_original
-from learner.checkpoint.reading import CheckpointError, OtherModelError
-from learner.checkpoint.unpacking import read_checked, unpack
+from learner.checkpoint.reading import CheckpointError
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
-
-__all__ = [
-    "CheckpointError",
-    "OtherModelError",
-    "load",
-    "load_file",
-    "load_original",
-    "load_zip",
-    "save",
-    "save_zip",
-]
 
 ORIGINAL_SUFFIXES = (".pt", ".pth")  # what torch.save's files are called
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same learner gives the same bytes whenever it is saved

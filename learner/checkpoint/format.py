@@ -1,21 +1,41 @@
-"""What is in a checkpoint's files: their names, how large they may be, and a `Learner` as bytes.
+"""What is in a checkpoint's files, and a `Learner` as these bytes and back, whoever wrote them.
 
 Folders, zip files and the Hub differ only in how the bytes travel. The two ``adapter`` files are
-PEFT's own (``PromptTuningConfig`` and ``save_pretrained`` of PEFT 0.21). The way back from bytes to
-a learner is `unpacking.py`.
+PEFT's own (``PromptTuningConfig`` and ``save_pretrained`` of PEFT 0.21); with these alone, as PEFT
+writes them, a prompt loads as a learner that has not trained here yet. Everything is checked first.
 """
 
 import dataclasses
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import safetensors.torch
 import torch
 
 from learner.checkpoint.learning_curve import draw_learning_curve
 from learner.checkpoint.model_card import model_card
-from learner.checkpoint.reading import CheckpointError, shown
-from learner.learning.learner import MAX_SOFT_TOKENS, Learner
+from learner.checkpoint.reading import (
+    FLOAT_DTYPES,
+    CheckpointError,
+    OtherModelError,
+    check_keys,
+    parse_count,
+    parse_json,
+    parse_names,
+    parse_record,
+    parse_tensors,
+    shown,
+)
+from learner.learning.learner import (
+    MAX_HISTORY,
+    MAX_SOFT_TOKENS,
+    Learner,
+    LearnerConfig,
+    StepRecord,
+    untrained,
+)
 from learner.model.base_model import BaseModel
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -31,6 +51,10 @@ FILES = (ADAPTER_CONFIG, CARD, TRAINING_TENSORS, TRAINING_STATE, CURVE, ADAPTER_
 
 SCHEMA_VERSION = 1
 _HEADER_BYTES = 1 << 16  # more than any header of a safetensors file with three tensors
+_STATE_KEYS = ("schema_version", "base_model", "config", "steps", "episodes", "history")
+_LATER_STATE_KEYS = ("families", "stream_seed")  # files from before these existed load
+_MAX_LOSS = 1e6  # nats a token; that of knowing nothing is about 12
+_MOMENTS = ("first_moment", "second_moment")
 
 
 def size_limits(base_model: BaseModel) -> dict[str, int]:
@@ -149,3 +173,187 @@ def _safetensors(**tensors: torch.Tensor) -> bytes:
 
 def _json(value: object) -> bytes:
     return json.dumps(value, indent=2, sort_keys=True, allow_nan=False).encode()
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """The base model a checkpoint says it was made for; empty where it does not say."""
+
+    name: str = ""
+    revision: str = ""
+
+
+def read_checked(
+    sizes: Mapping[str, int], read: Callable[[str], bytes], base_model: BaseModel
+) -> dict[str, bytes]:
+    """The files of a checkpoint with these ``sizes`` (bytes), none read before it may be.
+
+    The config comes first: it tells a LoRA by its name rather than by its size. Raises
+    CheckpointError.
+    """
+    check_names(sizes)
+    limits = size_limits(base_model)
+    check_sizes({ADAPTER_CONFIG: sizes[ADAPTER_CONFIG]}, limits)
+    config = read(ADAPTER_CONFIG)
+    adapter_base_model(config, base_model)
+    check_sizes(sizes, limits)
+    others = [name for name in FILES if name in sizes and name != ADAPTER_CONFIG]
+    return {ADAPTER_CONFIG: config, **{name: read(name) for name in others}}
+
+
+def unpack(
+    files: Mapping[str, bytes], base_model: BaseModel, accept_other_model: bool = False
+) -> Learner:
+    """The learner in ``files``, for use in front of ``base_model``.
+
+    Raises CheckpointError for whatever is not right; OtherModelError where nothing but the base
+    model's identity differs, unless ``accept_other_model``.
+    """
+    sizes = {name: len(data) for name, data in files.items()}
+    read_checked(sizes, files.__getitem__, base_model)
+    adapter = parse_json(files[ADAPTER_CONFIG], ADAPTER_CONFIG)
+    shape = _adapter_shape(adapter, base_model)
+    if TRAINING_STATE not in files:
+        prompt = _prompt(files[ADAPTER_MODEL], shape, tuple(FLOAT_DTYPES))
+        learner = untrained(base_model, LearnerConfig(soft_tokens=len(prompt)), prompt)
+        name, revision = adapter.get("base_model_name_or_path"), adapter.get("revision")
+        origin = _Origin(str(name or ""), str(revision or ""))
+    else:
+        learner, origin = _trained(files, shape, base_model)
+    if not accept_other_model:
+        _check_origin(origin, base_model)
+    return learner
+
+
+def adapter_base_model(data: bytes, base_model: BaseModel) -> str:
+    """The base model that the bytes of an adapter_config.json name; "" where they name none.
+
+    Raises CheckpointError if they do not describe a soft prompt of ``base_model``'s size: that much
+    can be known before the rest is downloaded.
+    """
+    adapter = parse_json(data, ADAPTER_CONFIG)
+    _adapter_shape(adapter, base_model)
+    return str(adapter.get("base_model_name_or_path") or "")
+
+
+def check_length(tokens: int, file: str, base_model: BaseModel) -> None:
+    """Raise CheckpointError unless a prompt of so many tokens leaves the model room to read."""
+    most = min(MAX_SOFT_TOKENS, base_model.context_length - 1)
+    if not 1 <= tokens <= most:
+        raise CheckpointError(
+            f"{file} has {tokens} virtual tokens; 1 to {most} fit in front of {base_model.name}."
+        )
+
+
+def _adapter_shape(adapter: Mapping[str, Any], base_model: BaseModel) -> tuple[int, int]:
+    """(virtual tokens, hidden size), if PEFT's config describes a soft prompt of the right size."""
+    kind = adapter.get("peft_type")
+    if kind != "PROMPT_TUNING":
+        raise CheckpointError(
+            f"{ADAPTER_CONFIG} is that of a {shown(kind)} adapter; only prompt tuning "
+            "('PROMPT_TUNING') loads here."
+        )
+    for key, right, meaning in (
+        ("task_type", ("CAUSAL_LM",), "only prompts for CAUSAL_LM load here"),
+        ("num_transformer_submodules", (1, None), "a causal language model has 1"),
+    ):
+        if adapter.get(key) not in right:
+            raise CheckpointError(
+                f"{ADAPTER_CONFIG} says {key} {shown(adapter.get(key))}; {meaning}."
+            )
+    tokens = parse_count(adapter.get("num_virtual_tokens"), ADAPTER_CONFIG, "num_virtual_tokens")
+    check_length(tokens, ADAPTER_CONFIG, base_model)
+    if adapter.get("token_dim") != base_model.hidden_size:
+        raise CheckpointError(
+            f"{ADAPTER_CONFIG} says token_dim {shown(adapter.get('token_dim'))}, but "
+            f"{base_model.name} takes vectors of {base_model.hidden_size} numbers; choose the base "
+            f"model the prompt was made for: {shown(adapter.get('base_model_name_or_path'))}."
+        )
+    return tokens, base_model.hidden_size
+
+
+def _trained(
+    files: Mapping[str, bytes], shape: tuple[int, int], base_model: BaseModel
+) -> tuple[Learner, _Origin]:
+    """The learner in a checkpoint of ours, exactly as it was saved, and what it was made for."""
+    state = parse_json(files[TRAINING_STATE], TRAINING_STATE)
+    if state.get("schema_version") != SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{TRAINING_STATE} has schema_version {shown(state.get('schema_version'))}, and this "
+            f"app reads {SCHEMA_VERSION}; update the app, or remove both training_state files to "
+            "load the prompt alone."
+        )
+    known = (*_STATE_KEYS, *_LATER_STATE_KEYS)
+    check_keys(state, _STATE_KEYS, known, TRAINING_STATE, "top level")
+    config = parse_record(LearnerConfig, state["config"], TRAINING_STATE, "config")
+    if config.soft_tokens != shape[0]:
+        raise CheckpointError(
+            f"{TRAINING_STATE} says {config.soft_tokens} soft tokens and {ADAPTER_CONFIG} "
+            f"{shape[0]}; the two files belong to different checkpoints."
+        )
+    moments = parse_tensors(files[TRAINING_TENSORS], TRAINING_TENSORS, _MOMENTS, shape, ("F32",))
+    if (moments["second_moment"] < 0).any():
+        raise CheckpointError(
+            f"second_moment in {TRAINING_TENSORS} has negative numbers; a mean of squares has none."
+        )
+    learner = Learner(
+        config=config,
+        prompt=_prompt(files[ADAPTER_MODEL], shape, ("F32",)),
+        first_moment=moments["first_moment"],
+        second_moment=moments["second_moment"],
+        steps=parse_count(state["steps"], TRAINING_STATE, "steps"),
+        episodes=parse_count(state["episodes"], TRAINING_STATE, "episodes"),
+        history=_history(state["history"]),
+        model_name=base_model.name,
+        model_revision=base_model.revision,
+        families=parse_names(state.get("families", []), TRAINING_STATE, "families"),
+        stream_seed=_stream_seed(state.get("stream_seed")),
+    )
+    return learner, parse_record(_Origin, state["base_model"], TRAINING_STATE, "base_model")
+
+
+def _stream_seed(value: object) -> int | None:
+    return None if value is None else parse_count(value, TRAINING_STATE, "stream_seed")
+
+
+def _history(value: object) -> tuple[StepRecord, ...]:
+    if not isinstance(value, list) or len(value) > MAX_HISTORY:
+        raise CheckpointError(
+            f"{TRAINING_STATE} has a history that is not a list of at most {MAX_HISTORY} steps; "
+            "save the checkpoint again."
+        )
+    records = tuple(
+        parse_record(StepRecord, entry, TRAINING_STATE, f"history[{index}]")
+        for index, entry in enumerate(value)
+    )
+    for record in records:
+        possible = 0 <= record.correct <= record.total and record.total and record.grad_norm >= 0
+        if not possible or abs(record.loss) > _MAX_LOSS:
+            raise CheckpointError(
+                f"{TRAINING_STATE} has a step with {record.correct} of {record.total} correct, "
+                f"loss {record.loss:g} and gradient norm {record.grad_norm:g}, which cannot be; "
+                "save the checkpoint again."
+            )
+    return records
+
+
+def _prompt(data: bytes, shape: tuple[int, int], dtypes: tuple[str, ...]) -> torch.Tensor:
+    names = ("prompt_embeddings",)
+    return parse_tensors(data, ADAPTER_MODEL, names, shape, dtypes)["prompt_embeddings"]
+
+
+def _check_origin(origin: _Origin, base_model: BaseModel) -> None:
+    """Raise OtherModelError if the checkpoint says it was made for something else."""
+    if len(origin.revision) == 64 and origin.revision == base_model.revision:
+        return  # the same weights, to the bit, whatever their folder is called
+    if origin.name and origin.name != base_model.name:
+        made_for, used = shown(origin.name), base_model.name
+    elif origin.revision not in ("", "main", base_model.revision):  # a branch says nothing exact
+        made_for = f"{base_model.name} in revision {shown(origin.revision)}"
+        used = f"revision {base_model.revision}"
+    else:
+        return
+    raise OtherModelError(
+        f"The checkpoint says it was made for {made_for}, not {used}: its size fits, but its "
+        "vectors mean something else here, so load it only to try that out."
+    )

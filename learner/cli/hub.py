@@ -7,21 +7,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from arena import held_out
-from learner.checkpoint.files import OtherModelError, save
+from learner.checkpoint.files import save
+from learner.checkpoint.reading import OtherModelError
 from learner.checkpoint.results import HeldOutResults
 from learner.evaluation import Evaluation, answers_of, evaluate
+from learner.hub.client import LOG_IN, HubError, machine_token, whoami
 from learner.hub.opening import open_checkpoint
-from learner.hub.soft_prompts import (
-    LOG_IN,
-    Fetched,
-    HubError,
-    default_repo_id,
-    fetch,
-    machine_token,
-    parse_reference,
-    push,
-    whoami,
-)
+from learner.hub.push import push
+from learner.hub.reference import default_repo_id, parse_reference
+from learner.hub.soft_prompts import Fetched, fetch
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 

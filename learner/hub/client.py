@@ -1,21 +1,33 @@
-"""The Hub's client, set up for a server: every call ends in time and uses no login but the given.
+"""The Hub's client for a server: calls end in time, use the given login, and fail in a sentence.
 
 The client waits without limit by default, sleeps for as long as a busy Hub asks it to, and sends
 the machine's own token wherever none is named. Large files it carries by Xet, whose network stack
 is another, without these limits and with a cache of its own for all it carries, private files too.
 None of this may happen to a visitor's click; and soft prompts are small.
+
+It raises a dozen kinds of error from four layers. `hub_errors` turns them into `HubError`; nothing
+that a request carried (a token above all) ever gets into the sentence, which is made from the kind
+of error, the status code, and what the Hub itself said about it.
 """
 
+import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from huggingface_hub import HfApi, constants, get_session, get_token, set_client_factory
-from huggingface_hub.utils import hf_raise_for_status, httpx
-
-from learner.hub.errors import HubError, hub_errors, wait_asked_for
+from huggingface_hub import (
+    HfApi,
+    constants,
+    get_session,
+    get_token,
+    is_offline_mode,
+    set_client_factory,
+)
+from huggingface_hub import errors as client
+from huggingface_hub.utils import hf_raise_for_status, httpx, parse_ratelimit_headers
 
 LIBRARY = "soft-prompt-arena"
 LOG_IN = (
@@ -24,6 +36,23 @@ LOG_IN = (
 )
 _PATIENCE = 10  # seconds of waiting asked for by the Hub; what is more is told to the person
 _CONNECT_SECONDS = 5.0
+_CONFLICT = (409, 412)  # the second is what the Hub says where the first would be expected
+_MAX_QUOTE = 200  # characters of what the Hub said
+
+
+class HubError(ValueError):
+    """Something on the Hub could not be done; the message is one sentence saying what to do."""
+
+
+class RemoteChangedError(HubError):
+    """The repository holds something that was not seen yet; ``commit`` is its head.
+
+    Push again with it as ``parent_commit`` to add a new revision on top.
+    """
+
+    def __init__(self, message: str, commit: str) -> None:
+        super().__init__(message)
+        self.commit = commit
 
 
 @dataclass(frozen=True)
@@ -77,7 +106,7 @@ def _tame_client() -> None:
     constants.HF_HUB_DISABLE_XET = True
     hooks = get_session().event_hooks
 
-    def client() -> httpx.Client:
+    def fresh_client() -> httpx.Client:
         return httpx.Client(
             event_hooks={
                 "request": [*hooks["request"], _limit_time],
@@ -87,7 +116,7 @@ def _tame_client() -> None:
             timeout=_limits(),  # for uploads, which go out without our name
         )
 
-    set_client_factory(client)
+    set_client_factory(fresh_client)
 
 
 def _limits() -> httpx.Timeout:
@@ -112,3 +141,143 @@ def _refuse_long_waits(response: httpx.Response) -> None:
 
 def _is_ours(request: httpx.Request) -> bool:
     return request.headers.get("user-agent", "").startswith(LIBRARY)
+
+
+@contextmanager
+def hub_errors(subject: str, signed_in: bool) -> Iterator[None]:
+    """Say in a sentence why a call of the Hub client inside failed; put nothing else inside.
+
+    ``subject`` is the repository (or what else is asked for); ``signed_in`` whether the requests
+    carry a token, because without one the remedy is another.
+    """
+    try:
+        yield
+    except HubError:
+        raise
+    except (
+        httpx.HTTPError,  # HfHubHTTPError too
+        OSError,
+        RuntimeError,  # failed uploads come wrapped in one, and hf_xet's errors are
+        client.RevisionResolutionError,
+        client.OIDCError,
+        # an answer that is not JSON, or of another shape than the client expects
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise HubError(explain(error, subject, signed_in)) from error
+
+
+def is_conflict(error: Exception) -> bool:
+    """Whether the Hub refused a commit because its parent is no longer the head."""
+    return isinstance(error, client.HfHubHTTPError) and error.response.status_code in _CONFLICT
+
+
+def may_have_arrived(error: Exception) -> bool:
+    """Whether a request may have done its work although no good answer came back."""
+    if isinstance(error, client.HfHubHTTPError):
+        return error.response.status_code in (408, 500, 502, 503, 504)
+    return isinstance(error, httpx.TransportError)
+
+
+def wait_asked_for(response: httpx.Response) -> int | None:
+    """Seconds that the Hub asks to wait before the next request, where it says so."""
+    if response.status_code == 429:
+        limit = parse_ratelimit_headers(response.headers)
+        if limit is not None and limit.remaining == 0:
+            return limit.reset_in_seconds
+    seconds = response.headers.get("Retry-After", "").strip()
+    return int(seconds) if seconds.isdecimal() else None
+
+
+def explain(error: BaseException, subject: str, signed_in: bool) -> str:
+    """One sentence for ``error``, or for the first of its causes that there is a sentence for."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(cause)
+    for cause in causes:
+        if sentence := _sentence(cause, subject, signed_in):
+            return sentence
+    return f"The Hub gave no answer about {subject} that makes sense; try again in a few minutes."
+
+
+def _sentence(error: BaseException, subject: str, signed_in: bool) -> str | None:
+    if isinstance(error, client.OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE keeps the app off the network; unset it and try again."
+    if is_offline_mode() and isinstance(
+        error, (client.LocalEntryNotFoundError, client.RevisionResolutionError)
+    ):
+        return (
+            f"{subject} is not in this machine's cache, and HF_HUB_OFFLINE keeps the app off the "
+            "network; unset it and try again."
+        )
+    if isinstance(error, client.HfHubHTTPError):
+        return _answer(error, subject, signed_in)
+    if isinstance(error, httpx.TimeoutException):
+        return "The Hub did not answer in time; try again in a moment."
+    if isinstance(error, (httpx.ConnectError, httpx.ProxyError)):
+        return "The Hub is out of reach; check the internet connection and try again."
+    if isinstance(error, httpx.TransportError):
+        return "The connection to the Hub broke off; try again: nothing is made twice."
+    if isinstance(error, client.HFValidationError):
+        return f"{subject} is not the name of a repository, which looks like user/name."
+    if isinstance(error, client.OIDCError):
+        return "HF_OIDC_RESOURCE is set, but gives no login; correct it or unset it."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"There is no room left on this machine's disk for {subject}; make some."
+    if isinstance(error, PermissionError):
+        return "The Hub's cache on this machine cannot be written; check HF_HOME."
+    return None
+
+
+def _answer(error: client.HfHubHTTPError, subject: str, signed_in: bool) -> str | None:
+    """A sentence for what the Hub itself said no to."""
+    sign_in = "" if signed_in else " Sign in and try again."
+    status = error.response.status_code
+    if isinstance(error, client.GatedRepoError):
+        return (
+            f"{subject} is gated: ask for access on its page on the Hub, then load it signed in "
+            "with the account that was let in."
+        )
+    if isinstance(error, client.DisabledRepoError):
+        return f"The Hub has disabled access to {subject}; load another."
+    if isinstance(error, client.RevisionNotFoundError):
+        return f"{subject} has no such revision; leave out what follows the @ for the newest."
+    if isinstance(error, client.EntryNotFoundError):
+        return f"{subject} lacks a file it should have; load another revision of it."
+    if isinstance(error, client.RepositoryNotFoundError):
+        who = "your account may not see it" if signed_in else "only its owner sees it"
+        return f"There is no model {subject} on the Hub, or it is private and {who}.{sign_in}"
+    if _is_quota(status, error.server_message or ""):
+        return (
+            f"The Hub has no room left in your account for {subject}; free some, or switch Private "
+            "off, because public storage is counted apart."
+        )
+    if status == 401:
+        return "The Hub did not accept your login: it has expired or is wrong; log in again."
+    if status == 403:
+        return f"You may not do that to {subject} with this login{_quoted(error)}.{sign_in}"
+    if status in _CONFLICT:
+        return f"{subject} has changed on the Hub in the meantime; look at it, then push again."
+    if status == 404:
+        return f"The Hub does not know {subject}; check the name."
+    if status == 429:
+        wait = wait_asked_for(error.response)
+        when = f"in {wait} seconds" if wait else "in a few minutes"
+        return f"The Hub has had too many requests from here; try again {when}."
+    if status >= 500 or status == 408:
+        return f"The Hub is out of order at the moment ({status}); try again in a few minutes."
+    return f"The Hub refused {subject} ({status}{_quoted(error)})."
+
+
+def _is_quota(status: int, said: str) -> bool:
+    return status in (402, 413, 507) or (
+        status == 403 and any(word in said.lower() for word in ("storage", "quota", "your plan"))
+    )
+
+
+def _quoted(error: client.HfHubHTTPError) -> str:
+    """What the Hub said about it, printable and in bounds; or nothing."""
+    said = " ".join((error.server_message or "").split()).rstrip(".")
+    return f": {ascii(said[:_MAX_QUOTE])[1:-1]}" if said else ""

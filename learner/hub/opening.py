@@ -4,7 +4,9 @@ from pathlib import Path
 
 from learner.checkpoint.files import load, load_file
 from learner.checkpoint.reading import CheckpointError, OtherModelError
-from learner.hub.soft_prompts import HubError, fetch, machine_token, parse_reference
+from learner.hub.client import HubError, machine_token
+from learner.hub.reference import parse_reference
+from learner.hub.soft_prompts import fetch
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 

@@ -20,13 +20,16 @@ from huggingface_hub.utils import httpx
 from learner.checkpoint.format import CARD, CURVE, FILES, pack_with_curve
 from learner.checkpoint.results import HeldOutResults
 from learner.hub.card import hub_card
-from learner.hub.client import LOG_IN, Account, hub_api, whoami
-from learner.hub.errors import (
+from learner.hub.client import (
+    LOG_IN,
+    Account,
     HubError,
     RemoteChangedError,
+    hub_api,
     hub_errors,
     is_conflict,
     may_have_arrived,
+    whoami,
 )
 from learner.hub.reference import Reference, checked_repo_id
 from learner.learning.learner import Learner

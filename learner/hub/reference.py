@@ -9,7 +9,7 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from learner.hub.errors import HubError
+from learner.hub.client import HubError
 
 _HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 _OTHER_KINDS = {"datasets": "dataset", "spaces": "Space"}

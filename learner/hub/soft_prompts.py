@@ -1,8 +1,8 @@
-"""Soft prompts on the Hugging Face Hub: load one by name, see which there are, push one's own.
+"""Soft prompts on the Hugging Face Hub: load one by name, and see which there are.
 
 Every call takes the token it uses and never falls back on the machine's. A stranger's repository
 is a stranger's file: its sizes are checked before anything is downloaded, and then the bytes go the
-way of every other checkpoint (`learner.checkpoint.unpacking.unpack`).
+way of every other checkpoint (`learner.checkpoint.format.unpack`).
 """
 
 import re
@@ -22,41 +22,21 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoFile
 
-from learner.checkpoint.format import ADAPTER_CONFIG, CARD, CURVE, FILES
-from learner.checkpoint.reading import OtherModelError
-from learner.checkpoint.unpacking import adapter_base_model, read_checked, unpack
-from learner.hub.card import AFTER, model_filters
-from learner.hub.client import LOG_IN, Account, hub_api, machine_token, whoami
-from learner.hub.errors import HubError, RemoteChangedError, hub_errors
-from learner.hub.push import Pushed, push
-from learner.hub.reference import (
-    Reference,
-    checked_repo_id,
-    default_repo_id,
-    parse_reference,
+from learner.checkpoint.format import (
+    ADAPTER_CONFIG,
+    CARD,
+    CURVE,
+    FILES,
+    adapter_base_model,
+    read_checked,
+    unpack,
 )
+from learner.checkpoint.reading import OtherModelError
+from learner.hub.card import AFTER, model_filters
+from learner.hub.client import HubError, hub_api, hub_errors
+from learner.hub.reference import Reference
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
-
-__all__ = [
-    "LOG_IN",
-    "Account",
-    "Accuracy",
-    "Fetched",
-    "HubError",
-    "HubPrompt",
-    "Pushed",
-    "Reference",
-    "RemoteChangedError",
-    "browse",
-    "checked_repo_id",
-    "default_repo_id",
-    "fetch",
-    "machine_token",
-    "parse_reference",
-    "push",
-    "whoami",
-]
 
 _WANTED = [name for name in FILES if name != CURVE]
 _SORTS: Mapping[str, Literal["last_modified", "likes"]] = {

@@ -7,18 +7,10 @@ from typing import Any
 import gradio as gr
 
 from learner.checkpoint.results import HeldOutResults
-from learner.hub.soft_prompts import (
-    Fetched,
-    HubError,
-    RemoteChangedError,
-    browse,
-    checked_repo_id,
-    default_repo_id,
-    fetch,
-    parse_reference,
-    push,
-    whoami,
-)
+from learner.hub.client import HubError, RemoteChangedError, whoami
+from learner.hub.push import push
+from learner.hub.reference import checked_repo_id, default_repo_id, parse_reference
+from learner.hub.soft_prompts import Fetched, browse, fetch
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 from learner.view import hub_cards

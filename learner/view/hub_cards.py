@@ -5,7 +5,9 @@ Pure functions; whatever comes from the Hub is somebody else's text and is escap
 
 from html import escape
 
-from learner.hub.soft_prompts import Account, Fetched, HubPrompt, Pushed
+from learner.hub.client import Account
+from learner.hub.push import Pushed
+from learner.hub.soft_prompts import Fetched, HubPrompt
 from learner.view.cards import count
 from learner.view.charts import percent
 

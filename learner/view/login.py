@@ -10,7 +10,7 @@ from ipaddress import ip_address
 import gradio as gr
 from gradio.utils import get_space
 
-from learner.hub.soft_prompts import LOG_IN, machine_token
+from learner.hub.client import LOG_IN, machine_token
 
 SIGN_IN = "Sign in with Hugging Face first, with the button above."
 ELSEWHERE = (

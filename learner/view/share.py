@@ -8,7 +8,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from learner.checkpoint.files import ORIGINAL_SUFFIXES, OtherModelError, load_file, save_zip
+from learner.checkpoint.files import ORIGINAL_SUFFIXES, load_file, save_zip
+from learner.checkpoint.reading import OtherModelError
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel
 from learner.view import cards

@@ -22,9 +22,8 @@ from weakref import WeakValueDictionary
 
 from learner.checkpoint.atomic_folder import write_folder
 from learner.checkpoint.files import read_folder
-from learner.checkpoint.format import pack, size_limits
+from learner.checkpoint.format import pack, size_limits, unpack
 from learner.checkpoint.reading import CheckpointError, parse_count, parse_json
-from learner.checkpoint.unpacking import unpack
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import BaseModel
 from learner.visitors.autosave import Autosaver

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from learner.checkpoint.format import check_length
 from learner.checkpoint.original.archive import LearningMetrics, read_archive
 from learner.checkpoint.reading import (
     CheckpointError,
@@ -24,7 +25,6 @@ from learner.checkpoint.reading import (
     parse_record,
     shown,
 )
-from learner.checkpoint.unpacking import check_length
 from learner.learning.learner import MAX_HISTORY, Learner, LearnerConfig, StepRecord
 from learner.model.base_model import BaseModel
 

@@ -8,8 +8,9 @@ import zipfile
 
 import pytest
 
-from learner.checkpoint.files import CheckpointError, load_zip
+from learner.checkpoint.files import load_zip
 from learner.checkpoint.format import pack, size_limits
+from learner.checkpoint.reading import CheckpointError
 from tests.learner.checkpoints import random_learner, zipped
 
 

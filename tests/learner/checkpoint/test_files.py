@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arena import stream
-from learner.checkpoint.files import CheckpointError, load, load_zip, save, save_zip
-from learner.checkpoint.format import pack
-from learner.checkpoint.unpacking import unpack
+from learner.checkpoint.files import load, load_zip, save, save_zip
+from learner.checkpoint.format import pack, unpack
+from learner.checkpoint.reading import CheckpointError
 from learner.learning.learner import Learner, LearnerConfig, StepRecord, new_learner
 from learner.learning.training import train_step
 from tests.learner.checkpoints import OURS, TENSORS, assert_equal, random_learner

@@ -16,10 +16,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from learner.checkpoint.files import CheckpointError, load, load_file
-from learner.checkpoint.format import pack
+from learner.checkpoint.files import load, load_file
+from learner.checkpoint.format import pack, unpack
 from learner.checkpoint.original.archive import MAX_PICKLE
-from learner.checkpoint.unpacking import unpack
+from learner.checkpoint.reading import CheckpointError
 from learner.learning.learner import Learner
 from tests.learner.checkpoints import (
     OURS,

@@ -9,8 +9,9 @@ import torch
 from transformers import Qwen2ForCausalLM
 
 from arena import Problem
-from learner.checkpoint.files import CheckpointError, load, save
+from learner.checkpoint.files import load, save
 from learner.checkpoint.format import pack
+from learner.checkpoint.reading import CheckpointError
 from learner.learning.learner import LearnerConfig
 from learner.learning.training import train_step
 from learner.model.completion import Ask, complete

@@ -6,9 +6,10 @@ from functools import partial
 import pytest
 
 from learner.__main__ import parser
-from learner.checkpoint.files import OtherModelError, load, save, save_zip
+from learner.checkpoint.files import load, save, save_zip
+from learner.checkpoint.reading import OtherModelError
 from learner.cli import hub as hub_commands
-from learner.hub.errors import HubError, RemoteChangedError
+from learner.hub.client import HubError, RemoteChangedError
 from tests.hub.samples import trained_learner
 from tests.learner.checkpoints import assert_equal
 from tests.learner.tiny_models import build_base_model

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from arena import FAMILIES
-from learner.checkpoint.files import OtherModelError
-from learner.checkpoint.reading import CheckpointError
+from learner.checkpoint.reading import CheckpointError, OtherModelError
 from learner.experiments.engine import advance, direct, start_runs
 from learner.experiments.folder import load_run, load_together, prompt_folders, save_run
 from learner.experiments.lessons import SHARED

@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
-from learner.hub.errors import HubError
-from learner.hub.soft_prompts import browse, push
+from learner.hub.client import HubError
+from learner.hub.push import push
+from learner.hub.soft_prompts import browse
 from tests.hub.samples import put, sample_results, trained_learner
 
 

@@ -2,8 +2,10 @@
 
 import pytest
 
-from learner.hub.errors import HubError
-from learner.hub.soft_prompts import Reference, browse, fetch, push
+from learner.hub.client import HubError
+from learner.hub.push import push
+from learner.hub.reference import Reference
+from learner.hub.soft_prompts import browse, fetch
 from tests.hub.protocol import Response
 from tests.hub.samples import trained_learner
 from tests.hub.server import DROP, STALL, HubServer

@@ -13,9 +13,10 @@ from huggingface_hub import constants
 from learner.checkpoint.files import load as load_folder
 from learner.checkpoint.format import pack
 from learner.checkpoint.reading import CheckpointError
-from learner.hub.client import machine_token
-from learner.hub.errors import HubError
-from learner.hub.soft_prompts import browse, fetch, parse_reference, push, whoami
+from learner.hub.client import HubError, machine_token, whoami
+from learner.hub.push import push
+from learner.hub.reference import parse_reference
+from learner.hub.soft_prompts import browse, fetch
 from tests.hub.samples import put, sample_results, trained_learner
 from tests.hub.server import TRUNCATE
 from tests.learner.checkpoints import assert_equal
@@ -253,7 +254,8 @@ import sys
 from pathlib import Path
 from peft import PeftModel
 from learner.checkpoint.files import save
-from learner.hub.soft_prompts import fetch, parse_reference
+from learner.hub.reference import parse_reference
+from learner.hub.soft_prompts import fetch
 from tests.learner.tiny_models import build_base_model, build_model
 model = build_base_model("qwen2")
 folder = Path(sys.argv[1])

@@ -4,7 +4,8 @@ from functools import partial
 
 import pytest
 
-from learner.checkpoint.files import CheckpointError, OtherModelError, save, save_zip
+from learner.checkpoint.files import save, save_zip
+from learner.checkpoint.reading import CheckpointError, OtherModelError
 from learner.hub import opening as checkpoint_source
 from learner.hub.opening import open_checkpoint
 from learner.hub.push import push

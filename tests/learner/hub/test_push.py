@@ -8,9 +8,9 @@ import torch
 from huggingface_hub import constants
 from huggingface_hub.utils._runtime import is_xet_available
 
-from learner.checkpoint.unpacking import unpack
+from learner.checkpoint.format import unpack
 from learner.hub import client as hub_client
-from learner.hub.errors import HubError, RemoteChangedError
+from learner.hub.client import HubError, RemoteChangedError
 from learner.hub.push import published_files, push
 from tests.hub.samples import sample_results, trained_learner
 from tests.hub.server import DROP, LOSE_ANSWER, STALL

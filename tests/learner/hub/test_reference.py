@@ -5,7 +5,7 @@ from huggingface_hub.utils import validate_repo_id
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.hub.errors import HubError
+from learner.hub.client import HubError
 from learner.hub.reference import (
     Reference,
     checked_repo_id,

@@ -5,7 +5,9 @@ from datetime import datetime, timezone
 
 import pytest
 
-from learner.hub.soft_prompts import Account, Accuracy, Fetched, HubPrompt, Pushed
+from learner.hub.client import Account
+from learner.hub.push import Pushed
+from learner.hub.soft_prompts import Accuracy, Fetched, HubPrompt
 from learner.view import hub_cards
 from tests.hub.samples import trained_learner
 

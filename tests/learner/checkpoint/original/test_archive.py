@@ -7,9 +7,9 @@ import zipfile
 import pytest
 import torch
 
-from learner.checkpoint.files import CheckpointError
 from learner.checkpoint.original.archive import LearningMetrics, read_archive
 from learner.checkpoint.original.learner import load_original
+from learner.checkpoint.reading import CheckpointError
 from tests.learner.checkpoints import OriginalExperiment, rezipped
 
 pytestmark = pytest.mark.usefixtures("no_sync")

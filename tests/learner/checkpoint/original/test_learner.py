@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from arena import Problem
-from learner.checkpoint.files import CheckpointError, OtherModelError, load, load_file, save
+from learner.checkpoint.files import load, load_file, save
 from learner.checkpoint.original.learner import load_original, read_original
+from learner.checkpoint.reading import CheckpointError, OtherModelError
 from learner.learning.learner import LearnerConfig
 from learner.learning.training import train_step
 from tests.learner.checkpoints import OriginalExperiment, assert_equal, rezipped

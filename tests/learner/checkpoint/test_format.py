@@ -7,9 +7,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from learner.checkpoint.files import CheckpointError, OtherModelError
-from learner.checkpoint.format import pack
-from learner.checkpoint.unpacking import unpack
+from learner.checkpoint.format import pack, unpack
+from learner.checkpoint.reading import CheckpointError, OtherModelError
 from learner.learning.learner import MAX_HISTORY, LearnerConfig, StepRecord
 from tests.learner.checkpoints import assert_equal, random_learner
 
