@@ -7,19 +7,22 @@ so that a crash leaves the old checkpoint or the new one, and read no further th
 import contextlib
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from learner.checkpoint.atomic_folder import OccupiedFolderError, settle, write_file, write_folder
 from learner.checkpoint.cautious_zip import open_zip, reason
 from learner.checkpoint.format import (
+    CARD,
+    CURVE,
     FILES,
     pack,
-    pack_with_curve,
     read_checked,
     size_limits,
     unpack,
 )
+from learner.checkpoint.learning_curve import draw_learning_curve
+from learner.checkpoint.model_card import model_card
 from learner.checkpoint.original.learner import load_original
 from learner.checkpoint.reading import CheckpointError
 from learner.learning.learner import Learner
@@ -38,9 +41,26 @@ def save(
     completes PEFT's config (see `pack`). Without ``curve`` there is no picture, which takes most of
     the time. Raises CheckpointError if it cannot be written.
     """
-    files = pack_with_curve(learner, base_model) if curve else pack(learner, base_model)
+    files = pack_for_people(learner, base_model, curve)
     with _write_errors(folder):
         return write_folder(files, folder, replaceable=FILES)
+
+
+def pack_for_people(
+    learner: Learner,
+    base_model: BaseModel | None = None,
+    curve: bool = True,
+    card: Callable[[Learner, str | None], str] = model_card,
+) -> dict[str, bytes]:
+    """As `pack`, with what people look at: the card, and a picture of how it learnt if ``curve``.
+
+    There is no picture of hardly any learning. ``card`` takes the name of its file, or None.
+    """
+    files = pack(learner, base_model)
+    picture = draw_learning_curve(learner.history) if curve else None
+    if picture is not None:
+        files[CURVE] = picture
+    return {**files, CARD: card(learner, CURVE if picture is not None else None).encode()}
 
 
 def load(folder: Path, base_model: BaseModel, accept_other_model: bool = False) -> Learner:
@@ -76,7 +96,7 @@ def save_zip(learner: Learner, path: Path, base_model: BaseModel | None = None) 
     """Write the checkpoint folder's files as the zip file ``path``, in one step. As `save`."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in pack_with_curve(learner, base_model).items():
+        for name, data in pack_for_people(learner, base_model).items():
             archive.writestr(zipfile.ZipInfo(name, _ZIP_EPOCH), data, zipfile.ZIP_DEFLATED)
     with _write_errors(path):
         return write_file(buffer.getvalue(), path)

@@ -14,8 +14,6 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from learner.checkpoint.learning_curve import draw_learning_curve
-from learner.checkpoint.model_card import model_card
 from learner.checkpoint.reading import (
     FLOAT_DTYPES,
     CheckpointError,
@@ -103,7 +101,7 @@ def check_sizes(sizes: Mapping[str, int], limits: Mapping[str, int]) -> None:
 
 
 def pack(learner: Learner, base_model: BaseModel | None = None) -> dict[str, bytes]:
-    """The files of ``learner``'s checkpoint, by name.
+    """The files of ``learner``'s checkpoint that are read again, by name.
 
     ``base_model`` only completes PEFT's config with the numbers of layers and attention heads,
     which PEFT takes from the model itself where they are null.
@@ -125,17 +123,7 @@ def pack(learner: Learner, base_model: BaseModel | None = None) -> dict[str, byt
             first_moment=learner.first_moment, second_moment=learner.second_moment
         ),
         TRAINING_STATE: _json(state),
-        CARD: model_card(learner).encode(),
     }
-
-
-def pack_with_curve(learner: Learner, base_model: BaseModel | None = None) -> dict[str, bytes]:
-    """As `pack`, for people: with the picture of how it learnt, if it has learnt a little."""
-    files = pack(learner, base_model)
-    curve = draw_learning_curve(learner.history)
-    if curve is None:
-        return files
-    return {**files, CURVE: curve, CARD: model_card(learner, curve_file=CURVE).encode()}
 
 
 def _adapter_config(learner: Learner, base_model: BaseModel | None) -> dict[str, object]:

@@ -72,10 +72,10 @@ def hub_id(model_name: str) -> str | None:
 
 def model_card(
     learner: Learner,
+    curve_file: str | None = None,
     repo_id: str | None = None,
     front_matter: str | None = None,
     sections: str = "",
-    curve_file: str | None = None,
 ) -> str:
     """The card as Markdown behind YAML front matter, made from nothing but the learner.
 

@@ -17,7 +17,8 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import httpx
 
-from learner.checkpoint.format import CARD, CURVE, FILES, pack_with_curve
+from learner.checkpoint.files import pack_for_people
+from learner.checkpoint.format import FILES
 from learner.checkpoint.results import HeldOutResults
 from learner.hub.card import hub_card
 from learner.hub.client import (
@@ -100,10 +101,11 @@ def published_files(
     base_model: BaseModel | None = None,
 ) -> dict[str, bytes]:
     """The files of a push by name: the checkpoint's, with the Hub's card and the curve."""
-    public = _without_local_path(learner)
-    files = pack_with_curve(public, base_model)
-    curve_file = CURVE if CURVE in files else None
-    return {**files, CARD: hub_card(public, repo_id, results, curve_file).encode()}
+    return pack_for_people(
+        _without_local_path(learner),
+        base_model,
+        card=lambda public, curve_file: hub_card(public, repo_id, results, curve_file),
+    )
 
 
 def _check_rights(repo_id: str, account: Account) -> None:

@@ -11,6 +11,7 @@ import pytest
 from huggingface_hub import constants
 
 from learner.checkpoint.files import load as load_folder
+from learner.checkpoint.files import pack_for_people
 from learner.checkpoint.format import pack
 from learner.checkpoint.reading import CheckpointError
 from learner.hub.client import HubError, machine_token, whoami
@@ -81,7 +82,11 @@ def test_a_plain_peft_adapter_loads(hub, learner, qwen2):
 def test_only_the_files_needed_are_downloaded(hub, learner, qwen2):
     put(
         hub,
-        {**pack(learner), "model.safetensors": b"0" * 1000, "run_me.py": b"raise SystemExit"},
+        {
+            **pack_for_people(learner),
+            "model.safetensors": b"0" * 1000,
+            "run_me.py": b"raise SystemExit",
+        },
         REPO,
     )
     with hub.watching() as seen:

@@ -8,7 +8,8 @@ import torch
 from huggingface_hub import constants
 from huggingface_hub.utils._runtime import is_xet_available
 
-from learner.checkpoint.format import unpack
+from learner.checkpoint import model_card
+from learner.checkpoint.format import pack, unpack
 from learner.hub import client as hub_client
 from learner.hub.client import HubError, RemoteChangedError
 from learner.hub.push import published_files, push
@@ -60,6 +61,21 @@ def test_a_push_is_one_commit_with_every_file(hub, ada, learner, qwen2):
     assert pushed.share.query == f"?prompt={REPO}@{repo.head.oid}"
     stored = {name: repo.head.files[name].data for name in FILES}
     assert_equal(unpack(stored, qwen2), learner)
+
+
+def test_the_card_is_rendered_once(learner, monkeypatch):
+    rendered = []
+
+    class Counting(str):
+        def format(self, *values, **named):
+            rendered.append(named["name"])
+            return str.format(self, *values, **named)
+
+    monkeypatch.setattr(model_card, "_CARD", Counting(model_card._CARD))
+    assert f"pull {REPO}" in published_files(learner, REPO)["README.md"].decode()
+    assert rendered == [learner.model_name]
+    pack(learner)
+    assert len(rendered) == 1  # what is saved for nobody to look at has none
 
 
 def test_both_upload_modes_were_used(hub, ada, learner):
