@@ -83,9 +83,9 @@ def _table(runs: Sequence[Sequence[Results]], episodes: int) -> Table:
     by_seed = zip(*runs, strict=True)
     return [
         [
-            float(right)
+            right
             for run in of_families
-            for right in next(s for s in run.curve if s.episodes == episodes).right
+            for right in next(s for s in run.curve if s.episodes == episodes).row
         ]
         for of_families in by_seed
     ]

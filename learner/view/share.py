@@ -15,6 +15,7 @@ from learner.model.base_model import BaseModel
 from learner.view import cards
 from learner.view.layout import explained, html
 from learner.view.teach import PRIVATE, Frame, Page, said
+from learner.visitors.sessions import PROMISE
 
 FOLLOW_DOWNLOAD = '() => requestAnimationFrame(() => document.querySelector("#spa-file").click())'
 
@@ -99,7 +100,7 @@ def file_name(learner: Learner) -> str:
 _ACCEPT = "Load it even if it was made for another model of the same size, or does not say"
 _SAVE_WORDS = (
     "Everything learnt is a few thousand numbers. The file holds them in PEFT's own format, "
-    "with the optimiser's state, so it opens in PEFT and training can go on here."
+    f"with the optimiser's state, so it opens in PEFT and training can go on here. {PROMISE}"
 )
 _LOAD_WORDS = (
     "A file saved here, any prompt-tuning adapter of PEFT, zipped, or a .pt checkpoint of the "

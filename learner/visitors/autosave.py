@@ -1,7 +1,8 @@
 """Save what changes in the background, so that no click and no training step waits for a disk.
 
 A change is saved within an interval of being made; changes in between are saved together. One
-thread does it, so a slow disk makes saves rarer, not the queue longer.
+thread does it, so a slow disk makes saves rarer, not the queue longer. What cannot be saved is
+tried again until it can.
 """
 
 import atexit
@@ -14,16 +15,23 @@ Item = TypeVar("Item", bound=Hashable)
 
 
 class Autosaver(Generic[Item]):
-    """Calls ``save`` with each item that was marked, at most ``interval`` seconds later."""
+    """Calls ``save`` with each item that was marked, at most ``interval`` seconds later.
+
+    ``save`` says whether it makes sense to go on; if not, whatever else is due waits ``retry``
+    seconds, or until it is marked again. An item that could not be saved is for ``save`` to
+    `put_off`.
+    """
 
     def __init__(
         self,
-        save: Callable[[Item], None],
+        save: Callable[[Item], bool],
         interval: float,
+        retry: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._save = save
         self._interval = interval
+        self.retry = retry
         self._clock = clock
         self._saving = threading.Lock()  # held while saving: never two saves of one item at once
         self._changed = threading.Condition()  # guards everything below
@@ -43,8 +51,24 @@ class Autosaver(Generic[Item]):
         if closed:
             self.flush()
 
+    def waiting(self) -> list[Item]:
+        """What is marked and not saved yet, those marked first at the front."""
+        with self._changed:
+            return [*self._due]
+
+    def put_off(self, item: Item, seconds: float) -> None:
+        """Mark an item that nobody is in a hurry to save."""
+        with self._changed:
+            self._due.setdefault(item, self._clock() + seconds)
+            self._changed.notify_all()
+
+    def forget(self, item: Item) -> None:
+        """Do not save what was marked."""
+        with self._changed:
+            self._due.pop(item, None)
+
     def flush(self) -> None:
-        """Save everything that is marked; it is saved when this returns."""
+        """Save everything that is marked; it is saved when this returns, if that is possible."""
         self._save_due(float("inf"))
 
     def close(self) -> None:
@@ -73,7 +97,12 @@ class Autosaver(Generic[Item]):
         with self._saving:
             with self._changed:
                 items = [item for item, due in self._due.items() if due <= now]
-                for item in items:
-                    del self._due[item]
-            for item in items:
-                self._save(item)
+            for i, item in enumerate(items):
+                with self._changed:
+                    if self._due.pop(item, None) is None:
+                        continue  # forgotten meanwhile
+                if not self._save(item):
+                    with self._changed:
+                        later = self._clock() + self.retry
+                        self._due.update((one, later) for one in items[i + 1 :] if one in self._due)
+                    return

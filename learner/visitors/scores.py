@@ -3,8 +3,7 @@
 from weakref import WeakKeyDictionary
 
 from learner.learning.learner import Learner, LearnerConfig
-from learner.measuring import Score
-from learner.visitors.exam import Exam
+from learner.visitors.exam import Exam, Marks
 
 KEPT = 200
 
@@ -12,12 +11,12 @@ KEPT = 200
 class Scores:
     """Results of the learner as it is now; ``results`` are all of them, the newest last."""
 
-    def __init__(self, exam: Exam, results: tuple[Score, ...]) -> None:
+    def __init__(self, exam: Exam, results: tuple[Marks, ...]) -> None:
         self.results = results
         self._exam = exam
-        self._then: WeakKeyDictionary[Learner, tuple[Score, ...]] = WeakKeyDictionary()
+        self._then: WeakKeyDictionary[Learner, tuple[Marks, ...]] = WeakKeyDictionary()
 
-    def add(self, result: Score) -> None:
+    def add(self, result: Marks) -> None:
         """One more result."""
         self.results = (*self.results, result)[-KEPT:]
 
@@ -29,7 +28,7 @@ class Scores:
         """Go on with the results that were kept for ``learner``, or with none."""
         self.results = self._then.get(learner, ())
 
-    def of(self, learner: Learner, chat_template: bool) -> list[Score]:
+    def of(self, learner: Learner, chat_template: bool) -> list[Marks]:
         """The results in this format, by episodes; that of the untrained prompt first."""
         known = {m.episodes: m for m in self.results if m.chat_template is chat_template}
         untrained = self._exam.untrained(chat_template)

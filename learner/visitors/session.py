@@ -38,13 +38,15 @@ class SessionState:
     """What of a session is saved.
 
     ``notes`` is a JSON object, as text, that means something to the page alone. ``seed`` and
-    ``position`` say which problem of the visitor's own stream comes next.
+    ``position`` say which problem of the visitor's own stream comes next. ``learnt`` counts the
+    episodes that were learnt from in this session, by whichever learner.
     """
 
     learner: Learner
     seed: int
     position: int = 0
     notes: str = "{}"
+    learnt: int = 0
 
 
 class Session:
@@ -164,6 +166,13 @@ class Session:
             self._change(learner=learner)
             self._remember(before)
 
+    def meet(self, other: SessionState) -> None:
+        """Lose nothing of what was saved without this session's knowing: `undo` brings it back."""
+        with self._lock:
+            self._undo.append(other.learner)
+            learnt = max(self._state.learnt, other.learnt)
+            self._state = dataclasses.replace(self._state, learnt=learnt)
+
     def reset(self, config: LearnerConfig | None = None) -> Learner:
         """Start over, with the same settings or others; can be undone. Raises SessionBusy."""
         with self._lock:
@@ -226,7 +235,9 @@ class Run:
     def adopt(self, learner: Learner) -> None:
         """Make ``learner`` the session's."""
         with self._session._lock:
-            self._session._change(learner=learner)
+            state = self._session.state
+            episodes = max(0, learner.episodes - state.learner.episodes)
+            self._session._change(learner=learner, learnt=state.learnt + episodes)
 
 
 def _bytes(learner: Learner) -> int:

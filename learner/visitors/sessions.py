@@ -1,13 +1,13 @@
 """Visitors' learners on the server, each under an id that only the visitor's browser knows.
 
 A session survives a reload of the page, being pushed out of memory, and a restart of the app: it is
-saved whenever it changes, as a checkpoint with one file more. What is kept is bounded in number and
-in age, and two ids never see each other's learner.
+saved whenever it changes. A store that cannot be used keeps nobody from learning: meanwhile
+sessions live in memory, and are saved as soon as that works. Two ids never see each other's
+learner.
 """
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -16,30 +16,51 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from learner.checkpoint.atomic_folder import write_folder
-from learner.checkpoint.files import read_folder
-from learner.checkpoint.format import pack, size_limits, unpack
-from learner.checkpoint.reading import CheckpointError, parse_count, parse_json
+from learner.checkpoint.reading import CheckpointError
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import BaseModel
 from learner.visitors.autosave import Autosaver
-from learner.visitors.session import MAX_NOTES_BYTES, Session, SessionError, SessionState
+from learner.visitors.old_sessions import take_over
+from learner.visitors.room import DAY, PROMISED_EPISODES, PROMISED_SECONDS, Limits, surplus
+from learner.visitors.session import Session, SessionError, SessionState
+from learner.visitors.session_data import pack_session, unpack_session
+from learner.visitors.sqlite_store import SqliteStore
+from learner.visitors.store import Conflict, Row, Store, StoreError, Summary
 
-_SESSION_FILE = "session.json"
 _ID = re.compile(r"[A-Za-z0-9_-]{43}")  # what secrets.token_urlsafe(32) makes: 256 random bits
 _FOLDER = re.compile(r"[0-9a-f]{64}")
-_DAY = 86400.0
+_TOUCH_SECONDS = 60.0  # a use is noted down this often: far below any age that matters
+_UNSAVED = 1000  # sessions that wait in memory for a store that cannot be used
+_NO_ROOM_SECONDS = 300.0  # until it is asked again whether there is room
+
+PROMISE = (
+    f"Whoever trained on {PROMISED_EPISODES} problems or more finds their soft prompt on this page "
+    f"for {PROMISED_SECONDS / DAY:.0f} days after its last use, and longer while there is room."
+)
+
+
+@dataclass
+class _Saved:
+    """What is known of a session in the store: ``version`` 0 is nothing, as is no ``state``."""
+
+    version: int
+    state: SessionState | None
+    used_at: float
+    touched_at: float
+    unread: bool = False  # whether there may be something that could not be read
+    told: bool = False  # whether its visitor knows that it cannot be saved
 
 
 class Sessions:
-    """The sessions of one app, saved under ``folder``.
+    """The sessions of one app: in a ``store``, and what else belongs to them under ``folder``.
 
-    At most ``max_sessions`` are kept on the disk, for ``max_age_seconds`` after their last use, and
-    the ``max_in_memory`` used last are kept in memory with their undo. Changes are saved within
+    The store is a database in the folder unless another is given. ``limits`` bound all of it; the
+    ``max_in_memory`` used last are kept in memory with their undo. Changes are saved within
     ``save_interval`` (seconds), the end of a run at once; a session that has never changed is not
     saved at all. ``clock`` gives seconds since the epoch.
     """
@@ -50,30 +71,37 @@ class Sessions:
         base_model: BaseModel,
         config: LearnerConfig | None = None,
         *,
-        max_sessions: int = 1000,
+        store: Store | None = None,
+        limits: Limits | None = None,
         max_in_memory: int = 100,
-        max_age_seconds: float = 30 * _DAY,
         save_interval: float = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = folder.resolve()
         self._base_model = base_model
-        self._file_limits = {**size_limits(base_model), _SESSION_FILE: 2 * MAX_NOTES_BYTES}
         self._config = config or LearnerConfig()
-        self._max_sessions = max_sessions
+        self._limits = limits or Limits()
+        # Half as much again and a little: pages are never full, and what is replaced needs both.
+        most = self._limits.size * 3 // 2 + (1 << 20)
+        self._store = store or SqliteStore(self._folder, most)
+        self._losses = self._store.losses
         self._max_in_memory = max_in_memory
-        self._max_age_seconds = max_age_seconds
         self._clock = clock
         # A learner is a value: visitors who start with the same settings share its first one.
         self._fresh_learner = lru_cache(maxsize=16)(partial(new_learner, base_model))
-        self._lock = threading.Lock()  # guards the two below, and the folder's listing
+        self._lock = threading.Lock()  # guards the two below
         self._recent: OrderedDict[str, Session] = OrderedDict()  # by id, used last at the end
         # Whoever still holds a session that was pushed out of memory must not meet its double.
         self._alive: WeakValueDictionary[str, Session] = WeakValueDictionary()
+        self._writing = threading.RLock()  # held by whoever writes to the store; guards those below
+        self._saved: WeakKeyDictionary[Session, _Saved] = WeakKeyDictionary()
+        self._beside: dict[str, int] = {}  # bytes of what else is kept, by key
         self._autosaver = Autosaver(self._save, save_interval)
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._lock:
-            self._remove_old()
+        with contextlib.suppress(OSError, StoreError):
+            take_over(self._folder, self._store)
+        with contextlib.suppress(OSError, StoreError), self._writing:
+            self._beside = {entry.name: _size(entry.path) for entry in self._folders()}
+            self._make_room(None)
 
     def open(self, session_id: object = None) -> Session:
         """The session that a browser remembers, or a new one, with a notice if one was expected.
@@ -85,13 +113,8 @@ class Sessions:
             return self.get(session_id)
         except SessionError as error:
             notice = str(error) if session_id else ""
-        session = self._session(
-            secrets.token_urlsafe(32),
-            SessionState(self._fresh_learner(self._config), seed=secrets.randbits(32)),
-            notice,
-        )
-        with self._lock:
-            self._keep(session)
+        session = self._new(secrets.token_urlsafe(32), notice)
+        self._keep(session)
         return session
 
     def get(self, session_id: object) -> Session:
@@ -102,32 +125,39 @@ class Sessions:
         if not isinstance(session_id, str) or not _ID.fullmatch(session_id):
             raise SessionError("That is not the id of a session, so you start with a new learner.")
         with self._lock:
-            session = self._alive.get(session_id) or self._restore(session_id)
-            self._keep(session)
-        return session
+            session = self._alive.get(session_id)
+        return self._keep(session or self._restore(session_id))
 
     def folder_of(self, session: Session) -> Path:
         """Where more of this session can be kept: whatever is there goes when the session goes.
 
-        It need not exist, but will once the session has been saved, by `keep` for one.
+        It need not exist.
         """
-        return self._path(session.id)
+        return self._folder / self._key(session.id)
 
     def keep(self, session: Session) -> None:
         """Save a session now, though it may never have changed. Raises SessionError if that fails.
 
-        Old ones may have to make room.
+        Old ones may have to make room, for what is beside it too.
         """
-        try:
-            self._write(session.id, session.state)
-        except OSError as error:
-            raise SessionError(
-                f"Nothing can be kept on this server at the moment ({error.strerror}); try again "
-                "later."
-            ) from error
+        with self._writing:
+            key, saved = self._key(session.id), self._saved[session]
+            if size := _size(self._folder / key):
+                self._beside[key] = size
+            try:
+                learnt = session.state.learnt
+                self._make_room(Summary(key, saved.version, saved.used_at, learnt, size))
+                self._write(session, always=True)
+            except StoreError as error:
+                raise SessionError(
+                    f"Nothing can be kept on this server at the moment ({error}); try again later."
+                ) from error
 
     def flush(self) -> None:
-        """Save what is not saved yet; it is saved when this returns."""
+        """Save what is not saved yet; it is saved when this returns, unless the store fails."""
+        with contextlib.suppress(StoreError):
+            self._store.size()  # notices if it was lost
+        self._save_again_what_was_lost()
         self._autosaver.flush()
 
     def close(self) -> None:
@@ -136,92 +166,229 @@ class Sessions:
             alive = list(self._alive.values())
         for session in alive:
             session.stop.set()
+        self.flush()
         self._autosaver.close()
+        self._store.close()
 
-    def _session(self, session_id: str, state: SessionState, notice: str = "") -> Session:
-        return Session(session_id, state, self._autosaver.mark, self._fresh_learner, notice)
+    def _new(self, session_id: str, notice: str, version: int = 0, unread: bool = False) -> Session:
+        """A session that nothing is known of, but that something may be stored of."""
+        state = SessionState(self._fresh_learner(self._config), seed=secrets.randbits(32))
+        return self._session(session_id, state, version, notice, unread)
 
-    def _keep(self, session: Session) -> None:
-        """Note that ``session`` was used now, in memory and, if it is there, on the disk."""
-        self._alive[session.id] = session
-        self._recent[session.id] = session
-        self._recent.move_to_end(session.id)
-        while len(self._recent) > self._max_in_memory:
-            self._recent.popitem(last=False)
-        self._touch(self._path(session.id))
+    def _session(
+        self,
+        session_id: str,
+        state: SessionState,
+        version: int,
+        notice: str = "",
+        unread: bool = False,
+    ) -> Session:
+        session = Session(session_id, state, self._autosaver.mark, self._fresh_learner, notice)
+        now = self._clock()
+        touched_at = 0.0 if version else now
+        with self._writing:
+            self._saved[session] = _Saved(version, state, now, touched_at, unread)
+        return session
 
-    def _path(self, session_id: str) -> Path:
-        """Where a session is saved. The name does not give the id away; base models are apart."""
+    def _keep(self, session: Session) -> Session:
+        """Note that ``session`` was used now; the one that is to be used under its id."""
+        now = self._clock()
+        with self._lock:
+            session = self._alive.setdefault(session.id, session)
+            self._recent[session.id] = session
+            self._recent.move_to_end(session.id)
+            while len(self._recent) > self._max_in_memory:
+                self._recent.popitem(last=False)
+        saved = self._saved[session]
+        saved.used_at = now
+        changed = saved.unread or session.state is not saved.state
+        if changed or (saved.version and now - saved.touched_at > _TOUCH_SECONDS):
+            self._autosaver.mark(session)
+        return session
+
+    def _key(self, session_id: str) -> str:
+        """What a session is stored under. It does not give the id away; base models are apart."""
         model = f"{self._base_model.name}\n{self._base_model.revision}\n"
-        return self._folder / hashlib.sha256((model + session_id).encode()).hexdigest()
+        return hashlib.sha256((model + session_id).encode()).hexdigest()
 
-    def _touch(self, path: Path) -> None:
-        with contextlib.suppress(FileNotFoundError):  # never saved, or removed just now
-            os.utime(path, (self._clock(), self._clock()))
-
-    def _save(self, session: Session) -> None:
-        """Write a session to the disk, or tell its visitor why that failed."""
-        try:
-            self._write(session.id, session.state)
-        except OSError as error:
-            session.give_notice(
-                f"Your learner could not be saved on the server ({error.strerror}); "
-                "download it if you want to keep it."
-            )
-
-    def _write(self, session_id: str, state: SessionState) -> None:
-        extra = {"seed": state.seed, "position": state.position, "notes": json.loads(state.notes)}
-        files = pack(state.learner, self._base_model)
-        files[_SESSION_FILE] = json.dumps(extra).encode()
-        path = self._path(session_id)
-        is_new = not path.exists()
-        write_folder(files, path / "checkpoint", replaceable=self._file_limits)
-        self._touch(path)
-        if is_new:
-            with self._lock:
-                self._remove_old()
+    # --- reading ------------------------------------------------------------------------------
 
     def _restore(self, session_id: str) -> Session:
-        path = self._path(session_id)
-        if path.exists() and self._clock() - path.stat().st_mtime > self._max_age_seconds:
-            shutil.rmtree(path, ignore_errors=True)
-        if not path.exists():
+        key = self._key(session_id)
+        try:
+            row = self._store.read(key)
+        except StoreError as error:
+            return self._new(
+                session_id,
+                f"What you had learnt cannot be read at the moment ({error}), so you start with a "
+                "new learner; the old one comes back as soon as it can be read.",
+                unread=True,
+            )
+        if row is not None and self._clock() - row.used_at > self._limits.age:
+            self._remove(key, row.version)
+            row = None
+        if row is None:
             raise SessionError(
                 "Your learner is no longer kept on this server, so you start with a new one."
             )
         try:
-            files = read_folder(path / "checkpoint", self._file_limits)
-            extra = parse_json(files.pop(_SESSION_FILE, b""), _SESSION_FILE)
-            if not isinstance(extra.get("notes"), dict):
-                raise CheckpointError(f"{_SESSION_FILE} has no notes.")
-            state = SessionState(
-                learner=unpack(files, self._base_model),
-                seed=parse_count(extra.get("seed"), _SESSION_FILE, "seed"),
-                position=parse_count(extra.get("position"), _SESSION_FILE, "position"),
-                notes=json.dumps(extra["notes"]),
+            return self._session(
+                session_id, unpack_session(row.data, self._base_model), row.version
             )
         except CheckpointError as error:
-            return self._session(
+            return self._new(
                 session_id,
-                SessionState(self._fresh_learner(self._config), seed=secrets.randbits(32)),
                 f"Your saved learner cannot be read, so you start with a new one: {error}",
+                row.version,
             )
-        return self._session(session_id, state)
 
-    def _remove_old(self) -> None:
-        """Delete saved sessions that are too old or too many, the longest unused first."""
-        found = sorted(
-            (entry.stat().st_mtime, entry.name)
-            for entry in os.scandir(self._folder)
-            if _FOLDER.fullmatch(entry.name)
-        )
-        in_memory = {self._path(session_id).name: session_id for session_id in self._alive}
-        surplus = len(found) - self._max_sessions
-        for used, name in found:
-            if surplus <= 0 and self._clock() - used <= self._max_age_seconds:
-                return  # those that follow were used later still
-            session = self._alive.get(in_memory.get(name, ""))
-            if session is None or not session.in_use:
-                shutil.rmtree(self._folder / name, ignore_errors=True)
-                self._recent.pop(in_memory.get(name, ""), None)
-                surplus -= 1
+    # --- saving -------------------------------------------------------------------------------
+
+    def _save(self, session: Session) -> bool:
+        """Write a session to the store, or tell its visitor why not; whether the store works."""
+        self._save_again_what_was_lost()
+        try:
+            with self._writing:
+                self._write(session)
+        except NoRoom as error:
+            self._tell(session, error)
+            self._autosaver.put_off(session, _NO_ROOM_SECONDS)
+            self._let_go()
+        except StoreError as error:
+            self._autosaver.put_off(session, self._autosaver.retry)
+            for one in self._autosaver.waiting():
+                self._tell(one, error)
+            self._let_go()
+            return False
+        else:
+            self._saved[session].told = False
+        return True
+
+    def _let_go(self) -> None:
+        """Stop waiting for those that have learnt least, if too many wait to be saved."""
+        waiting = self._autosaver.waiting()
+        waiting.sort(key=lambda session: (session.in_use, session.state.learnt))
+        for session in waiting[: max(0, len(waiting) - _UNSAVED)]:
+            self._autosaver.forget(session)
+
+    def _tell(self, session: Session, error: StoreError) -> None:
+        saved = self._saved[session]
+        if not saved.told and session.state is not saved.state:
+            saved.told = True
+            session.give_notice(
+                f"Your learner could not be saved on the server ({error}); it stays here while the "
+                "app runs, and is saved as soon as that is possible. Download it if you want to be "
+                "sure."
+            )
+
+    def _write(self, session: Session, always: bool = False) -> None:
+        """Store a session as it is now. Raises StoreError."""
+        saved, key, state = self._saved[session], self._key(session.id), session.state
+        if saved.unread:
+            row = self._store.read(key)
+            saved.unread = False
+            if row is not None and state is saved.state and not session.in_use:
+                self._forget(session)  # who asks for it next gets what is stored
+                return
+            if row is not None:
+                self._meet(session, row)
+                state = session.state
+        if state is saved.state and not (always and not saved.version):
+            if saved.version:
+                self._store.touch(key, saved.used_at)
+                saved.touched_at = saved.used_at
+            return
+        data = pack_session(state, self._base_model)
+        size = len(data) + self._beside.get(key, 0)
+        self._make_room(Summary(key, saved.version, saved.used_at, state.learnt, size))
+        try:
+            saved.version = self._store.write(key, data, state.learnt, saved.used_at, saved.version)
+        except Conflict:
+            row = self._store.read(key)
+            saved.version = row.version if row else 0
+            if row is not None and row.data != data:
+                self._meet(session, row)
+            saved.version = self._store.write(key, data, state.learnt, saved.used_at, saved.version)
+        saved.state, saved.touched_at = state, saved.used_at
+
+    def _meet(self, session: Session, row: Row) -> None:
+        """Of this session something else is stored than was thought: lose neither."""
+        self._saved[session].version = row.version
+        with contextlib.suppress(CheckpointError):  # then there is nothing to be lost
+            session.meet(unpack_session(row.data, self._base_model))
+            session.give_notice("Another learner of yours was saved here; Undo brings it back.")
+
+    def _forget(self, session: Session) -> None:
+        """Let go of what is in memory."""
+        with self._lock:
+            self._recent.pop(session.id, None)
+            self._alive.pop(session.id, None)
+
+    def _save_again_what_was_lost(self) -> None:
+        with self._writing:
+            if self._losses == self._store.losses:
+                return
+            self._losses = self._store.losses
+            for session, saved in [*self._saved.items()]:
+                if saved.version:
+                    saved.version, saved.state = 0, None
+                    self._autosaver.mark(session, True)
+
+    # --- making room --------------------------------------------------------------------------
+
+    def _make_room(self, more: Summary | None) -> None:
+        """Remove what is too old or too much. Raises NoRoom if there is none for ``more``."""
+        beside = sum(self._beside.values())
+        if more and more.version and self._store.size() + beside + more.size <= self._limits.size:
+            return  # it is there already, and cannot be too much
+        with self._lock:
+            alive = {self._key(session.id): session for session in self._alive.values()}
+        used = {key: self._saved[session].used_at for key, session in alive.items()}
+        kept = [
+            summary._replace(
+                used_at=max(summary.used_at, used.get(summary.key, 0.0)),
+                size=summary.size + self._beside.get(summary.key, 0),
+            )
+            for summary in self._store.summaries()
+        ]
+        held = {key for key, session in alive.items() if session.in_use}
+        gone, enough = surplus(kept, more, self._clock(), self._limits, held)
+        for summary in gone:
+            self._remove(summary.key, summary.version)
+            if summary.key in alive:  # it lives on in memory, and is saved again when it is used
+                saved = self._saved[alive[summary.key]]
+                saved.version, saved.state = 0, None
+        self._sweep({summary.key for summary in kept} | set(alive))
+        if more is not None and not enough:
+            raise NoRoom("it has no room for more at the moment")
+
+    def _remove(self, key: str, version: int) -> None:
+        with contextlib.suppress(StoreError), self._writing:
+            self._store.remove(key, version)
+            shutil.rmtree(self._folder / key, ignore_errors=True)
+            self._beside.pop(key, None)
+
+    def _sweep(self, known: set[str]) -> None:
+        """Remove what belongs to sessions that are long gone."""
+        for entry in self._folders():
+            if entry.name not in known and self._clock() - entry.stat().st_mtime > self._limits.age:
+                shutil.rmtree(entry.path, ignore_errors=True)
+                self._beside.pop(entry.name, None)
+
+    def _folders(self) -> list[os.DirEntry[str]]:
+        if not self._folder.is_dir():
+            return []
+        return [entry for entry in os.scandir(self._folder) if _FOLDER.fullmatch(entry.name)]
+
+
+class NoRoom(StoreError):
+    """The store works, but is full of what it must not remove."""
+
+
+def _size(folder: str | Path) -> int:
+    """How many bytes the files in a folder have, however deep."""
+    return sum(
+        os.lstat(os.path.join(path, name)).st_size
+        for path, _, names in os.walk(folder)
+        for name in names
+    )

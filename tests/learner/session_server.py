@@ -1,12 +1,11 @@
 """The sessions of an app that can be restarted, with a disk and a clock for the test."""
 
 import dataclasses
-import os
 
 from learner.visitors.sessions import Sessions
+from learner.visitors.sqlite_store import NAME, SqliteStore
 
 NEVER = 1e6  # an interval that no test outlives: saved at the end of a run and when flushed
-DAY = 86400.0
 
 
 class Server:
@@ -17,6 +16,10 @@ class Server:
         self.base_model = base_model
         self.now = 1_000_000.0
         self._running = []
+
+    @property
+    def database(self):
+        return self.folder / NAME
 
     def start(self, base_model=None, **options):
         sessions = Sessions(
@@ -33,19 +36,22 @@ class Server:
         for sessions in self._running:
             sessions.close()
 
-    def visitor(self, sessions, steps=1):
+    def visitor(self, sessions, steps=1, episodes=0):
         """The id of a new visitor whose learner has changed and is saved, a second later."""
         self.now += 1
         session = sessions.open()
-        teach(session, steps)
+        teach(session, steps, episodes)
         sessions.flush()
         return session.id
 
     def kept(self):
-        return len(os.listdir(self.folder))
+        store = SqliteStore(self.folder)
+        summaries = store.summaries()
+        store.close()
+        return len(summaries)
 
 
-def teach(session, steps):
+def teach(session, steps, episodes=0):
     """As if the learner had taken so many steps."""
     with session.run() as run:
-        run.adopt(dataclasses.replace(session.learner, steps=steps))
+        run.adopt(dataclasses.replace(session.learner, steps=steps, episodes=episodes))

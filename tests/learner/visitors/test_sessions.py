@@ -8,15 +8,11 @@ import pytest
 import torch
 
 from arena import stream
-from learner.checkpoint.files import load
 from learner.learning.learner import LearnerConfig
 from learner.learning.training import train_step
-from learner.visitors import sessions as sessions_module
 from learner.visitors.session import SessionError
+from learner.visitors.sqlite_store import SqliteStore
 from tests.learner.session_server import teach
-
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 
 # Ids
 
@@ -55,7 +51,7 @@ def test_ids_are_long_random_and_not_to_be_seen_on_the_disk(server):
 )
 def test_what_cannot_be_an_id_touches_nothing(server, bad, monkeypatch):
     sessions = server.start()
-    monkeypatch.setattr(sessions, "_path", None)  # looking on the disk would fail the test
+    monkeypatch.setattr(sessions, "_key", None)  # looking into the store would fail the test
     with pytest.raises(SessionError, match="not the id"):
         sessions.get(bad)
 
@@ -119,21 +115,16 @@ def test_everything_but_undo_survives_a_restart(server, qwen2):
     assert continued.history == uninterrupted.history
 
 
-def test_what_is_saved_is_a_checkpoint(server, qwen2):
-    server.visitor(server.start(), steps=4)
-    (folder,) = server.folder.iterdir()
-    assert load(folder / "checkpoint", qwen2).steps == 4
-
-
 def test_the_end_of_a_run_is_saved_without_anybody_asking(server, monkeypatch):
     saved = threading.Event()
-    write = sessions_module.write_folder
+    write = SqliteStore.write
 
-    def watched(*arguments, **options):
-        write(*arguments, **options)
+    def watched(*arguments):
+        version = write(*arguments)
         saved.set()
+        return version
 
-    monkeypatch.setattr(sessions_module, "write_folder", watched)
+    monkeypatch.setattr(SqliteStore, "write", watched)
     session = server.start().open()
     teach(session, 2)
     assert saved.wait(30)

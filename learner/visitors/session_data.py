@@ -1,0 +1,76 @@
+"""A session as bytes, and back: its learner's checkpoint with one file more, compressed.
+
+Old sessions lay in folders; they hold the same files.
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+
+from learner.checkpoint.format import pack, size_limits, unpack
+from learner.checkpoint.reading import CheckpointError, parse_count, parse_json
+from learner.model.base_model import BaseModel
+from learner.visitors.session import MAX_NOTES_BYTES, SessionState
+
+SESSION_FILE = "session.json"
+MAX_FILE_BYTES = 1 << 24  # of a file, whatever the base model
+_LEVEL = 1  # a history shrinks to an eighth; more effort gains little
+_COUNT = struct.Struct("<I")
+
+
+def pack_session(state: SessionState, base_model: BaseModel) -> bytes:
+    """Everything of a session that is saved."""
+    extra = {
+        "seed": state.seed,
+        "position": state.position,
+        "learnt": state.learnt,
+        "notes": json.loads(state.notes),
+    }
+    files = pack(state.learner, base_model)
+    return join({**files, SESSION_FILE: json.dumps(extra).encode()})
+
+
+def unpack_session(data: bytes, base_model: BaseModel) -> SessionState:
+    """The session in ``data``. Raises CheckpointError if it is none, or not for this model."""
+    limits = {**size_limits(base_model), SESSION_FILE: 2 * MAX_NOTES_BYTES}
+    files = split(data, sum(limits.values()))
+    extra = parse_json(files.pop(SESSION_FILE, b""), SESSION_FILE)
+    if not isinstance(extra.get("notes"), dict):
+        raise CheckpointError(f"{SESSION_FILE} has no notes.")
+    learner = unpack(files, base_model)
+    return SessionState(
+        learner=learner,
+        seed=parse_count(extra.get("seed"), SESSION_FILE, "seed"),
+        position=parse_count(extra.get("position"), SESSION_FILE, "position"),
+        learnt=parse_count(extra.get("learnt", learner.episodes), SESSION_FILE, "learnt"),
+        notes=json.dumps(extra["notes"]),
+    )
+
+
+def join(files: Mapping[str, bytes]) -> bytes:
+    """Files as one: their names and lengths, then what they hold, compressed with a checksum."""
+    header = json.dumps({name: len(data) for name, data in files.items()}).encode()
+    parts = (_COUNT.pack(len(header)), header, *files.values())
+    return zlib.compress(b"".join(parts), _LEVEL)
+
+
+def split(data: bytes, max_bytes: int) -> dict[str, bytes]:
+    """The files that `join` made one. Raises CheckpointError for anything else, or for more."""
+    try:
+        inflater = zlib.decompressobj()
+        whole = inflater.decompress(data, max_bytes + (1 << 16))
+        if not inflater.eof:
+            raise zlib.error("it ends early, or is too long")
+        (length,) = _COUNT.unpack_from(whole)
+    except (zlib.error, struct.error) as error:
+        raise CheckpointError(f"what was saved is damaged ({error}).") from error
+    header = parse_json(whole[_COUNT.size : _COUNT.size + length], "what was saved")
+    files, start = {}, _COUNT.size + length
+    for name, size in header.items():
+        end = start + parse_count(size, "what was saved", name)
+        files[name] = whole[start:end]
+        start = end
+    if start != len(whole):
+        raise CheckpointError("what was saved is damaged (it has another length).")
+    return files

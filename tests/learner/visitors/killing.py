@@ -1,0 +1,89 @@
+"""Kill an app that saves, at random moments, and look what is left of what it said was saved.
+
+python -m tests.learner.visitors.killing 200
+"""
+
+import dataclasses
+import itertools
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from learner.visitors.session_data import unpack_session
+from learner.visitors.sessions import Sessions
+from learner.visitors.sqlite_store import SqliteStore
+from tests.learner.tiny_models import build_base_model
+
+VISITORS = 4
+LONGEST_LIFE = 0.25  # seconds
+
+
+def app(folder, ids, told):
+    """Open the visitors' sessions, teach them in turn, and tell what is saved, until killed."""
+    base_model = build_base_model("qwen2")
+    sessions = Sessions(folder, base_model, save_interval=0.001)
+    known = [sessions.open(session_id) for session_id in ids]
+    known += [sessions.open() for _ in range(VISITORS - len(known))]
+    told.send(("open", 0))
+    for session in itertools.cycle(known):
+        with session.run() as run:
+            for _ in range(3):
+                steps = session.learner.steps + 1
+                prompt = torch.full_like(session.learner.prompt, steps / 1000)
+                run.adopt(dataclasses.replace(session.learner, steps=steps, prompt=prompt))
+        sessions.flush()
+        told.send((session.id, session.learner.steps))
+
+
+def kill(folder, times, seed=0):
+    """Start and kill the app so many times; the number of learners it had said were saved.
+
+    Raises AssertionError if one of them is not there, or not whole.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.learner.visitors.killing"])
+    rng = random.Random(seed)
+    base_model = build_base_model("qwen2")
+    saved, told_in_all = {}, 0
+    for _ in range(times):
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=app, args=(folder, [*saved], theirs), daemon=True)
+        process.start()
+        theirs.close()
+        assert ours.recv() == ("open", 0)
+        process.join(rng.uniform(0.0, LONGEST_LIFE))
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        try:
+            while True:
+                session_id, steps = ours.recv()
+                assert steps > saved.get(session_id, 0)
+                saved[session_id] = steps
+                told_in_all += 1
+        except EOFError:
+            check(folder, base_model, saved)
+    return told_in_all
+
+
+def check(folder, base_model, saved):
+    """Everything that was said to be saved is in the store, or something later of the same."""
+    store = SqliteStore(folder)
+    sessions = Sessions(folder, base_model, store=store)
+    for session_id, steps in saved.items():
+        row = store.read(sessions._key(session_id))
+        learner = unpack_session(row.data, base_model).learner
+        assert learner.steps >= steps
+        assert torch.equal(learner.prompt, torch.full_like(learner.prompt, learner.steps / 1000))
+    sessions.close()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        kills = int(sys.argv[1])
+        print(f"{kills} kills, {kill(Path(folder), kills)} learners said to be saved, none lost")
