@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         formats = (False, True) if base_model.has_chat_template else (False,)
         exam = Exam(service, options.held_out, formats)
-        exam.measure_shared(new_learner(base_model, LearnerConfig()).prompt)
+        exam.measure_shared(new_learner(base_model, LearnerConfig()))
         demo = build(base_model, service, sessions, exam, laboratory)
         demo.queue(default_concurrency_limit=None, max_size=1000)
         _, url, _ = demo.launch(

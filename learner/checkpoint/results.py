@@ -4,9 +4,12 @@ Right and wrong are kept for each problem, because only pairs tell a gain from l
 is shown (counts, intervals, the p-value) follows from them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from arena import Problem
 from arena.statistics import Interval, McNemar, mcnemar_exact, wilson
+from learner.measuring import Score
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,14 @@ class HeldOutResults:
     def __post_init__(self) -> None:
         if not len(self.families) == len(self.before) == len(self.after) > 0:
             raise ValueError("Results are compared problem by problem, on one problem or more.")
+
+    @staticmethod
+    def of(
+        problems: Sequence[Problem], before: Score, after: Score, seed: int = 0
+    ) -> "HeldOutResults":
+        """The results that two scores of the same ``problems``, in one format, come to."""
+        families = tuple(problem.family for problem in problems)
+        return HeldOutResults(families, before.right, after.right, after.chat_template, seed)
 
     @property
     def total(self) -> Change:

@@ -17,14 +17,11 @@ from tqdm import tqdm
 from arena import Problem, held_out
 from arena.statistics import McNemar, mcnemar_exact
 from learner import wording
-from learner.evaluation import Tally, answers_of
 from learner.experiments.folder import prompt_folders
-from learner.experiments.lessons import SHARED
-from learner.experiments.measuring import Sitting, sit
 from learner.hub.opening import open_checkpoint
 from learner.learning.learner import Learner
 from learner.learning.worked_examples import worked_examples
-from learner.marks import Marks, tallies
+from learner.measuring import SHARED, Measurement, Score, Tally, answers_of, measured
 from learner.model.base_model import BaseModel, load_base_model
 
 
@@ -60,15 +57,16 @@ def run_evaluate(options: argparse.Namespace) -> None:
     examples = worked_examples(shots if options.shots is None else options.shots)
     chat_template = not options.no_chat_template
     prompts = {name: learner.prompt for name, learner in learners.items()}
-    sittings = [Sitting(problems, chat_template, {})]
+    measurements = [Measurement(problems, chat_template)]
     if prompts or examples:
-        sittings.append(Sitting(problems, chat_template, prompts, examples))
+        measurements.append(Measurement(problems, chat_template, prompts, examples))
     quiet = str(options.json) == "-"
-    with tqdm(total=len(problems) * len(sittings), unit="problem", disable=quiet) as bar:
-        outcomes = sit(answers_of(base_model), sittings, lambda done, _: bar.update(done - bar.n))
-    alone, *asked = (Marks(letters, chat_template) for letters in outcomes)
-    marks = asked[0] if asked else alone
-    change = mcnemar_exact(alone.right, marks.right) if asked else None
+    with tqdm(total=len(problems) * len(measurements), unit="problem", disable=quiet) as bar:
+        alone, *asked = measured(
+            answers_of(base_model), measurements, lambda done, _: bar.update(done - bar.n)
+        )
+    score = asked[0] if asked else alone
+    change = mcnemar_exact(alone.right, score.right) if asked else None
     record = {
         "model": base_model.name,
         "revision": base_model.revision,
@@ -77,7 +75,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         "checkpoint": options.checkpoint,
         "shots": len(examples),
         "held_out_seed": options.held_out_seed,
-        **_as_record(problems, marks),
+        **_as_record(problems, score),
     }
     if change is not None:
         record["alone"] = _as_record(problems, alone)
@@ -89,7 +87,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     if options.json:
         options.json.write_text(text + "\n", encoding="utf-8")
     names = ["worked examples"] * bool(examples) + ["soft prompt"] * bool(prompts)
-    print(_report(problems, {"model alone": alone, f"with {' and '.join(names)}": marks}, change))
+    print(_report(problems, {"model alone": alone, f"with {' and '.join(names)}": score}, change))
 
 
 def _opened(options: argparse.Namespace, base_model: BaseModel) -> Mapping[str, Learner]:
@@ -106,20 +104,20 @@ def _opened(options: argparse.Namespace, base_model: BaseModel) -> Mapping[str, 
     }
 
 
-def _report(problems: Sequence[Problem], asked: Mapping[str, Marks], change: McNemar | None) -> str:
-    """The marks by name; only the first ones if there is no ``change`` between them."""
+def _report(problems: Sequence[Problem], asked: Mapping[str, Score], change: McNemar | None) -> str:
+    """The scores by name; only the first ones if there is no ``change`` between them."""
     shown = asked if change is not None else dict([next(iter(asked.items()))])
     columns = [*shown.values()]
     lines = [f"{'':>14}  {'  →  '.join(shown)}"]
-    lines.append(_line("all", [column.tally for column in columns]))
+    lines.append(_line("all", columns))
     for keys in (
         [problem.family for problem in problems],
         [f"difficulty {problem.difficulty}" for problem in problems],
     ):
-        groups = [tallies(keys, column.outcomes) for column in columns]
+        groups = [column.by(keys) for column in columns]
         lines.append("")
         lines += [_line(name, [group[name] for group in groups]) for name in groups[0]]
-    silent = "  →  ".join(str(column.tally.no_answer) for column in columns)
+    silent = "  →  ".join(str(column.no_answer) for column in columns)
     lines.append(
         f"\nNo answer could be read in {silent} of {len(problems)} completions: wrong ones."
     )
@@ -137,14 +135,14 @@ def _line(name: str, groups: Sequence[Tally]) -> str:
     return f"{name:>14}  {'  →  '.join(cells)} of {groups[0].n}"
 
 
-def _as_record(problems: Sequence[Problem], marks: Marks) -> dict[str, Any]:
-    """Marks as values that JSON can hold: totals, and the same by family and by difficulty."""
-    by_difficulty = tallies([problem.difficulty for problem in problems], marks.outcomes)
+def _as_record(problems: Sequence[Problem], score: Score) -> dict[str, Any]:
+    """A score as values that JSON can hold: totals, and the same by family and by difficulty."""
+    by_difficulty = score.by([problem.difficulty for problem in problems])
     return {
-        **_cell(marks.tally),
-        "families": {name: _cell(group) for name, group in marks.by_family(problems).items()},
+        **_cell(score),
+        "families": {name: _cell(group) for name, group in score.by_family(problems).items()},
         "difficulties": {str(level): _cell(group) for level, group in by_difficulty.items()},
-        "outcomes": marks.outcomes,
+        "outcomes": score.outcomes,
     }
 
 

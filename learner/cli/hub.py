@@ -1,7 +1,6 @@
 """``python -m learner push`` and ``pull``: a checkpoint to the Hub, and one from there."""
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -10,13 +9,13 @@ from arena import held_out
 from learner.checkpoint.files import save
 from learner.checkpoint.reading import OtherModelError
 from learner.checkpoint.results import HeldOutResults
-from learner.evaluation import Evaluation, answers_of, evaluate
 from learner.hub.client import LOG_IN, HubError, machine_token, whoami
 from learner.hub.opening import open_checkpoint
 from learner.hub.push import push
 from learner.hub.reference import default_repo_id, parse_reference
 from learner.hub.soft_prompts import Fetched, fetch
 from learner.learning.learner import Learner
+from learner.measuring import Measurement, answers_of, behind, measured
 from learner.model.base_model import BaseModel
 
 
@@ -93,27 +92,12 @@ def described(fetched: Fetched) -> str:
 def _measured(
     base_model: BaseModel, learner: Learner, options: argparse.Namespace
 ) -> HeldOutResults:
-    """The model alone, then with the soft prompt, in the format that it learnt in."""
+    """The model alone, then with the soft prompt, as it learnt."""
     problems = held_out(options.problems, options.held_out_seed)
+    asked = behind(learner, problems)
+    alone = Measurement(problems, asked.chat_template)
     with tqdm(total=2 * len(problems), unit="problem") as bar:
-        measure = partial(
-            evaluate,
-            answers_of(base_model),
-            problems,
-            chat_template=learner.config.chat_template,
+        before, after = measured(
+            answers_of(base_model), [alone, asked], lambda done, _: bar.update(done - bar.n)
         )
-        before = measure(progress=lambda done, _: bar.update(done - bar.n))
-        after = measure(
-            learner.prompt, progress=lambda done, _: bar.update(len(problems) + done - bar.n)
-        )
-    return HeldOutResults(
-        families=tuple(problem.family for problem in problems),
-        before=_rights(before),
-        after=_rights(after),
-        chat_template=learner.config.chat_template,
-        seed=options.held_out_seed,
-    )
-
-
-def _rights(evaluation: Evaluation) -> tuple[bool, ...]:
-    return tuple(outcome.grade.correct for outcome in evaluation.outcomes)
+    return HeldOutResults.of(problems, before, after, options.held_out_seed)

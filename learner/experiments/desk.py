@@ -5,7 +5,7 @@ API, a page opened again after a reload) follows the same state.
 """
 
 import threading
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -250,9 +250,10 @@ def halting(engine: Engine, halt: threading.Event) -> Engine:
             raise Halted
         return engine.train(requests)
 
-    def answer(asks: Sequence[Ask]) -> Sequence[Completion]:
-        if halt.is_set():
-            raise Halted
-        return engine.answer(asks)
+    def answers(asks: Sequence[Ask]) -> Iterator[Sequence[Completion]]:
+        for completions in engine.answers(asks):
+            if halt.is_set():
+                raise Halted
+            yield completions
 
-    return Engine(engine.base_model, train, answer)
+    return Engine(engine.base_model, train, answers)

@@ -105,15 +105,15 @@ def drive(
 
 def milestone(runs: Sequence[Run]) -> str:
     """The line for runs that have just been measured: seeds of one experiment, or several."""
-    marks = [run.held_out[-1] for run in runs]
+    scores = [run.held_out[-1] for run in runs]
     if len({run.experiment.problems() for run in runs}) > 1:
-        mean = fmean(item.tally.accuracy for item in marks)
-        return f"{marks[0].episodes:>5} episodes  {mean * 100:.1f} %, mean of {len(runs)} runs"
-    estimate = crossed_accuracy([[float(right) for right in item.right] for item in marks])
-    silent = sum(item.tally.no_answer for item in marks)
-    asked = sum(item.tally.n for item in marks)
+        mean = fmean(item.accuracy for item in scores)
+        return f"{scores[0].episodes:>5} episodes  {mean * 100:.1f} %, mean of {len(runs)} runs"
+    estimate = crossed_accuracy([[float(right) for right in item.right] for item in scores])
+    silent = sum(item.no_answer for item in scores)
+    asked = sum(item.n for item in scores)
     line = (
-        f"{marks[0].episodes:>5} episodes  {wording.accuracy(estimate.mean, estimate.interval)} "
+        f"{scores[0].episodes:>5} episodes  {wording.accuracy(estimate.mean, estimate.interval)} "
         f"of {wording.count(estimate.problems, 'problem')}"
     )
     if len(runs) > 1:

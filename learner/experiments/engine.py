@@ -14,16 +14,14 @@ from datetime import datetime, timezone
 from functools import partial
 
 from arena import FAMILIES, Problem
-from learner.evaluation import Answerer, answers_of
-from learner.experiments.lessons import SHARED, Episode, next_lessons
-from learner.experiments.measuring import Sitting, sit
+from learner.experiments.lessons import Episode, next_lessons
 from learner.experiments.settings import Experiment
 from learner.experiments.starts import Train, joint_starts, meta_starts
 from learner.learning.learner import Learner, new_learner
 from learner.learning.reward import summarise
 from learner.learning.training import StepReport, train_steps
 from learner.learning.worked_examples import worked_examples
-from learner.marks import Marks
+from learner.measuring import SHARED, Answers, Measurement, Score, answers_of, behind, measured
 from learner.model.base_model import BaseModel
 from learner.service.protocol import ModelService
 
@@ -39,16 +37,16 @@ class Engine:
 
     base_model: BaseModel
     train: Train
-    answer: Answerer
+    answers: Answers
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
     """An experiment as far as it has come.
 
-    ``past`` holds every problem learnt from, ``held_out`` and ``validation`` the marks at every
+    ``past`` holds every problem learnt from, ``held_out`` and ``validation`` the scores at every
     milestone so far. ``kept`` are the learners that did best in validation, as they were after
-    ``kept_episodes``. ``baselines`` are held-out marks without a soft prompt. ``elapsed`` counts
+    ``kept_episodes``. ``baselines`` are held-out scores without a soft prompt. ``elapsed`` counts
     seconds of learning and measuring; ``started`` is a time in ISO 8601.
     """
 
@@ -57,9 +55,9 @@ class Run:
     kept: Learners
     kept_episodes: int = 0
     past: tuple[Episode, ...] = ()
-    held_out: tuple[Marks, ...] = ()
-    validation: tuple[Marks, ...] = ()
-    baselines: Mapping[str, Marks] = field(default_factory=dict)
+    held_out: tuple[Score, ...] = ()
+    validation: tuple[Score, ...] = ()
+    baselines: Mapping[str, Score] = field(default_factory=dict)
     elapsed: float = 0.0
     started: str = ""
 
@@ -104,7 +102,7 @@ def through(service: ModelService, owner: Hashable) -> Engine:
         ]
         return [future.result() for future in futures]
 
-    return Engine(service.base_model, train, service.complete)
+    return Engine(service.base_model, train, service.ask)
 
 
 def start_runs(
@@ -159,15 +157,10 @@ def advance(
         yield tuple(state)
 
 
-def sitting_of(experiment: Experiment, learners: Learners, split: str = "held-out") -> Sitting:
-    """The experiment's problems of a split behind these learners' soft prompts."""
-    config = experiment.config
-    return Sitting(
-        experiment.problems(split),
-        config.chat_template,
-        {name: learner.prompt for name, learner in learners.items()},
-        worked_examples(config.shots),
-    )
+def _measurement(run: Run, split: str) -> Measurement:
+    """The experiment's problems of a split behind the run's soft prompts."""
+    problems = run.experiment.problems(split)
+    return replace(behind(run.learners, problems), episodes=run.done)
 
 
 def _families_elsewhere(experiment: Experiment) -> tuple[str, ...]:
@@ -248,35 +241,35 @@ def _episodes(
 def _measure(
     engine: Engine, runs: Sequence[Run], progress: Callable[[int, int], object] | None
 ) -> list[Run]:
-    """Marks of every run at its milestone: held out, in validation, and its baselines at first."""
-    sittings: dict[Hashable, Sitting] = {}
+    """Scores of every run at its milestone: held out, in validation, and its baselines at first."""
+    wanted: dict[Hashable, Measurement] = {}
     for i, run in enumerate(runs):
         experiment = run.experiment
-        sittings[i, "held-out"] = sitting_of(experiment, run.learners)
+        wanted[i, "held-out"] = _measurement(run, "held-out")
         if experiment.validation_problems:
-            sittings[i, "validation"] = sitting_of(experiment, run.learners, "validation")
+            wanted[i, "validation"] = _measurement(run, "validation")
         for name in _baselines_wanted(run):
-            sittings[_baseline_key(experiment, name)] = _baseline(experiment, name)
-    outcomes = dict(zip(sittings, sit(engine.answer, [*sittings.values()], progress), strict=True))
-    measured = []
+            wanted[_baseline_key(experiment, name)] = _baseline(experiment, name)
+    found = measured(engine.answers, [*wanted.values()], progress)
+    scores = dict(zip(wanted, found, strict=True))
+    after = []
     for i, run in enumerate(runs):
-        experiment, chat_template = run.experiment, run.experiment.config.chat_template
+        experiment = run.experiment
         baselines = dict(run.baselines)
         for name in _baselines_wanted(run):
-            baselines[name] = Marks(outcomes[_baseline_key(experiment, name)], chat_template)
-        marks = Marks(outcomes[i, "held-out"], chat_template, run.done)
-        run = replace(run, baselines=baselines, held_out=(*run.held_out, marks))
+            baselines[name] = scores[_baseline_key(experiment, name)]
+        run = replace(run, baselines=baselines, held_out=(*run.held_out, scores[i, "held-out"]))
         if experiment.validation_problems:
-            run = _validated(run, Marks(outcomes[i, "validation"], chat_template, run.done))
-        measured.append(run)
-    return measured
+            run = _validated(run, scores[i, "validation"])
+        after.append(run)
+    return after
 
 
-def _validated(run: Run, marks: Marks) -> Run:
-    """The run with new validation marks, and the learners kept if none did better before."""
-    best = max((m.tally.correct for m in run.validation), default=-1)
-    run = replace(run, validation=(*run.validation, marks))
-    if marks.tally.correct > best:
+def _validated(run: Run, score: Score) -> Run:
+    """The run with a new validation score, and the learners kept if none did better before."""
+    best = max((before.correct for before in run.validation), default=-1)
+    run = replace(run, validation=(*run.validation, score))
+    if score.correct > best:
         run = replace(run, kept=run.learners, kept_episodes=run.done)
     return run
 
@@ -293,6 +286,7 @@ def _baseline_key(experiment: Experiment, name: str) -> Hashable:
     return (name, config.chat_template, shots, experiment.problems())
 
 
-def _baseline(experiment: Experiment, name: str) -> Sitting:
-    sitting = sitting_of(experiment, {})
-    return sitting if name == EXAMPLES else replace(sitting, examples=())
+def _baseline(experiment: Experiment, name: str) -> Measurement:
+    config = experiment.config
+    examples = worked_examples(config.shots if name == EXAMPLES else 0)
+    return Measurement(experiment.problems(), config.chat_template, examples=examples)

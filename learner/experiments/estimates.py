@@ -14,7 +14,8 @@ from arena.crossed import Table, crossed_mean, difference
 from arena.statistics import Interval, mcnemar_exact, wilson
 from arena.unpaired import difference_interval, fisher_exact
 from learner.experiments.figures import accuracy_of, interval_of
-from learner.experiments.results import Results, Score
+from learner.experiments.results import Results
+from learner.measuring import Score
 
 Which = Callable[[Results], Score]
 """Which score of a run is meant: the first one, say, or the last one."""
@@ -118,7 +119,7 @@ def versus_change(one: Arm, other: Arm) -> Effect | None:
     gains = []
     for arm in (one, other):
         runs = [arm.by_seed[seed] for seed in seeds]
-        gains.append(difference([r.final.row for r in runs], [r.curve[0].row for r in runs]))
+        gains.append(difference([r.final.right for r in runs], [r.curve[0].right for r in runs]))
     return _of_table(difference(*gains))
 
 
@@ -126,10 +127,11 @@ def effect(after: Sequence[Score], before: Sequence[Score], paired: bool) -> Eff
     """``after`` less ``before``: one score a seed, or one that stands for all seeds."""
     if not paired:
         return _separate(after, before)
-    found = _of_table(difference([score.row for score in after], [score.row for score in before]))
+    found = _of_table(
+        difference([score.right for score in after], [score.right for score in before])
+    )
     if len(after) == len(before) == 1:
-        pair = ([value > 0 for value in score.row] for score in (before[0], after[0]))
-        return replace(found, p_value=mcnemar_exact(*pair).p_value)
+        return replace(found, p_value=mcnemar_exact(before[0].right, after[0].right).p_value)
     return found
 
 

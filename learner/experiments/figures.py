@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 
 from arena.crossed import crossed_accuracy
-from arena.statistics import Interval
+from arena.statistics import Interval, wilson
 from learner import plot
-from learner.experiments.results import Group, Results, Score
+from learner.experiments.results import Results, Share
+from learner.measuring import Score
 from learner.plot import PALE, PALETTE, Axis, Panel, Sheet
 
 WINDOW = 9  # episodes that a running median looks back over
@@ -94,10 +95,8 @@ def interval_of(scores: Sequence[Score]) -> Interval:
     For the latter, the original's runs, it is the Wilson interval of the one score there is.
     """
     if all(score.outcomes for score in scores) and len({score.n for score in scores}) == 1:
-        return crossed_accuracy([score.row for score in scores]).interval
-    return Score(
-        0, sum(score.correct for score in scores), sum(score.n for score in scores)
-    ).interval
+        return crossed_accuracy([score.right for score in scores]).interval
+    return wilson(sum(score.correct for score in scores), sum(score.n for score in scores))
 
 
 def _loss_panel(sheet: Sheet, runs: Sequence[Results]) -> None:
@@ -164,7 +163,7 @@ def _before_after_panel(
     sheet: Sheet,
     place: tuple[float, float, float, float],
     title: str,
-    kinds: Sequence[Mapping[str, tuple[Group, Group]]],
+    kinds: Sequence[Mapping[str, tuple[Share, Share]]],
 ) -> None:
     names = [name for name in kinds[0] if all(name in kind for kind in kinds)]
     rows = plot.rows_axis([name.replace("_", " ") for name in names] or [""])
@@ -188,9 +187,9 @@ def _room(sheet: Sheet, names: Iterable[str]) -> float:
     return max(sheet.text_width(name) for name in names) + 20
 
 
-def _pooled(groups: Sequence[Group]) -> Group:
+def _pooled(groups: Sequence[Share]) -> Share:
     """One group for all seeds: as sure as one of them, because the problems are the same."""
-    return Group(fmean(group.accuracy for group in groups), min(group.n for group in groups))
+    return Share(fmean(group.accuracy for group in groups), min(group.n for group in groups))
 
 
 def _colours(count: int, palette: Sequence[str] = PALETTE) -> list[str]:

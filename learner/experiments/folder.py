@@ -21,7 +21,6 @@ from learner.checkpoint.atomic_folder import write_file
 from learner.checkpoint.files import load, save
 from learner.checkpoint.reading import CheckpointError, shown
 from learner.experiments.engine import Learners, Run
-from learner.experiments.lessons import SHARED
 from learner.experiments.results_file import (
     RESULTS,
     as_json,
@@ -31,6 +30,7 @@ from learner.experiments.results_file import (
     read_results_file,
 )
 from learner.hub.opening import BEST
+from learner.measuring import SHARED
 from learner.model.base_model import BaseModel
 
 INTERRUPTED, CURVES = "interrupted", "learning_curves.png"
@@ -86,7 +86,7 @@ def load_run(folder: Path, base_model: BaseModel, at: int | None = None) -> Run:
     record = open_record(folder)
     written = len(record.get("training") or ())
     done = written if at is None else at
-    experiment, past, marks, baselines = parse_past(record, done, str(folder / RESULTS))
+    experiment, past, scores, baselines = parse_past(record, done, str(folder / RESULTS))
     name = str(record.get("checkpoint")) if done == written else checkpoint_name(done)
     if name not in (checkpoint_name(done), INTERRUPTED):
         raise CheckpointError(f"{folder / RESULTS} goes on from {shown(name)}, which cannot be.")
@@ -98,15 +98,15 @@ def load_run(folder: Path, base_model: BaseModel, at: int | None = None) -> Run:
         kept=learners,
         kept_episodes=done,
         past=past,
-        held_out=marks["evaluations"],
-        validation=marks["validations"],
+        held_out=scores["evaluations"],
+        validation=scores["validations"],
         baselines=baselines,
         elapsed=float(record.get("elapsed_time") or 0.0),
         started=str(record.get("start_time") or ""),
     )
     if not run.validation:
         return run
-    best = max(run.validation, key=lambda item: item.tally.correct)  # the first of equals
+    best = max(run.validation, key=lambda item: item.correct)  # the first of equals
     kept = _load_learners(folder / checkpoint_name(best.episodes), names, base_model)
     return replace(run, kept=kept, kept_episodes=best.episodes)
 

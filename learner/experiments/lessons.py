@@ -12,8 +12,7 @@ from itertools import islice
 from arena import Problem, stream
 from learner.experiments.curriculum import level
 from learner.experiments.settings import Experiment
-
-SHARED = "all"  # the name of the one soft prompt that answers every family
+from learner.measuring import SHARED
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import math
 from collections.abc import Mapping
 
 from learner.experiments.fields import Fields
-from learner.experiments.results import Group, Results, Score
+from learner.experiments.results import Results, Share
+from learner.measuring import Score
 
 _FIRST_ASKED = 5  # train_continuous.py measured its initial accuracy on five problems only
 UNKNOWN = 0  # what nobody wrote down
@@ -37,7 +38,7 @@ def train_qwen(fields: Fields, name: str) -> Results:
         curve=curve,
         final=_score(last, episodes),
         families={
-            family: (Group(before[family], UNKNOWN), Group(after[family], UNKNOWN))
+            family: (Share(before[family], UNKNOWN), Share(after[family], UNKNOWN))
             for family in sorted(before.keys() & after.keys())
         },
         difficulties={},
@@ -50,7 +51,7 @@ def train_continuous(fields: Fields, name: str) -> Results:
     config = fields.fields("config")
     first = round(fields.number("initial_accuracy") * _FIRST_ASKED)
     curve = [
-        Score(item.count("episode"), item.count("correct"), item.count("total"))
+        _score(item, item.count("episode"), "correct", "total")
         for item in fields.items("eval_results")
     ]
     answered = [item.flag("is_correct") for item in fields.items("final_eval_data")]
@@ -65,16 +66,23 @@ def train_continuous(fields: Fields, name: str) -> Results:
         episodes=episodes,
         seed=config.count("seed"),
         losses=_losses(fields.items("training_results")),
-        curve=(Score(0, first, _FIRST_ASKED), *curve),
-        final=Score(episodes, sum(answered), len(answered)),
+        curve=(_counted(first, _FIRST_ASKED, 0), *curve),
+        final=_counted(sum(answered), len(answered), episodes),
         families={},
         difficulties={},
         episodes_per_second=math.nan,
     )
 
 
-def _score(fields: Fields, episodes: int) -> Score:
-    return Score(episodes, fields.count("n_correct"), fields.count("n_total"))
+def _score(fields: Fields, episodes: int, correct: str = "n_correct", n: str = "n_total") -> Score:
+    return _counted(fields.count(correct), fields.count(n), episodes)
+
+
+def _counted(correct: int, n: int, episodes: int) -> Score:
+    """A score of which nothing but the counts is known. Raises ValueError if they cannot be."""
+    if not n:
+        raise ValueError(f"{correct} right of no problems is not a score.")
+    return Score(correct, n, episodes=episodes)
 
 
 def _losses(training: list[Fields]) -> tuple[tuple[int, float], ...]:
@@ -97,7 +105,7 @@ def _published(
         seed=UNKNOWN,
         losses=(),
         curve=tuple(
-            Score(episodes, right, _FIRST_ASKED if "Llama" in model and not episodes else 20)
+            _counted(right, _FIRST_ASKED if "Llama" in model and not episodes else 20, episodes)
             for episodes, right in curve.items()
         ),
         final=final,
@@ -115,7 +123,7 @@ PUBLISHED: tuple[Results, ...] = (
         _QWEN,
         True,
         {0: 13, 20: 17, 40: 14, 60: 10, 80: 12},
-        Score(80, 31, 50),
+        _counted(31, 50, 80),
         1.60,
     ),
     _published(
@@ -123,7 +131,7 @@ PUBLISHED: tuple[Results, ...] = (
         _QWEN,
         False,
         {0: 2, 20: 6, 40: 4, 60: 4, 80: 7},
-        Score(80, 10, 50),
+        _counted(10, 50, 80),
         0.57,
     ),
     _published(
@@ -131,7 +139,7 @@ PUBLISHED: tuple[Results, ...] = (
         _LLAMA,
         True,
         {0: 1, 15: 9, 30: 7, 45: 8, 60: 8},
-        Score(60, 8, 20),
+        _counted(8, 20, 60),
         0.47,
     ),
 )

@@ -6,43 +6,11 @@ from dataclasses import dataclass, field
 from arena.statistics import Interval, wilson
 from learner.experiments.lessons import Episode
 from learner.experiments.settings import Experiment
-from learner.marks import RIGHT
+from learner.measuring import Score
 
 
 @dataclass(frozen=True)
-class Score:
-    """How many of ``n`` were right after so many ``episodes``.
-
-    ``outcomes`` has a letter for each problem, in the order of the run's problems, where they are
-    known. Raises ValueError if the counts cannot be.
-    """
-
-    episodes: int
-    correct: int
-    n: int
-    outcomes: str = ""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.correct <= self.n or not self.n:
-            raise ValueError(f"{self.correct} right of {self.n} problems is not a score.")
-
-    @property
-    def accuracy(self) -> float:
-        return self.correct / self.n
-
-    @property
-    def interval(self) -> Interval:
-        """The 95 % Wilson interval of the accuracy."""
-        return wilson(self.correct, self.n)
-
-    @property
-    def row(self) -> list[float]:
-        """1 for each problem that was right, else 0: a row of a table for `arena.crossed`."""
-        return [float(outcome == RIGHT) for outcome in self.outcomes]
-
-
-@dataclass(frozen=True)
-class Group:
+class Share:
     """Accuracy on the problems of one kind; ``n`` is 0 where nobody wrote it down."""
 
     accuracy: float
@@ -79,8 +47,8 @@ class Results:
     losses: tuple[tuple[int, float], ...]
     curve: tuple[Score, ...]
     final: Score
-    families: Mapping[str, tuple[Group, Group]]
-    difficulties: Mapping[str, tuple[Group, Group]]
+    families: Mapping[str, tuple[Share, Share]]
+    difficulties: Mapping[str, tuple[Share, Share]]
     episodes_per_second: float
     alone: Score | None = None
     examples_alone: Score | None = None

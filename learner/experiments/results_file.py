@@ -18,11 +18,10 @@ import transformers
 from arena import Problem
 from arena.statistics import transfer
 from learner.checkpoint.reading import CheckpointError, parse_json, parse_record, shown
-from learner.evaluation import Tally
 from learner.experiments.engine import Run
 from learner.experiments.lessons import Episode
 from learner.experiments.settings import Experiment, parse_experiment
-from learner.marks import NO_ANSWER, RIGHT, WRONG, Marks, tallies
+from learner.measuring import NO_ANSWER, RIGHT, WRONG, Score, Tally, score_of
 from learner.model.base_model import BaseModel
 
 RESULTS = "results.json"
@@ -70,15 +69,15 @@ def as_json(run: Run, made_with: Mapping[str, Any], checkpoint: str) -> bytes:
         "finished": run.finished,
         "checkpoint": checkpoint,
         "kept_episode": run.kept_episodes,
-        "baselines": {name: _evaluation(marks, problems) for name, marks in run.baselines.items()},
+        "baselines": {name: _evaluation(score, problems) for name, score in run.baselines.items()},
         "training": [_episode(number, episode) for number, episode in enumerate(run.past, 1)],
-        "evaluations": [_evaluation(marks, problems) for marks in run.held_out],
+        "evaluations": [_evaluation(score, problems) for score in run.held_out],
         "validations": [
-            _evaluation(marks, experiment.problems("validation")) for marks in run.validation
+            _evaluation(score, experiment.problems("validation")) for score in run.validation
         ],
     }
     if run.finished:
-        by_episode = {marks.episodes: marks for marks in run.held_out}
+        by_episode = {score.episodes: score for score in run.held_out}
         record["final_evaluation"] = _evaluation(run.held_out[-1], problems)
         record["kept_evaluation"] = _evaluation(by_episode[run.kept_episodes], problems)
         if experiment.order == "sequence":
@@ -94,8 +93,8 @@ def _accuracies(run: Run) -> tuple[list[list[float]], list[float]]:
     """Accuracy on each family of a sequence after each of them was learnt, and before any was."""
     problems, families = run.experiment.problems(), run.experiment.families
     table = {
-        marks.episodes: [marks.by_family(problems)[family].accuracy for family in families]
-        for marks in run.held_out
+        score.episodes: [score.by_family(problems)[family].accuracy for family in families]
+        for score in run.held_out
     }
     return [table[end] for end in run.experiment.phase_ends], table[0]
 
@@ -126,39 +125,38 @@ def parse_run_record(data: bytes, file: str = RESULTS) -> dict[str, Any]:
 
 def parse_past(
     record: Mapping[str, Any], until: int, file: str = RESULTS
-) -> tuple[Experiment, tuple[Episode, ...], dict[str, tuple[Marks, ...]], dict[str, Marks]]:
+) -> tuple[Experiment, tuple[Episode, ...], dict[str, tuple[Score, ...]], dict[str, Score]]:
     """The experiment, and what happened in its first ``until`` episodes.
 
-    That is the episodes, the marks ("evaluations" and "validations") and the baselines. Raises
+    That is the episodes, the scores ("evaluations" and "validations") and the baselines. Raises
     CheckpointError.
     """
     experiment = parse_experiment(record.get("settings"), file)
     chat_template = experiment.config.chat_template
     past = tuple(_parse_episode(entry, file) for entry in _list(record, "training", file)[:until])
-    marks = {}
+    scores = {}
     for name in ("evaluations", "validations"):
-        read = (_parse_marks(entry, chat_template, file) for entry in _list(record, name, file))
-        marks[name] = tuple(item for item in read if item.episodes <= until)
+        read = (_parse_score(entry, chat_template, file) for entry in _list(record, name, file))
+        scores[name] = tuple(item for item in read if item.episodes <= until)
     baselines = {
-        str(name): _parse_marks(entry, chat_template, file)
+        str(name): _parse_score(entry, chat_template, file)
         for name, entry in dict(record.get("baselines") or {}).items()
     }
-    return experiment, past, marks, baselines
+    return experiment, past, scores, baselines
 
 
-def _evaluation(marks: Marks, problems: Sequence[Problem]) -> dict[str, Any]:
-    tally = marks.tally
-    by_difficulty = tallies([problem.difficulty for problem in problems], marks.outcomes)
+def _evaluation(score: Score, problems: Sequence[Problem]) -> dict[str, Any]:
+    by_difficulty = score.by([problem.difficulty for problem in problems])
     return {
-        "episode": marks.episodes,
-        "accuracy": tally.accuracy,
-        "interval": [tally.interval.low, tally.interval.high],
-        "per_task_accuracy": _shares(marks.by_family(problems)),
+        "episode": score.episodes,
+        "accuracy": score.accuracy,
+        "interval": [score.interval.low, score.interval.high],
+        "per_task_accuracy": _shares(score.by_family(problems)),
         "per_difficulty_accuracy": _shares(by_difficulty),
-        "n_correct": tally.correct,
-        "n_total": tally.n,
-        "no_answer": tally.no_answer,
-        "outcomes": marks.outcomes,
+        "n_correct": score.correct,
+        "n_total": score.n,
+        "no_answer": score.no_answer,
+        "outcomes": score.outcomes,
     }
 
 
@@ -181,17 +179,21 @@ def _parse_episode(entry: object, file: str) -> Episode:
     return parse_record(Episode, entry, file, "training")
 
 
-def _parse_marks(entry: object, chat_template: bool, file: str) -> Marks:
+def _parse_score(entry: object, chat_template: bool, file: str) -> Score:
     if not isinstance(entry, dict):
         raise CheckpointError(f"{file} has an evaluation that is not an object.")
-    value = {"outcomes": entry.get("outcomes"), "episodes": entry.get("episode")}
-    marks = parse_record(Marks, value | {"chat_template": chat_template}, file, "evaluations")
-    if set(marks.outcomes) - {RIGHT, WRONG, NO_ANSWER}:
+    outcomes, episodes = entry.get("outcomes"), entry.get("episode")
+    if not isinstance(outcomes, str) or set(outcomes) - {RIGHT, WRONG, NO_ANSWER}:
         raise CheckpointError(
-            f"{file} has the outcomes {shown(marks.outcomes)}; a letter a problem would be right: "
+            f"{file} has the outcomes {shown(outcomes)}; a letter a problem would be right: "
             f"{RIGHT} right, {WRONG} wrong, {NO_ANSWER} no answer."
         )
-    return marks
+    if type(episodes) is not int:
+        raise CheckpointError(
+            f"{file} has an evaluation after {shown(episodes)} episodes; a whole number would be "
+            "right."
+        )
+    return score_of(outcomes, chat_template, episodes)
 
 
 def _list(record: Mapping[str, Any], name: str, file: str) -> list[Any]:

@@ -10,9 +10,9 @@ from learner.checkpoint.reading import CheckpointError, parse_json
 from learner.experiments.engine import ALONE, EXAMPLES
 from learner.experiments.fields import Fields, parse_fields
 from learner.experiments.original import train_continuous, train_qwen
-from learner.experiments.results import Group, Results, Score
+from learner.experiments.results import Results, Share
 from learner.experiments.results_file import FORMAT, RESULTS, parse_past, read_results_file
-from learner.marks import Marks, tallies
+from learner.measuring import Score
 
 
 def read_results(path: Path) -> Results:
@@ -36,14 +36,14 @@ def parse_results(data: bytes, name: str, file: str = RESULTS) -> Results:
 
 def _ours(fields: Fields, record: dict[str, Any], name: str, file: str) -> Results:
     training = fields.items("training")
-    experiment, past, marks, baselines = parse_past(record, len(training), file)
+    experiment, past, scores, baselines = parse_past(record, len(training), file)
     asked = fields.items("problems")
     families = [problem.text("task_type") for problem in asked]
     difficulties = [problem.count("difficulty") for problem in asked]
-    curve = tuple(_score(item, len(asked), file) for item in marks["evaluations"])
+    curve = tuple(_whole(score, len(asked), file) for score in scores["evaluations"])
     if not curve:
         raise CheckpointError(f"{file} is of a run that was stopped before it was ever measured.")
-    first, last = curve[0].outcomes, curve[-1].outcomes
+    first, last = curve[0], curve[-1]
     kept = fields.count("kept_episode")
     steps = {episode.step: episode.seconds for episode in past}
     sizes = Counter(episode.step for episode in past)
@@ -70,7 +70,7 @@ def _ours(fields: Fields, record: dict[str, Any], name: str, file: str) -> Resul
         examples_alone=_baseline(baselines, EXAMPLES, len(asked), file),
         kept=next((score for score in curve if score.episodes == kept), None),
         validation=tuple(
-            _score(item, experiment.validation_problems, file) for item in marks["validations"]
+            _whole(score, experiment.validation_problems, file) for score in scores["validations"]
         ),
         problems=tuple(problem.text("key") for problem in asked),
         training_seconds=sum(steps.values()),
@@ -84,21 +84,19 @@ def _ours(fields: Fields, record: dict[str, Any], name: str, file: str) -> Resul
     )
 
 
-def _score(marks: Marks, asked: int, file: str) -> Score:
-    if len(marks.outcomes) != asked:
-        raise CheckpointError(
-            f"{file} has {len(marks.outcomes)} outcomes of {asked} problems; it was changed."
-        )
-    return Score(marks.episodes, marks.tally.correct, asked, marks.outcomes)
+def _whole(score: Score, asked: int, file: str) -> Score:
+    if score.n != asked:
+        raise CheckpointError(f"{file} has {score.n} outcomes of {asked} problems; it was changed.")
+    return score
 
 
-def _baseline(baselines: Mapping[str, Marks], name: str, asked: int, file: str) -> Score | None:
-    return _score(baselines[name], asked, file) if name in baselines else None
+def _baseline(baselines: Mapping[str, Score], name: str, asked: int, file: str) -> Score | None:
+    return _whole(baselines[name], asked, file) if name in baselines else None
 
 
-def _groups(keys: Sequence[str], before: str, after: str) -> dict[str, tuple[Group, Group]]:
-    then, now = tallies(keys, before), tallies(keys, after)
+def _groups(keys: Sequence[str], before: Score, after: Score) -> dict[str, tuple[Share, Share]]:
+    then, now = before.by(keys), after.by(keys)
     return {
-        key: (Group(then[key].accuracy, then[key].n), Group(now[key].accuracy, now[key].n))
+        key: (Share(then[key].accuracy, then[key].n), Share(now[key].accuracy, now[key].n))
         for key in then
     }

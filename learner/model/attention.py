@@ -15,7 +15,7 @@ attends as it always did.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from learner.model.decoding_cache import CachedRows, Prefix
+from learner.model.decoding_cache import Attends, DecodedRows, Prefix
 from learner.model.frozen_layers import lighten, restore_last_layer, runs_where_wanted
 from learner.model.packing import Gather, Layout, Segment, token_rows
 
@@ -33,14 +33,6 @@ NAME = "packed_segments"
 # cannot be run packed. (A sliding window is no such option: rows are kept shorter than it.)
 UNSUPPORTED = ("softcap", "s_aux", "position_bias", "cache")
 MAX_SCORES = 1 << 25  # attention scores that a block may keep in memory for the backward pass
-
-
-class Attends(Protocol):
-    """What `segment_attention` hands a layer's queries, keys and values to."""
-
-    def attend(
-        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
-    ) -> torch.Tensor: ...
 
 
 def segment_attention(
@@ -128,6 +120,21 @@ def run_packed(
     ).logits[0]
 
 
+def run_step(
+    model: PreTrainedModel, rows: Attends, tokens: torch.Tensor, positions: torch.Tensor
+) -> torch.Tensor:
+    """Logits [rows, vocabulary] after one token a row [rows], at positions [rows, 1]."""
+    embeddings = model.get_input_embeddings()(tokens[:, None])
+    return model(
+        inputs_embeds=embeddings,
+        position_ids=positions,
+        attention_mask=no_mask(embeddings),
+        use_cache=False,
+        logits_to_keep=1,
+        segments=rows,
+    ).logits[:, 0]
+
+
 def no_mask(like: torch.Tensor) -> torch.Tensor:
     """A 4-D mask, which transformers passes on as it is, so it builds no [T, T] mask."""
     return like.new_zeros((1, 1, 1, 1))
@@ -145,7 +152,7 @@ class PackedSegments:
         self,
         layout: Layout,
         device: torch.device,
-        cache: CachedRows | None = None,
+        cache: DecodedRows | None = None,
         stored: Sequence[Prefix] = (),
         to_store: Sequence[tuple[int, Prefix]] = (),
     ) -> None:

@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from learner.model.attention import enable_segment_attention
+from learner.model.cuda_graphs import Fixtures, fixtures_on
 from learner.model.own_thread import in_own_thread
 
 POCKET = "pocket"
@@ -83,6 +84,11 @@ class BaseModel:
             getattr(config, "sliding_window", None),
         )
         return min((limit for limit in limits if limit), default=2048)
+
+    @cached_property
+    def fixtures(self) -> Fixtures:
+        """What CUDA graphs over this model stand on; whatever is in it, nobody reads again."""
+        return fixtures_on(self.device)
 
 
 def load_base_model(

@@ -7,6 +7,7 @@ and rows of later passes continue them as if it stood in the pass.
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 from weakref import ref
 
 import numpy as np
@@ -17,6 +18,29 @@ from learner.model.packing import Layout
 
 States = dict[int, tuple[torch.Tensor, torch.Tensor]]
 """Keys and values by layer."""
+
+
+class Attends(Protocol):
+    """What a layer's queries, keys and values are handed to."""
+
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
+    ) -> torch.Tensor: ...
+
+
+Step = Callable[[Attends, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Runs a model over one token a row [rows], at positions [rows, 1]: logits [rows, vocabulary]."""
+
+
+class DecodedRows(Protocol):
+    """Rows that are being decoded: filled by a pass, then a token a row and step."""
+
+    def fill(self, layer: int, keys: torch.Tensor, values: torch.Tensor, heads: int) -> None: ...
+
+    def next_logits(self, step: Step, tokens: torch.Tensor) -> torch.Tensor: ...
+
+    def keep(self, rows: torch.Tensor) -> None: ...
+
 
 PREFIX_BYTES = 64 << 20  # kept at most, of all prefixes; one of 33 tokens takes 0.4 MB at 0.5B
 
@@ -32,16 +56,7 @@ class CachedRows:
         self, layout: Layout, rows: Sequence[int], room: int, device: torch.device
     ) -> None:
         """``rows`` are the segments to decode after, each with the prefix it continues."""
-        tokens = [
-            np.concatenate(
-                [
-                    layout.starts[i] + np.arange(layout.lengths[i])
-                    for i in (layout.segments[row].prefix, row)
-                    if i is not None
-                ]
-            )
-            for row in rows
-        ]
+        tokens = [layout.tokens_of(row) for row in rows]
         self._filled = max(len(row) for row in tokens)
         self._room = self._filled + room
         padding = np.array([self._filled - len(row) for row in tokens])
@@ -51,15 +66,19 @@ class CachedRows:
         hidden = np.arange(self._room) < padding[:, None]
         self._hidden = torch.from_numpy(hidden)[:, None, None].to(device) if hidden.any() else None
         self._mask: torch.Tensor | None = None
+        self._positions = torch.tensor([len(row) for row in tokens], device=device)[:, None]
         self._layers: States = {}
 
     def fill(self, layer: int, keys: torch.Tensor, values: torch.Tensor, heads: int) -> None:
         """Take the rows' share of a packed pass's keys and values [sources, heads * D]."""
         self._layers[layer] = (self._buffer(keys, heads), self._buffer(values, heads))
 
-    def advance(self) -> None:
-        """Make place for the next token of every row; called once before each pass."""
+    def next_logits(self, step: Step, tokens: torch.Tensor) -> torch.Tensor:
+        """Logits [rows, vocabulary] after one more token [rows] of every row, on the device."""
         self._filled += 1
+        logits = step(self, tokens, self._positions)
+        self._positions = self._positions + 1
+        return logits
 
     def keep(self, rows: torch.Tensor) -> None:
         """Drop all rows but these (indices on the device, in order)."""
@@ -67,6 +86,7 @@ class CachedRows:
             layer: (keys.index_select(0, rows), values.index_select(0, rows))
             for layer, (keys, values) in self._layers.items()
         }
+        self._positions = self._positions.index_select(0, rows)
         if self._hidden is not None:
             self._hidden = self._hidden.index_select(0, rows)
             self._mask = None

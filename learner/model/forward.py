@@ -11,15 +11,17 @@ Training and decoding are the only callers.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
-from learner.model.attention import PackedSegments, no_mask, run_packed
+from learner.model.attention import PackedSegments, run_packed, run_step
 from learner.model.base_model import BaseModel
-from learner.model.decoding_cache import CachedRows, Prefix
-from learner.model.memory import Budget
+from learner.model.decoding_cache import CachedRows, DecodedRows, Prefix
+from learner.model.memory import Budget, cached_bytes
 from learner.model.packing import Layout, Segment
+from learner.model.static_cache import static_rows
 
 PrefixKey = tuple[int | None, tuple[int, ...]]
 """What a prefix is made of: the number of a prompt (None: no prompt) and the head."""
@@ -79,7 +81,9 @@ class Batch:
         self._soft_places = torch.tensor(layout.soft_places, device=device)
         self._soft_sources = torch.tensor(layout.soft_sources, device=device)
         self.cache = (
-            CachedRows(segments, layout.row_segments, decode_room, device) if decode_room else None
+            _decoded_rows(base_model, segments, layout.row_segments, decode_room)
+            if decode_room
+            else None
         )
         self._packed = PackedSegments(
             segments,
@@ -88,7 +92,6 @@ class Batch:
             [known[key] for key in layout.known],
             [(layout.prefix_starts[key], prefix) for key, prefix in self.stored.items()],
         )
-        self._next_positions = torch.tensor(layout.row_ends, device=device)[:, None]
 
     def __len__(self) -> int:
         """How many tokens the pass runs over, fillers included."""
@@ -113,24 +116,21 @@ class Batch:
         ``tokens`` [rows] are on the device. Needs ``decode_room`` and a first pass of `logits`.
         """
         assert self.cache is not None
-        self.cache.advance()
-        logits = self._base_model.model(
-            input_ids=tokens[:, None],
-            position_ids=self._next_positions,
-            attention_mask=no_mask(self._base_model.embeddings),
-            use_cache=False,
-            logits_to_keep=1,
-            segments=self.cache,
-        ).logits[:, 0]
-        self._next_positions = self._next_positions + 1
-        return logits
+        return self.cache.next_logits(partial(run_step, self._base_model.model), tokens)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on decoding only these of the rows, in this order."""
         assert self.cache is not None
-        index = torch.tensor(rows, device=self._base_model.device)
-        self.cache.keep(index)
-        self._next_positions = self._next_positions.index_select(0, index)
+        self.cache.keep(torch.tensor(rows, device=self._base_model.device))
+
+
+def _decoded_rows(
+    base_model: BaseModel, layout: Layout, rows: Sequence[int], room: int
+) -> DecodedRows:
+    """Where these rows' keys and values are kept: where graphs can be repeated, if possible."""
+    token, device = cached_bytes(base_model), base_model.device
+    static = static_rows(base_model.fixtures, layout, rows, room, token, device)
+    return static or CachedRows(layout, rows, room, device)
 
 
 def row_length(row: Row, prompt_lengths: Sequence[int]) -> int:
@@ -201,7 +201,6 @@ class _Rows:
         self.prefix_starts: dict[PrefixKey, int] = {}  # where each that is read begins
         self.known: list[PrefixKey] = []  # those that are not, in the order of their segments
         self.row_segments = [0] * len(rows)
-        self.row_ends = [row_length(row, prompt_lengths) for row in rows]
         self._first_source = np.concatenate(([0], np.cumsum(prompt_lengths, dtype=int)))
         self._prompt_lengths = prompt_lengths
         groups: dict[PrefixKey, list[int]] = {}

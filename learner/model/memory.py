@@ -17,6 +17,7 @@ from typing import TypeVar
 import torch
 
 from learner.model.base_model import BaseModel
+from learner.model.cuda_graphs import clear_fixtures, held_by_graphs
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -96,12 +97,9 @@ def decoding_budget(base_model: BaseModel) -> Budget:
 
     Keys and values stay in memory, of all layers; the activations of one layer are alive at a time.
     """
-    hidden, intermediate, layers, heads = _shape(base_model)
-    config = base_model.model.config.get_text_config()
+    hidden, intermediate, _, heads = _shape(base_model)
     size = base_model.dtype.itemsize
-    kv_heads = getattr(config, "num_key_value_heads", None) or heads
-    head = getattr(config, "head_dim", None) or hidden // heads
-    cached = 2 * layers * kv_heads * head * size
+    cached = cached_bytes(base_model)
     token = cached + (20 * hidden + 3 * intermediate) * size
     return Budget(
         tokens=LONGEST_DECODING,
@@ -111,6 +109,15 @@ def decoding_budget(base_model: BaseModel) -> Budget:
         score=heads * size,
         cached=cached,
     )
+
+
+def cached_bytes(base_model: BaseModel) -> int:
+    """Bytes of one token's keys and values, in all layers."""
+    hidden, _, layers, heads = _shape(base_model)
+    config = base_model.model.config.get_text_config()
+    kv_heads = getattr(config, "num_key_value_heads", None) or heads
+    head = getattr(config, "head_dim", None) or hidden // heads
+    return 2 * layers * kv_heads * head * base_model.dtype.itemsize
 
 
 def in_halves(
@@ -156,6 +163,7 @@ def ran_out(error: BaseException) -> bool:
 
 def give_back(device: torch.device) -> None:
     """Let go of what is allocated and not in use."""
+    clear_fixtures()
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -165,8 +173,10 @@ def free_bytes(device: torch.device) -> int:
     """Bytes that this process could still allocate on the device."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        # What PyTorch has reserved and does not use is free for the next pass too.
-        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        # What PyTorch has reserved and does not use is free for the next pass too, unless it is
+        # what graphs work in.
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return max(0, free + unused - held_by_graphs(device))
     return free_system_bytes()
 
 

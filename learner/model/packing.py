@@ -77,6 +77,13 @@ class Layout:
         self.positions = np.concatenate((counted, np.zeros(filler, dtype=np.int64)))
         self.blocks = [self._block(members) for members in self._alike()]
 
+    def tokens_of(self, segment: int) -> np.ndarray:
+        """Where the tokens of a segment come from, those of the prefix it continues in front."""
+        chain = (self.segments[segment].prefix, segment)
+        return np.concatenate(
+            [self.starts[i] + np.arange(self.lengths[i]) for i in chain if i is not None]
+        )
+
     def _alike(self) -> list[np.ndarray]:
         """Segments of a kind (with a prefix, without) and of similar length, longest first."""
         groups = []

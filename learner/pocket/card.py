@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 from arena import FAMILIES, held_out, stream
 from arena.command_line import run_command
-from learner.evaluation import Evaluation, compare, evaluate
+from arena.statistics import mcnemar_exact
 from learner.learning.learner import INITIALISERS, Learner, LearnerConfig, new_learner
 from learner.learning.training import train_steps
+from learner.measuring import Measurement, Score, answers_of, behind, measured
 from learner.model.base_model import POCKET_FOLDER, BaseModel, load_base_model
-from learner.model.completion import complete
 
 EPISODES = 80
 SEEDS = range(5)
@@ -63,12 +63,7 @@ def settings_table(base_model: BaseModel, problems: int) -> tuple[str, str]:
     The best is the one with the highest mean over seeds less one standard error: steady beats
     lucky.
     """
-    measure = partial(
-        evaluate,
-        partial(complete, base_model),
-        held_out(problems, split="validation"),
-        chat_template=False,
-    )
+    asked = held_out(problems, split="validation")
     lines = [
         "| initialiser | learning rate | episodes a step | mean | lowest | highest |",
         "|---|---|---|---|---|---|",
@@ -78,7 +73,8 @@ def settings_table(base_model: BaseModel, problems: int) -> tuple[str, str]:
     for initialiser, rate, size in tqdm(grid, unit="setting"):
         config = LearnerConfig(initialiser=initialiser, learning_rate=rate, episodes_per_step=size)
         learners = teach(base_model, [replace(config, seed=seed) for seed in SEEDS])
-        reached = [measure(learner.prompt).accuracy for learner in learners]
+        found = measured(answers_of(base_model), [behind(learner, asked) for learner in learners])
+        reached = [score.accuracy for score in found]
         scores[config] = reached
         lines.append(
             f"| {initialiser} | {rate:g} | {size} | {mean(reached):.1%} | {min(reached):.1%} "
@@ -110,23 +106,24 @@ def deviation(values: Sequence[float]) -> float:
 
 def results_table(base_model: BaseModel, problems: int) -> str:
     """Held-out accuracy of the model alone, behind untrained and behind trained soft prompts."""
-    answer = partial(complete, base_model)
-    measure = partial(evaluate, answer, held_out(problems))
-    rows: list[tuple[str, Evaluation, str]] = []
+    asked = held_out(problems)
+    measure = partial(measured, answers_of(base_model))
+    rows: list[tuple[str, Score, str]] = []
     for chat_template in (True, False):
         where = "with the template" if chat_template else "without it"
-        alone = measure(chat_template=chat_template)
+        (alone,) = measure([Measurement(asked, chat_template)])
         rows.append((f"model alone, {where}", alone, ""))
         for initialiser in INITIALISERS:
             config = LearnerConfig(initialiser=initialiser, chat_template=chat_template)
             for seed in SEEDS if initialiser == LearnerConfig().initialiser else SEEDS[:1]:
-                prompt = new_learner(base_model, replace(config, seed=seed)).prompt
+                untrained = new_learner(base_model, replace(config, seed=seed))
                 name = f"untrained ({initialiser}, seed {seed}), {where}"
-                rows.append((name, measure(prompt, chat_template), ""))
+                (result,) = measure([behind(untrained, asked)])
+                rows.append((name, result, ""))
         configs = [LearnerConfig(chat_template=chat_template, seed=seed) for seed in SEEDS]
         for learner in teach(base_model, configs):
-            result = measure(learner.prompt, chat_template)
-            change = compare(alone, result)
+            (result,) = measure([behind(learner, asked)])
+            change = mcnemar_exact(alone.right, result.right)
             versus = f"+{change.gained} −{change.lost}, p = {change.p_value:.2g}"
             rows.append(
                 (f"after {EPISODES} episodes (seed {learner.config.seed}), {where}", result, versus)
@@ -134,7 +131,7 @@ def results_table(base_model: BaseModel, problems: int) -> str:
     heading = ["", "all", *FAMILIES, "no answer", "gained and lost against the model alone"]
     lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
     for name, result, versus in rows:
-        families = [f"{t.correct / t.n:.0%}" for t in result.by_family().values()]
+        families = [f"{t.correct / t.n:.0%}" for t in result.by_family(asked).values()]
         total = f"{result.accuracy:.1%} [{result.interval.low:.1%}, {result.interval.high:.1%}]"
         lines.append(
             f"| {name} | {total} | {' | '.join(families)} | {result.no_answer} | {versus} |"
@@ -147,7 +144,7 @@ def first_difficulty_table(base_model: BaseModel, problems: int) -> str:
     lines = ["| family | accuracy at difficulty 1 | guessing |", "|---|---|---|"]
     for family in FAMILIES:
         asked = held_out(problems, families=[family], difficulty=1)
-        result = evaluate(partial(complete, base_model), asked, chat_template=True)
+        (result,) = measured(answers_of(base_model), [Measurement(asked, True)])
         chance = mean(1 / len(p.choices) if p.choices else 0.0 for p in asked)
         low, high = result.interval.low, result.interval.high
         lines.append(

@@ -11,7 +11,8 @@ from statistics import fmean, stdev
 
 from learner import wording
 from learner.experiments.estimates import Arm, Effect, Estimate, alone, effect
-from learner.experiments.results import Results, Score
+from learner.experiments.results import Results
+from learner.measuring import Score
 from learner.report.bench import Bench, with_config
 
 LEARNING_RATES = (1e-3, 3e-3, 1e-2)

@@ -12,7 +12,6 @@ from arena.statistics import mean_interval
 from learner import wording
 from learner.experiments.estimates import Arm, final, versus
 from learner.experiments.results import Results
-from learner.marks import tallies
 from learner.report.bench import Bench
 
 _MEASURES = {
@@ -65,5 +64,5 @@ def _matrix(arm: Arm) -> str:
 def _by_family(run: Results, episodes: int) -> dict[str, float]:
     assert run.experiment is not None
     families = [problem.family for problem in run.experiment.problems()]
-    outcomes = next(score.outcomes for score in run.curve if score.episodes == episodes)
-    return {name: tally.accuracy for name, tally in tallies(families, outcomes).items()}
+    then = next(score for score in run.curve if score.episodes == episodes)
+    return {name: tally.accuracy for name, tally in then.by(families).items()}

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from learner import wording
 from learner.experiments.estimates import Arm, Estimate, alone, final, initial, kept, rate
-from learner.experiments.results import Group, Results, Score
+from learner.experiments.results import Results, Share
+from learner.measuring import Score
 
 
 def summary(arm: Arm) -> str:
@@ -47,7 +48,7 @@ def _line(name: str, estimate: Estimate) -> str:
     return f"{name:>20}  {wording.accuracy(estimate.value, estimate.interval)} of {of}{seeds}"
 
 
-def _groups(kinds: list[Mapping[str, tuple[Group, Group]]], prefix: str) -> list[str]:
+def _groups(kinds: list[Mapping[str, tuple[Share, Share]]], prefix: str) -> list[str]:
     """One line a group, before → after, as means over seeds."""
     lines = []
     for name in kinds[0]:

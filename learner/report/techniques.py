@@ -22,10 +22,9 @@ from learner.experiments.estimates import (
     kept,
     versus,
 )
-from learner.experiments.measuring import Sitting, sit
-from learner.experiments.results import Results, Score
+from learner.experiments.results import Results
 from learner.learning.worked_examples import worked_examples
-from learner.marks import RIGHT
+from learner.measuring import Measurement, Score, measured
 from learner.report.bench import Bench, with_config
 
 SHOTS = (1, 2, 4, 8)  # numbers of worked examples tried in validation
@@ -149,8 +148,8 @@ def _few_shot(bench: Bench, chat: bool, default: Arm) -> list[Finding]:
 def best_shots(bench: Bench, chat: bool) -> int:
     """The number of worked examples that the model alone does best with in validation."""
     problems = bench.best(chat).problems("validation")
-    sittings = [Sitting(problems, chat, {}, worked_examples(shots)) for shots in SHOTS]
-    rights = [outcomes.count(RIGHT) for outcomes in sit(bench.engine.answer, sittings)]
+    wanted = [Measurement(problems, chat, examples=worked_examples(shots)) for shots in SHOTS]
+    rights = [score.correct for score in measured(bench.engine.answers, wanted)]
     return SHOTS[rights.index(max(rights))]
 
 

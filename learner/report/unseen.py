@@ -83,9 +83,9 @@ def _table(runs: Sequence[Sequence[Results]], episodes: int) -> Table:
     by_seed = zip(*runs, strict=True)
     return [
         [
-            right
+            float(right)
             for run in of_families
-            for right in next(s for s in run.curve if s.episodes == episodes).row
+            for right in next(s for s in run.curve if s.episodes == episodes).right
         ]
         for of_families in by_seed
     ]

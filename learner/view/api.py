@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from learner.evaluation import Tally
+from learner.measuring import Score, Tally
 from learner.service.protocol import ModelService
 from learner.view.cards import verdict
 from learner.view.teach import said
@@ -23,7 +23,7 @@ from learner.visitors.checked_input import (
     own_problem,
 )
 from learner.visitors.comparison import CONDITIONS
-from learner.visitors.exam import Exam, Marks
+from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.open_lessons import OpenLessons
 
@@ -106,9 +106,7 @@ def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
         """Score the soft prompt as it is on the held-out set, paired with the model alone."""
         with said():
             learner = find(session).learner
-            checked = checked_format(chat_template)
-            shots = learner.config.shots
-            return _marks(exam.take(learner.prompt, checked, learner.episodes, shots=shots), exam)
+            return _result(exam.take(learner, checked_format(chat_template)), exam)
 
     def act(action: Callable[[Lesson], None]) -> Callable[[str], Json]:
         def endpoint(session: str) -> Json:
@@ -213,18 +211,18 @@ def _learner(lesson: Lesson, exam: Exam) -> Json:
         "signal": lesson.signal,
         "chat_template": lesson.chat_template,
         "undo": lesson.session.undo_depth,
-        "held_out": _marks(trained[-1], exam) if trained else None,
+        "held_out": _result(trained[-1], exam) if trained else None,
     }
 
 
-def _marks(marks: Marks, exam: Exam) -> Json:
-    gain, alone = exam.gain(marks), exam.alone(marks.chat_template)
+def _result(result: Score, exam: Exam) -> Json:
+    gain, alone = exam.gain(result), exam.alone(result.chat_template)
     return {
-        **_score(marks.tally),
-        "episodes": marks.episodes,
-        "chat_template": marks.chat_template,
-        "families": _scores(marks.by_family(exam.problems)),
-        "model_alone": _score(alone.tally) if alone else None,
+        **_score(result),
+        "episodes": result.episodes,
+        "chat_template": result.chat_template,
+        "families": _scores(result.by_family(exam.problems)),
+        "model_alone": _score(alone) if alone else None,
         "gained": gain.gained if gain else None,
         "lost": gain.lost if gain else None,
         "p_value": gain.p_value if gain else None,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from math import isfinite
 
-from learner.evaluation import Tally
+from learner.measuring import Tally
 from learner.view.chart_parts import (
     NARROW_SPACE,
     axis_end,

@@ -1,10 +1,11 @@
 """The line that says what just happened in a lesson, or what to do now."""
 
 from learner.learning.step_report import StepReport
+from learner.measuring import Score
 from learner.view import cards, charts
 from learner.view.chart_parts import share
 from learner.visitors.event import Event
-from learner.visitors.exam import Exam, Marks
+from learner.visitors.exam import Exam
 
 
 def told(event: Event, episodes: int, exam: Exam) -> str:
@@ -27,17 +28,16 @@ def told(event: Event, episodes: int, exam: Exam) -> str:
     }[event.kind]
 
 
-def _result(result: Marks, exam: Exam) -> str:
-    score = result.tally
+def _result(score: Score, exam: Exam) -> str:
     low, high = score.interval.low, score.interval.high
     words = (
         f"**{charts.percent(score.accuracy)} right** on {score.n} held-out problems "
         f"({100 * low:.0f}–{charts.percent(high)})"
     )
-    alone, gain = exam.alone(result.chat_template), exam.gain(result)
+    alone, gain = exam.alone(score.chat_template), exam.gain(score)
     if alone is not None and gain is not None:
         p = "p < 0.0001" if gain.p_value < 1e-4 else f"p = {gain.p_value:.2g}"
-        words += f", {charts.percent(alone.tally.accuracy)} without your soft prompt: "
+        words += f", {charts.percent(alone.accuracy)} without your soft prompt: "
         words += f"+{gain.gained} −{gain.lost}, {p}"
     return f"{words}. Try a **New problem**."
 

@@ -191,17 +191,8 @@ def held_out_results(lesson: Lesson, learner: Learner, exam: Exam) -> HeldOutRes
         for result in lesson.results()
         if result.episodes == learner.episodes and result.chat_template is chat_template
     ]
-    if known:
-        result = known[-1]
-    else:
-        shots = learner.config.shots
-        result = exam.take(learner.prompt, chat_template, learner.episodes, shots=shots)
-    return HeldOutResults(
-        families=tuple(problem.family for problem in exam.problems),
-        before=alone.right,
-        after=result.right,
-        chat_template=chat_template,
-    )
+    result = known[-1] if known else exam.take(learner, chat_template)
+    return HeldOutResults.of(exam.problems, alone, result)
 
 
 def _fetch(

@@ -98,7 +98,7 @@ class Painter:
 
     def _accuracy(self, lesson: Lesson) -> str:
         chat_template = lesson.chat_template
-        points = [charts.CurvePoint(marks.episodes, marks.tally) for marks in lesson.results()]
+        points = [charts.CurvePoint(score.episodes, score) for score in lesson.results()]
         until = max(80, lesson.learner.episodes)
         if lesson.run is not None:
             until = max(until, lesson.learner.episodes + lesson.run.total - lesson.run.done)

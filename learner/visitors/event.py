@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from learner.learning.step_report import StepReport
-from learner.visitors.exam import Marks
+from learner.measuring import Score
 from learner.visitors.run import RunState
 
 
@@ -18,12 +18,12 @@ class Event:
     kind: str
     episodes: int = 0
     rate: float | None = None
-    result: Marks | None = None
+    result: Score | None = None
     report: StepReport | None = None
     refused: str = ""
 
 
-def end_of(run: RunState, result: Marks | None) -> Event:
+def end_of(run: RunState, result: Score | None) -> Event:
     """The end of a run, of which ``result`` is the last held-out result."""
     if run.done < run.total:
         return Event("stopped", run.done, run.rate, result, run.report)

@@ -7,16 +7,12 @@ background, when the app starts.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-
-import torch
+from collections.abc import Callable, Iterator, Sequence
 
 from arena import held_out
 from arena.statistics import McNemar, mcnemar_exact
-from learner.evaluation import Tally, evaluate
-from learner.learning.worked_examples import worked_examples
-from learner.marks import Marks, marks_of
-from learner.model.completion import Ask, Completion
+from learner.learning.learner import Learner
+from learner.measuring import Measurement, Score, Tally, behind, measure
 from learner.service.protocol import ModelService, ServiceClosed
 
 HELD_OUT_PROBLEMS = 200
@@ -27,7 +23,7 @@ class Stopped(Exception):
 
 
 class Exam:
-    """The held-out set, marks on it, and the background measurement of what all share.
+    """The held-out set, scores on it, and the background measurement of what all share.
 
     ``formats`` are those that the model knows: with the chat template (True), without (False).
     """
@@ -44,59 +40,56 @@ class Exam:
         self.seconds: float | None = None  # what taking it took, last time
         self.error: str | None = None  # why the background measurement ended early
         self._service = service
-        self._known: dict[tuple[bool, bool], Marks] = {}
+        self._known: dict[tuple[bool, bool], Score] = {}
 
     def take(
         self,
-        prompt: torch.Tensor | None,
+        learner: Learner | None,
         chat_template: bool,
-        episodes: int = 0,
         stopped: Callable[[], bool] = lambda: False,
-        shots: int = 0,
-    ) -> Marks:
-        """Mark a soft prompt [n, d] (or the model alone, None) in one format.
+    ) -> Score:
+        """The score of a learner (None: the model alone) in one format.
 
-        ``shots`` worked examples stand before every question, as they did when the soft prompt
-        learnt. Goes through the service in small batches, so that others get their turn. Raises
-        Stopped within a batch of ``stopped()`` becoming true, and what the service raises.
+        Raises Stopped soon after ``stopped()`` has become true, and what the service raises.
         """
-        began = time.monotonic()
-
-        def answer(asks: Sequence[Ask]) -> tuple[Completion, ...]:
+        for score in self.grow(learner, chat_template):  # noqa: B007 - the last one is whole
             if stopped():
                 raise Stopped
-            return self._service.complete(asks)
+        return score
 
-        evaluation = evaluate(
-            answer,
-            self.problems,
-            prompt=prompt,
-            chat_template=chat_template,
-            examples=worked_examples(shots),
-        )
+    def grow(self, learner: Learner | None, chat_template: bool) -> Iterator[Score]:
+        """The score of a learner as it grows; the last one is over the whole set.
+
+        Whoever stops reading stops it. Raises what the service raises.
+        """
+        began = time.monotonic()
+        measurement = Measurement(self.problems, chat_template)
+        if learner is not None:
+            measurement = behind(learner, self.problems, chat_template)
+        for (score,) in measure(self._service.ask, [measurement]):
+            yield score
         self.seconds = time.monotonic() - began
-        return marks_of(evaluation, episodes)
 
-    def measure_shared(self, untrained: torch.Tensor) -> threading.Thread:
-        """Measure the model alone and the ``untrained`` prompt [n, d] on a thread of its own."""
+    def measure_shared(self, untrained: Learner) -> threading.Thread:
+        """Measure the model alone and the ``untrained`` learner on a thread of its own."""
         thread = threading.Thread(
             target=self._measure_shared, args=(untrained,), name="baselines", daemon=True
         )
         thread.start()
         return thread
 
-    def alone(self, chat_template: bool) -> Marks | None:
-        """Marks of the model alone; None while they are being measured."""
+    def alone(self, chat_template: bool) -> Score | None:
+        """The score of the model alone; None while it is being measured."""
         return self._known.get((False, chat_template))
 
-    def untrained(self, chat_template: bool) -> Marks | None:
-        """Marks of the untrained soft prompt; None while they are being measured."""
+    def untrained(self, chat_template: bool) -> Score | None:
+        """The score of the untrained soft prompt; None while it is being measured."""
         return self._known.get((True, chat_template))
 
     @property
     def baselines(self) -> dict[bool, Tally]:
         """The model alone, as far as measured: with the chat template? -> score."""
-        return {key: marks.tally for key in (True, False) if (marks := self.alone(key))}
+        return {key: score for key in (True, False) if (score := self.alone(key))}
 
     @property
     def ready(self) -> bool:
@@ -108,17 +101,17 @@ class Exam:
         """Grows with every shared result, so that a page knows when to look again."""
         return len(self._known) + (self.error is not None)
 
-    def gain(self, marks: Marks) -> McNemar | None:
-        """``marks`` paired with the model alone in the same format; None before that is known."""
-        before = self.alone(marks.chat_template)
-        return mcnemar_exact(before.right, marks.right) if before else None
+    def gain(self, score: Score) -> McNemar | None:
+        """``score`` paired with the model alone in the same format; None before that is known."""
+        before = self.alone(score.chat_template)
+        return mcnemar_exact(before.right, score.right) if before else None
 
-    def _measure_shared(self, untrained: torch.Tensor) -> None:
+    def _measure_shared(self, untrained: Learner) -> None:
         try:
             for prompted in (False, True):
                 for chat_template in self.formats:
-                    marks = self.take(untrained if prompted else None, chat_template)
-                    self._known[prompted, chat_template] = marks
+                    score = self.take(untrained if prompted else None, chat_template)
+                    self._known[prompted, chat_template] = score
         except ServiceClosed:
             return
         except (ValueError, RuntimeError) as problem:

@@ -13,11 +13,12 @@ from arena import Problem, stream
 from learner.learning.learner import Learner
 from learner.learning.step_report import StepReport
 from learner.learning.training import Material
+from learner.measuring import Score
 from learner.service.protocol import ModelService
 from learner.visitors.checked_input import LessonError
 from learner.visitors.comparison import Comparison
 from learner.visitors.event import Event, end_of
-from learner.visitors.exam import Exam, Marks
+from learner.visitors.exam import Exam
 from learner.visitors.followed import Followed
 from learner.visitors.rated_samples import RatedSamples
 from learner.visitors.run import EXAMS_PER_RUN, RunState, training_run
@@ -74,7 +75,7 @@ class Lesson(Followed):
         """Whether the problem shown has been trained on."""
         return self.comparison.problem is not None and self.comparison.problem.key in self._learnt
 
-    def results(self) -> list[Marks]:
+    def results(self) -> list[Score]:
         """The held-out results in the format learnt in, by episodes; the untrained prompt first."""
         return self._scores.of(self.learner, self.chat_template)
 

@@ -13,8 +13,9 @@ from typing import Any
 from learner.learning.learner import Learner
 from learner.learning.step_report import StepReport
 from learner.learning.training import Material
+from learner.measuring import Score
 from learner.service.protocol import ModelService
-from learner.visitors.exam import Exam, Marks, Stopped
+from learner.visitors.exam import Exam, Stopped
 
 EXAMS_PER_RUN = 4
 
@@ -35,7 +36,7 @@ class RunState:
     rate: float | None = None
     seconds_left: float | None = None
     examining: bool = False
-    result: Marks | None = None
+    result: Score | None = None
     refused: str = ""
     report: StepReport | None = None
     taken: int = 0
@@ -80,13 +81,7 @@ def training_run(
         if exams and done * exams >= episodes * (exams - exams_left + 1):
             yield state(examining=True)
             try:
-                result = exam.take(
-                    learner.prompt,
-                    learner.config.chat_template,
-                    learner.episodes,
-                    stopped,
-                    learner.config.shots,
-                )
+                result = exam.take(learner, learner.config.chat_template, stopped)
             except Stopped:
                 return
             exams_left -= 1

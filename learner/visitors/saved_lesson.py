@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from arena import Problem
-from learner.visitors.exam import Marks
+from learner.measuring import Score, score_of
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class SavedLesson:
 
     problem: Problem | None = None
     chat_template: bool = False
-    results: tuple[Marks, ...] = ()
+    results: tuple[Score, ...] = ()
     learnt: tuple[str, ...] = ()
     signal: str = "answer"
 
@@ -27,7 +27,10 @@ def to_json(saved: SavedLesson) -> dict[str, object]:
     return {
         "problem": saved.problem and asdict(saved.problem),
         "chat_template": saved.chat_template,
-        "marks": [asdict(result) for result in saved.results],
+        "marks": [
+            {key: getattr(score, key) for key in ("outcomes", "chat_template", "episodes")}
+            for score in saved.results
+        ],
         "learnt": list(saved.learnt),
         "signal": saved.signal,
     }
@@ -36,7 +39,7 @@ def to_json(saved: SavedLesson) -> dict[str, object]:
 def from_json(notes: Mapping[str, Any], problems: int) -> SavedLesson:
     """What `to_json` made; results over another number of held-out ``problems`` are left out."""
     problem = notes.get("problem")
-    results = [Marks(**values) for values in notes.get("marks", ())]
+    results = [score_of(**values) for values in notes.get("marks", ())]
     return SavedLesson(
         problem and Problem(**{**problem, "choices": tuple(problem["choices"])}),
         notes.get("chat_template", False),

@@ -3,7 +3,8 @@
 from weakref import WeakKeyDictionary
 
 from learner.learning.learner import Learner, LearnerConfig
-from learner.visitors.exam import Exam, Marks
+from learner.measuring import Score
+from learner.visitors.exam import Exam
 
 KEPT = 200
 
@@ -11,12 +12,12 @@ KEPT = 200
 class Scores:
     """Results of the learner as it is now; ``results`` are all of them, the newest last."""
 
-    def __init__(self, exam: Exam, results: tuple[Marks, ...]) -> None:
+    def __init__(self, exam: Exam, results: tuple[Score, ...]) -> None:
         self.results = results
         self._exam = exam
-        self._then: WeakKeyDictionary[Learner, tuple[Marks, ...]] = WeakKeyDictionary()
+        self._then: WeakKeyDictionary[Learner, tuple[Score, ...]] = WeakKeyDictionary()
 
-    def add(self, result: Marks) -> None:
+    def add(self, result: Score) -> None:
         """One more result."""
         self.results = (*self.results, result)[-KEPT:]
 
@@ -28,7 +29,7 @@ class Scores:
         """Go on with the results that were kept for ``learner``, or with none."""
         self.results = self._then.get(learner, ())
 
-    def of(self, learner: Learner, chat_template: bool) -> list[Marks]:
+    def of(self, learner: Learner, chat_template: bool) -> list[Score]:
         """The results in this format, by episodes; that of the untrained prompt first."""
         known = {m.episodes: m for m in self.results if m.chat_template is chat_template}
         untrained = self._exam.untrained(chat_template)

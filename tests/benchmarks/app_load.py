@@ -24,11 +24,10 @@ from time import perf_counter
 from gradio_client import Client
 
 from arena import held_out, stream
-from learner.evaluation import evaluate
 from learner.learning.learner import Learner, LearnerConfig, new_learner
 from learner.learning.training import train_step
+from learner.measuring import answers_of, behind, measured
 from learner.model.base_model import BaseModel, load_base_model
-from learner.model.completion import complete
 from learner.visitors.exam import HELD_OUT_PROBLEMS
 from learner.visitors.run import EXAMS_PER_RUN
 from learner.visitors.sessions import Sessions
@@ -133,7 +132,7 @@ def bare_learner(base: BaseModel, episodes: int) -> tuple[float, float]:
         learner, _ = train_step(base, learner, batch)
         if learner.episodes * EXAMS_PER_RUN >= episodes * (len(exams) + 1):
             start = perf_counter()
-            evaluate(partial(complete, base), problems, learner.prompt, chat_template=False)
+            measured(answers_of(base), [behind(learner, problems)])
             exams.append(perf_counter() - start)
     return perf_counter() - began, sum(exams)
 

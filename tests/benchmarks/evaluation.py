@@ -10,8 +10,8 @@ from functools import partial
 import torch
 
 from arena import Problem
-from learner.evaluation import evaluate
 from learner.learning.learner import LearnerConfig, new_learner
+from learner.measuring import SHARED, Measurement, measured
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, complete
 from learner.model.formatting import Encoded
@@ -44,8 +44,10 @@ def run(setting: Setting) -> Iterator[Line | str]:
             original.answer(row, NEW_TOKENS)
 
     def ours(base: BaseModel) -> None:
-        answerer = partial(complete, base, max_new_tokens=NEW_TOKENS)
-        evaluate(answerer, chosen, prompt, chat_template=True)
+        measured(
+            lambda asks: [complete(base, asks, NEW_TOKENS)],
+            [Measurement(chosen, True, {SHARED: prompt})],
+        )
 
     bases = {
         short(dtype): base_model(setting.shape, dtype, setting.device) for dtype in setting.dtypes

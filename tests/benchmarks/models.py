@@ -55,7 +55,7 @@ SHAPES = {
 def base_model(name: str, dtype: torch.dtype, device: torch.device) -> BaseModel:
     """The embedded model, or one of ``SHAPES`` with random weights, ready to learn in front of.
 
-    The same weights, up to rounding, in every precision.
+    The same weights, up to rounding, in every precision on one device.
     """
     if name == EMBEDDED:
         return load_base_model(device=device.type, dtype=str(dtype).removeprefix("torch."))
@@ -70,11 +70,12 @@ def base_model(name: str, dtype: torch.dtype, device: torch.device) -> BaseModel
     model = _empty_model(config).to_empty(device=device)
     _place_rotations(model, device)
     model.tie_weights()
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(device).manual_seed(0)
     with torch.no_grad():
         for name_of_weight, weight in model.named_parameters():
             if weight.ndim > 1:
-                weight.copy_(torch.randn(weight.shape, generator=generator) * WEIGHT_STD)
+                drawn = torch.randn(weight.shape, generator=generator, device=device)
+                weight.copy_(drawn * WEIGHT_STD)
             else:
                 weight.fill_(0.0 if name_of_weight.endswith("bias") else 1.0)
     tokenizer = _tokenizer(shape.vocab_size)

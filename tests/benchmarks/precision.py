@@ -5,17 +5,14 @@ the model alone, and in plain text behind a soft prompt of 80 episodes.
 """
 
 from collections.abc import Iterator
-from functools import partial
 from itertools import islice
 
-import torch
-
 from arena import held_out, stream
-from learner.evaluation import Evaluation, compare, evaluate
-from learner.learning.learner import LearnerConfig, new_learner
+from arena.statistics import mcnemar_exact
+from learner.learning.learner import Learner, LearnerConfig, new_learner
 from learner.learning.training import train_step
+from learner.measuring import Measurement, Score, answers_of, behind, measured
 from learner.model.base_model import BaseModel
-from learner.model.completion import complete
 from tests.benchmarks.models import EMBEDDED, base_model
 from tests.benchmarks.timing import Line, Setting, Spread, Target
 
@@ -29,16 +26,12 @@ def run(setting: Setting) -> Iterator[Line | str]:
         return
     half, exact = (base_model(EMBEDDED, dtype, setting.device) for dtype in setting.dtypes)
     problems = held_out(40 if setting.small else 500)
-    taught = taught_prompt(exact)
-    for name, prompt, chat_template in (
-        ("chat template, model alone", None, True),
-        (f"plain text, after {EPISODES} episodes", taught, False),
+    for name, asked in (
+        ("chat template, model alone", Measurement(problems, True)),
+        (f"plain text, after {EPISODES} episodes", behind(taught(exact), problems)),
     ):
-        in_half, in_full = (
-            evaluate(partial(complete, base), problems, prompt, chat_template)
-            for base in (half, exact)
-        )
-        change = compare(in_full, in_half)
+        (in_half,), (in_full,) = (measured(answers_of(base), [asked]) for base in (half, exact))
+        change = mcnemar_exact(in_full.right, in_half.right)
         yield Line(
             f"{name}: {change.gained} gained, {change.lost} lost",
             f"{_accuracy(in_half)} bfloat16",
@@ -50,15 +43,15 @@ def run(setting: Setting) -> Iterator[Line | str]:
         )
 
 
-def taught_prompt(base: BaseModel) -> torch.Tensor:
-    """A soft prompt [soft tokens, hidden] that has learnt to answer in plain text."""
+def taught(base: BaseModel) -> Learner:
+    """A learner that has learnt to answer in plain text."""
     learner = new_learner(base, LearnerConfig())
     lessons = stream(0, "train")
     while learner.episodes < EPISODES:
         learner, _ = train_step(base, learner, list(islice(lessons, 4)))
-    return learner.prompt
+    return learner
 
 
-def _accuracy(evaluation: Evaluation) -> str:
-    interval = evaluation.interval
-    return f"{evaluation.accuracy:.1%} [{interval.low:.1%}, {interval.high:.1%}] of {evaluation.n}"
+def _accuracy(score: Score) -> str:
+    interval = score.interval
+    return f"{score.accuracy:.1%} [{interval.low:.1%}, {interval.high:.1%}] of {score.n}"

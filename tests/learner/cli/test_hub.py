@@ -2,14 +2,17 @@
 
 import dataclasses
 from functools import partial
+from unittest import mock
 
 import pytest
 
+from learner import measuring
 from learner.__main__ import parser
 from learner.checkpoint.files import load, save, save_zip
 from learner.checkpoint.reading import OtherModelError
 from learner.cli import hub as hub_commands
 from learner.hub.client import HubError, RemoteChangedError
+from learner.learning.worked_examples import worked_examples
 from tests.hub.samples import trained_learner
 from tests.learner.checkpoints import assert_equal
 from tests.learner.tiny_models import build_base_model
@@ -47,6 +50,24 @@ def test_push_then_pull(hub, ada, qwen2, folder, tmp_path, capsys):
     assert "made for tiny-qwen2; learnt from 80 episodes" in printed
     assert "on 5 held-out problems" in printed
     assert_equal(load(tmp_path / "theirs", qwen2), trained_learner(qwen2))
+
+
+@pytest.mark.parametrize("shots", [0, 2])
+def test_a_push_measures_the_prompt_behind_the_worked_examples_that_it_learnt_behind(
+    hub, ada, qwen2, tmp_path, shots
+):
+    learner = trained_learner(qwen2)
+    learner = dataclasses.replace(
+        learner, config=dataclasses.replace(learner.config, shots=shots, chat_template=True)
+    )
+    folder = save(learner, tmp_path / "mine", qwen2)
+    with mock.patch.object(measuring, "complete", side_effect=measuring.complete) as asking:
+        run(qwen2, "push", folder, "--problems", "3")
+    asked = [ask for call in asking.call_args_list for ask in call.args[1]]
+    assert all(ask.chat_template for ask in asked)
+    assert [ask.examples for ask in asked if ask.prompt is None] == [()] * 3
+    behind = [ask.examples for ask in asked if ask.prompt is not None]
+    assert behind == [worked_examples(shots)] * 3
 
 
 def test_the_name_says_which_families_it_learnt_from(hub, ada, qwen2, tmp_path):

@@ -1,6 +1,6 @@
 """An engine whose learners learn by the book, in microseconds, so that runs can be tested whole."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -46,7 +46,7 @@ class Pupils:
 
     @property
     def engine(self) -> Engine:
-        return Engine(self.base_model, self.train, self.answer)
+        return Engine(self.base_model, self.train, self.answers)
 
     def train(
         self, requests: Sequence[tuple[Learner, Sequence[Problem]]]
@@ -55,10 +55,10 @@ class Pupils:
         self.trained.append([(learner, tuple(problems)) for learner, problems in requests])
         return [self._step(learner, problems) for learner, problems in requests]
 
-    def answer(self, asks: Sequence[Ask]) -> list[Completion]:
+    def answers(self, asks: Sequence[Ask]) -> Iterator[list[Completion]]:
         self._tick()
         self.asked.append(list(asks))
-        return [Completion(self._say(ask), 1, True, 0.0) for ask in asks]
+        yield [Completion(self._say(ask), 1, True, 0.0) for ask in asks]
 
     def _tick(self) -> None:
         if self.left is not None:

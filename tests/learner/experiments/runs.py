@@ -2,8 +2,9 @@
 
 import random
 
-from learner.experiments.results import Group, Results, Score
+from learner.experiments.results import Results, Share
 from learner.experiments.settings import BEST
+from learner.measuring import Score, score_of
 
 PROBLEMS = 40
 
@@ -28,7 +29,7 @@ def made_up(
         skill = before + (after - before) * episodes / 80
         rights = [t + luck.gauss(0, 0.03) < skill for t in thresholds]
         outcomes = "".join("1" if right else "0" for right in rights)
-        return Score(episodes, sum(rights), PROBLEMS, outcomes)
+        return score_of(outcomes, chat_template, episodes)
 
     curve = tuple(score(episodes) for episodes in (0, 20, 40, 60, 80))
     experiment = BEST.with_seed(seed)
@@ -44,10 +45,10 @@ def made_up(
         losses=tuple((episode, 2.0 - episode / 80) for episode in range(1, 81)),
         curve=curve,
         final=curve[-1],
-        families={"causal": (Group(0.1, 8), Group(0.7, 8))},
-        difficulties={"1": (Group(0.2, 8), Group(0.9, 8))},
+        families={"causal": (Share(0.1, 8), Share(0.7, 8))},
+        difficulties={"1": (Share(0.2, 8), Share(0.9, 8))},
         episodes_per_second=50.0,
-        alone=Score(0, 0, PROBLEMS, "0" * PROBLEMS),
+        alone=score_of("0" * PROBLEMS, chat_template),
         kept=curve[-1],
         problems=tuple(f"{problems}-{i}" for i in range(PROBLEMS)),
         training_seconds=1.6,

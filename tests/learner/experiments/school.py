@@ -40,7 +40,7 @@ class Class:
         return Engine(
             self.pupils.base_model,
             lambda requests: self._pass(self.pupils.train, requests),
-            lambda asks: self._pass(self.pupils.answer, asks),
+            lambda asks: self._pass(self.pupils.answers, asks),
         )
 
     def _pass(self, function, argument):

@@ -11,7 +11,7 @@ from learner.experiments.engine import ALONE, EXAMPLES, advance, direct, start_r
 from learner.experiments.lessons import SHARED
 from learner.experiments.settings import Experiment
 from learner.learning.learner import LearnerConfig
-from learner.marks import Marks
+from learner.measuring import Score
 from learner.service.in_process import Service
 from tests.learner.experiments.pupils import SMALL, Pupils
 from tests.learner.tiny_models import build_base_model
@@ -25,12 +25,12 @@ def finished(pupils, *experiments):
 def test_a_run_is_measured_at_every_milestone_and_ends():
     (run,) = finished(Pupils(), SMALL)
     assert run.finished
-    assert [marks.episodes for marks in run.held_out] == [0, 4, 8, 12]
-    assert [marks.episodes for marks in run.validation] == [0, 4, 8, 12]
-    accuracies = [marks.tally.accuracy for marks in run.held_out]
+    assert [score.episodes for score in run.held_out] == [0, 4, 8, 12]
+    assert [score.episodes for score in run.validation] == [0, 4, 8, 12]
+    accuracies = [score.accuracy for score in run.held_out]
     assert accuracies == sorted(accuracies)  # a pupil's skill grows with every step
     assert accuracies[0] == 0 < accuracies[-1]
-    assert run.baselines[ALONE].tally.correct == 0
+    assert run.baselines[ALONE].correct == 0
     assert EXAMPLES not in run.baselines
     assert [episode.step for episode in run.past] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]
     assert run.learners[SHARED].episodes == 12
@@ -89,8 +89,8 @@ def test_without_validation_the_last_is_kept():
 
 def test_worked_examples_are_a_baseline_of_their_own():
     (run,) = finished(Pupils(), replace(SMALL, config=replace(SMALL.config, shots=2)))
-    assert run.baselines[ALONE].tally.correct == 0
-    assert run.baselines[EXAMPLES].tally.correct > 0
+    assert run.baselines[ALONE].correct == 0
+    assert run.baselines[EXAMPLES].correct > 0
 
 
 def test_a_step_that_is_refused_is_told_and_the_run_goes_on():
@@ -203,7 +203,7 @@ def test_through_the_service_it_is_the_same_run():
         assert [e.answer for e in one.past] == [e.answer for e in other.past]
         for mine, theirs in zip(one.past, other.past, strict=True):
             assert mine.loss == pytest.approx(theirs.loss, rel=1e-4)
-        assert isinstance(other.held_out[-1], Marks)
+        assert isinstance(other.held_out[-1], Score)
         torch.testing.assert_close(
             one.learners[SHARED].prompt, other.learners[SHARED].prompt, rtol=1e-3, atol=1e-3
         )

@@ -20,8 +20,8 @@ from learner.experiments.estimates import (
     versus_change,
 )
 from learner.experiments.original import PUBLISHED
-from learner.experiments.results import Score
 from learner.experiments.results_reading import parse_results
+from learner.measuring import score_of
 from tests.learner.experiments.originals import train_qwen_record
 from tests.learner.experiments.runs import PROBLEMS, made_up
 
@@ -34,7 +34,7 @@ def test_seeds_are_judged_with_their_problems():
     mine = arm()
     found = mine.effect(final, initial)
     table = difference(
-        [run.final.row for run in mine.runs], [run.curve[0].row for run in mine.runs]
+        [run.final.right for run in mine.runs], [run.curve[0].right for run in mine.runs]
     )
     crossed = crossed_mean(table)
     assert (found.value, found.interval, found.p_value) == (
@@ -51,13 +51,13 @@ def test_seeds_are_judged_with_their_problems():
 def test_one_run_is_judged_by_the_exact_test():
     (run,) = arm(seeds=1).runs
     found = Arm("one", (run,)).effect(final, initial)
-    pair = ([value > 0 for value in score.row] for score in (run.curve[0], run.final))
+    pair = ([value > 0 for value in score.right] for score in (run.curve[0], run.final))
     assert found.p_value == mcnemar_exact(*pair).p_value
     assert found.value == pytest.approx(run.final.accuracy - run.curve[0].accuracy)
 
 
 def test_what_never_changed_is_as_sure_as_the_problems_allow():
-    same = Score(80, 2, 4, "1100")
+    same = score_of("1100", False, 80)
     found = effect([same, same], [same, same], paired=True)
     bound = wilson(0, 4).high
     assert (found.value, found.interval.low, found.interval.high) == (0.0, -bound, bound)

@@ -10,8 +10,9 @@ from PIL import Image
 from arena.statistics import Interval
 from learner.experiments.figures import comparison, effects, interval_of, learning_curves
 from learner.experiments.original import PUBLISHED
-from learner.experiments.results import Results, Score
+from learner.experiments.results import Results
 from learner.experiments.results_reading import parse_results
+from learner.measuring import Score, score_of
 from tests.learner.experiments.originals import train_continuous_record, train_qwen_record
 from tests.learner.experiments.runs import made_up
 
@@ -57,8 +58,8 @@ def test_effects_are_drawn_around_zero():
 
 
 def test_an_interval_over_seeds_is_wider_than_if_all_answers_were_independent():
-    scores = [Score(80, 5, 10, "1111100000"), Score(80, 6, 10, "1111110000")]
-    pooled = Score(80, 11, 20).interval
+    scores = [score_of("1111100000", False, 80), score_of("1111110000", False, 80)]
+    pooled = Score(11, 20).interval
     crossed = interval_of(scores)
     assert crossed.high - crossed.low > pooled.high - pooled.low
-    assert interval_of([Score(80, 11, 20)]) == pooled
+    assert interval_of([Score(11, 20)]) == pooled

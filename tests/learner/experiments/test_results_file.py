@@ -61,11 +61,11 @@ def test_it_has_every_key_of_the_originals(run):
 @pytest.mark.parametrize("until", [0, 1, 7, 12])
 def test_what_happened_until_anywhere_is_read_back_exactly(run, until):
     record = parse_run_record(written(run))
-    experiment, past, marks, baselines = parse_past(record, until)
+    experiment, past, scores, baselines = parse_past(record, until)
     assert experiment == run.experiment
     assert past == run.past[:until]
-    assert marks["evaluations"] == tuple(m for m in run.held_out if m.episodes <= until)
-    assert marks["validations"] == tuple(m for m in run.validation if m.episodes <= until)
+    assert scores["evaluations"] == tuple(m for m in run.held_out if m.episodes <= until)
+    assert scores["validations"] == tuple(m for m in run.validation if m.episodes <= until)
     assert baselines == run.baselines
 
 

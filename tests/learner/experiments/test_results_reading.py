@@ -10,9 +10,9 @@ from learner.checkpoint.reading import CheckpointError
 from learner.experiments import results_file
 from learner.experiments.engine import advance, start_runs
 from learner.experiments.original import PUBLISHED
-from learner.experiments.results import Score
 from learner.experiments.results_file import as_json, environment
 from learner.experiments.results_reading import parse_results, read_results
+from learner.measuring import Score
 from tests.learner.experiments.originals import train_continuous_record, train_qwen_record
 from tests.learner.experiments.pupils import SMALL, Pupils
 
@@ -37,7 +37,7 @@ def test_our_own_say_what_the_run_says(run):
     assert results.kept.episodes == run.kept_episodes
     assert results.alone.correct == 0
     assert [score.correct for score in results.validation] == [
-        marks.tally.correct for marks in run.validation
+        score.correct for score in run.validation
     ]
     assert results.losses == tuple((i, e.loss) for i, e in enumerate(run.past, 1))
     assert results.problems == tuple(p.key for p in run.experiment.problems())
@@ -65,8 +65,8 @@ def test_the_originals_first_kind_loads(tmp_path):
     results = read_results(path.parent)
     assert results.name == "checkpoints"
     assert results.experiment is None
-    assert results.curve == (Score(0, 2, 20), Score(4, 7, 20))
-    assert results.final == Score(4, 10, 50)
+    assert results.curve == (Score(2, 20), Score(7, 20, episodes=4))
+    assert results.final == Score(10, 50, episodes=4)
     assert results.losses == ((1, 4.25), (2, 3.5), (4, 1.5))
     assert results.families["causal"][1].accuracy == 1.0
     assert results.families["causal"][1].interval is None  # nobody wrote down of how many
@@ -75,8 +75,8 @@ def test_the_originals_first_kind_loads(tmp_path):
 
 def test_the_originals_other_kind_loads():
     results = parse_results(json.dumps(train_continuous_record()).encode(), "tinyllama")
-    assert results.curve == (Score(0, 1, 5), Score(2, 9, 20))
-    assert results.final == Score(2, 10, 20)
+    assert results.curve == (Score(1, 5), Score(9, 20, episodes=2))
+    assert results.final == Score(10, 20, episodes=2)
     assert results.losses == ((1, 2.0), (2, 1.0))
     assert math.isnan(results.episodes_per_second)
 

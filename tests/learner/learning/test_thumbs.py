@@ -1,6 +1,7 @@
 """A person's marks move exactly what they marked, in the direction they marked it."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -16,8 +17,8 @@ from learner.learning.gradients import Work, find_gradients
 from learner.learning.learner import Learner, LearnerConfig, StepRecord, new_learner
 from learner.learning.thumbs import GOAL, MAX_MARKED, Thumbs
 from learner.learning.training import train_step, train_steps
-from learner.model.base_model import BaseModel
-from learner.model.completion import Ask, complete
+from learner.model.base_model import BaseModel, load_base_model
+from learner.model.completion import Ask, Completion, complete
 from learner.model.formatting import encode
 from tests.learner.tiny_models import build_model
 
@@ -232,3 +233,42 @@ def test_thumbs_that_cannot_be_learnt_from_leave_the_learner_as_it_was(
     after, report = train_step(qwen2, value, [Thumbs(question, ((5,),), (1,)), *beside])
     assert after is value
     assert not report.accepted and says in report.message
+
+
+PENS = "Olga has 7 pens. Olga gives 4 pens to Emma. How many pens does Olga have now?"
+NUMBER = re.compile(r"\d")
+
+
+def test_ten_thumbs_make_numbers_of_blanks() -> None:
+    """Up on every number and down on everything else, with nobody saying what is right.
+
+    Which samples are marked is chance, so sixteen people do it. Of 40 who were tried, numbers came
+    to 98 % of the samples (73 % at the least) from 20 %. Their shares are independent and within
+    [0, 1], so where they are 95 % on average, sixteen have a mean under 35 % once in 100,000 times
+    at most (Hoeffding: exp(-2 · 16 · 0.6²) < 1e-5).
+    """
+    people, base_model = 16, load_base_model("pocket", "cpu", "float32")
+
+    def sampled(values: list[Learner], draw: int, count: int) -> list[list[Completion]]:
+        asks = [
+            Ask(PENS, False, value.prompt, seed=(draw * people + person) * count + number)
+            for person, value in enumerate(values)
+            for number in range(count)
+        ]
+        found = complete(base_model, asks, 24)
+        return [list(found[i : i + count]) for i in range(0, len(found), count)]
+
+    def share(values: list[Learner], draw: int) -> float:
+        texts = [done.text for each in sampled(values, draw, 32) for done in each]
+        return sum(bool(NUMBER.search(text)) for text in texts) / len(texts)
+
+    values = [new_learner(base_model, LearnerConfig())] * people
+    assert share(values, 0) < 0.35
+    for draw, count in enumerate((4, 4, 2), 1):
+        work = []
+        for value, drawn in zip(values, sampled(values, draw, 16), strict=True):
+            different = list({done.text: done for done in drawn}.values())[:count]
+            marks = tuple(1 if NUMBER.search(done.text) else -1 for done in different)
+            work.append((value, [Thumbs(PENS, tuple(done.ids for done in different), marks)]))
+        values = [after for after, _ in train_steps(base_model, work)]
+    assert share(values, 9) > 0.35

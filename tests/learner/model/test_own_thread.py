@@ -49,6 +49,15 @@ def test_what_is_returned_or_raised_comes_back():
         in_own_thread(lambda: 1 / 0)
 
 
+@pytest.fixture
+def ctrl_c_raises():
+    """Python's own handler, also where the tests run with SIGINT ignored, as under ``nohup``."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_raises")
 def test_ctrl_c_does_not_wait_for_it():
     go_on = threading.Event()
 

@@ -7,8 +7,8 @@ import pytest
 
 from learner.experiments.estimates import Arm
 from learner.experiments.lessons import Episode
-from learner.experiments.results import Score
 from learner.experiments.settings import BEST
+from learner.measuring import Score
 from learner.report.bench import with_config
 from learner.report.signals import reached_text, samples_text
 from tests.learner.experiments.runs import made_up
@@ -90,7 +90,7 @@ def test_runs_from_before_samples_were_kept_are_left_out():
 
 def test_seeds_that_came_near_the_templated_accuracy_are_counted():
     def run(seed, rights):
-        curve = tuple(Score(20 * i, right, 100) for i, right in enumerate(rights))
+        curve = tuple(Score(right, 100, episodes=20 * i) for i, right in enumerate(rights))
         return replace(made_up(seed), curve=curve)
 
     found = Arm("reward", (run(0, (0, 63, 50)), run(1, (0, 62, 64)), run(2, (0, 10, 20))))

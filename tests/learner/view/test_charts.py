@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.evaluation import Tally
+from learner.measuring import Tally
 from learner.view import charts
 from learner.view.charts import CurvePoint
 

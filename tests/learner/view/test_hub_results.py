@@ -15,7 +15,7 @@ def test_they_are_measured_behind_the_worked_examples_that_it_learnt_behind(serv
     for _ in lesson.follow(lambda: lesson.comparison.answering):
         pass
     assert held_out_results(lesson, learner, exam) is None  # there is nothing to compare with yet
-    exam.measure_shared(untrained().prompt).join(10)
+    exam.measure_shared(untrained()).join(10)
     service.asked.clear()
     results = held_out_results(lesson, learner, exam)
     assert len(results.after) == len(results.before) == len(exam.problems)

@@ -13,7 +13,7 @@ from learner.view.painting import Painter, Picture
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session
-from tests.learner.visitors.scripted import ScriptedService
+from tests.learner.visitors.scripted import ScriptedService, untrained
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_during_a_run_it_can_be_stopped_and_nothing_else(painter, lesson, servic
 
 
 def test_after_a_run_the_result_stands_beside_the_model_alone(painter, lesson, exam, service):
-    exam.measure_shared(torch.zeros(8, 16))
+    exam.measure_shared(untrained())
     for _ in lesson.follow(lambda: not exam.ready):
         pass
     lesson.train(8)

@@ -1,14 +1,23 @@
-"""The held-out set and the marks on it."""
+"""The held-out set and the scores on it."""
+
+from dataclasses import replace
 
 import pytest
-import torch
 
 from arena import held_out
+from learner.learning.learner import LearnerConfig
 from learner.learning.worked_examples import worked_examples
-from learner.visitors.exam import Exam, Marks, Stopped
-from tests.learner.visitors.scripted import ScriptedService
+from learner.measuring import score_of
+from learner.visitors.exam import Exam, Stopped
+from tests.learner.visitors.scripted import ScriptedService, untrained
 
-UNTRAINED = torch.zeros(8, 16)
+UNTRAINED = untrained()
+
+
+def taught(shots=0):
+    """A learner that says Yes to everything, after 8 episodes."""
+    learner = untrained(LearnerConfig(shots=shots))
+    return replace(learner, prompt=learner.prompt + 1, episodes=8)
 
 
 def measured(exam: Exam) -> Exam:
@@ -20,40 +29,46 @@ def test_the_set_is_the_same_for_everybody_and_half_a_set_is_its_beginning(servi
     assert list(Exam(service, 20).problems) == held_out(20) == held_out(40)[:20]
 
 
-def test_marks_tell_right_wrong_and_no_answer_apart(service, exam):
+def test_scores_tell_right_wrong_and_no_answer_apart(service, exam):
     silent = exam.take(None, False)
     assert set(silent.outcomes) == {"-"}
-    assert (silent.tally.correct, silent.tally.no_answer, silent.tally.n) == (0, 50, 50)
-    taught = exam.take(UNTRAINED + 1, False, episodes=8)  # says Yes to everything
+    assert (silent.correct, silent.no_answer, silent.n) == (0, 50, 50)
+    score = exam.take(taught(), False)
     rights = [problem.answer == "Yes" for problem in exam.problems]
-    assert list(taught.right) == rights
-    assert taught.tally.correct == sum(rights) > 0
-    assert taught.episodes == 8
+    assert list(score.right) == rights
+    assert score.correct == sum(rights) > 0
+    assert score.episodes == 8
+
+
+def test_a_score_can_be_read_as_it_grows(exam):
+    *early, whole = exam.grow(taught(), False)
+    assert {score.n for score in early} == {0, 50}
+    assert whole == exam.take(taught(), False)
 
 
 @pytest.mark.parametrize("shots", [0, 2])
 def test_a_question_stands_behind_as_many_worked_examples_as_were_learnt_behind(
     exam, service, shots
 ):
-    exam.take(UNTRAINED + 1, False, shots=shots)
+    exam.take(taught(shots), False)
     assert {ask.examples for ask in service.asked} == {worked_examples(shots)}
 
 
 def test_families_add_up_to_the_whole():
     exam = Exam(ScriptedService(), 50)
-    marks = exam.take(UNTRAINED + 1, True)
-    families = marks.by_family(exam.problems)
+    score = exam.take(taught(), True)
+    families = score.by_family(exam.problems)
     assert sum(tally.n for tally in families.values()) == 50
-    assert sum(tally.correct for tally in families.values()) == marks.tally.correct
+    assert sum(tally.correct for tally in families.values()) == score.correct
     assert list(families) == sorted({problem.family for problem in exam.problems})
 
 
 def test_a_gain_is_paired_with_the_model_alone_in_the_same_format(exam):
-    marks = exam.take(UNTRAINED + 1, False)
-    assert exam.gain(marks) is None
-    gain = measured(exam).gain(marks)
-    assert (gain.gained, gain.lost) == (marks.tally.correct, 0)
-    other = Marks("1" * 50, chat_template=True)
+    score = exam.take(taught(), False)
+    assert exam.gain(score) is None
+    gain = measured(exam).gain(score)
+    assert (gain.gained, gain.lost) == (score.correct, 0)
+    other = score_of("1" * 50, chat_template=True)
     assert exam.gain(other).gained == 50
 
 
@@ -77,7 +92,7 @@ def test_a_measurement_that_fails_says_so_and_ends(exam, service, monkeypatch):
     def fail(asks, max_new_tokens=48):
         raise ValueError("The model is too small.")
 
-    monkeypatch.setattr(service, "complete", fail)
+    monkeypatch.setattr(service, "ask", fail)
     measured(exam)
     assert exam.ready
     assert "too small" in exam.error

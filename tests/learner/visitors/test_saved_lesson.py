@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from arena import Problem
 from learner.learning.learner import SIGNALS
-from learner.visitors.exam import Marks
+from learner.measuring import score_of
 from learner.visitors.saved_lesson import SavedLesson, from_json, to_json
 
 problems = st.builds(
@@ -20,8 +20,8 @@ problems = st.builds(
     st.lists(st.text()).map(tuple),
     st.text(),
 )
-marks = st.builds(
-    Marks,
+scores = st.builds(
+    score_of,
     st.text("10-", min_size=5, max_size=5),
     st.booleans(),
     st.integers(0, 99),
@@ -30,7 +30,7 @@ saved_lessons = st.builds(
     SavedLesson,
     st.none() | problems,
     st.booleans(),
-    st.lists(marks).map(tuple),
+    st.lists(scores).map(tuple),
     st.lists(st.text()).map(tuple),
     st.sampled_from(SIGNALS),
 )

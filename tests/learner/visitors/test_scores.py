@@ -1,11 +1,12 @@
 """Results belong to the learner that earned them."""
 
 from learner.learning.learner import LearnerConfig
-from learner.visitors.exam import Exam, Marks
+from learner.measuring import score_of
+from learner.visitors.exam import Exam
 from learner.visitors.scores import KEPT, Scores
 from tests.learner.visitors.scripted import untrained
 
-FIRST, SECOND, CHAT = Marks("1", False, 4), Marks("0", False, 8), Marks("1", True, 8)
+FIRST, SECOND, CHAT = score_of("1", False, 4), score_of("0", False, 8), score_of("1", True, 8)
 
 
 def test_results_of_a_format_come_by_episodes(exam: Exam) -> None:
@@ -33,7 +34,7 @@ def test_going_back_brings_the_results_of_then(exam: Exam) -> None:
 def test_the_untrained_prompt_comes_first_for_those_who_started_from_it(
     exam: Exam, monkeypatch
 ) -> None:
-    start = Marks("0", False)
+    start = score_of("0", False)
     monkeypatch.setattr(exam, "untrained", lambda chat_template: start)
     scores = Scores(exam, (FIRST,))
     taught = untrained(LearnerConfig(signal="reward", learning_rate=0.1))
@@ -45,5 +46,5 @@ def test_the_untrained_prompt_comes_first_for_those_who_started_from_it(
 def test_results_do_not_grow_without_bound(exam: Exam) -> None:
     scores = Scores(exam, ())
     for episodes in range(KEPT + 5):
-        scores.add(Marks("1", False, episodes))
+        scores.add(score_of("1", False, episodes))
     assert len(scores.results) == KEPT and scores.results[-1].episodes == KEPT + 4
