@@ -39,6 +39,7 @@ _HOW_MANY = re.compile(r"\bhow (?:many|much) ([a-z]+)", re.I)
 _MORE = re.compile(r"\s+more\b", re.I)
 _CUT_OFF = re.compile(r"(?:^|[.\n])\s*(?:after|then|next|finally)\b[^.]*$", re.I)
 _FINAL = re.compile(r"\b(?:now|left|remain\w*)\b", re.I)
+_NOW = re.compile(r"\w\s+now\b", re.I)
 _OWNS = re.compile(r"\b(?:has|have)\s+(?:only\s+|just\s+)?$", re.I)
 _OWNER = re.compile(r"\b([A-Z][a-z]+)(?:'s\s+[a-z]+)?\s+(?:(?:now|then|also|will)\s+)?[a-z]+\s+$")
 
@@ -142,8 +143,17 @@ def _may_be_total(telling: Telling, number: Mention) -> bool:
         told
         and alone
         and not _GIVEN.search(clause)
-        and not passage.repeats(clause, telling.question)
+        and (not passage.repeats(clause, telling.question) or _tells_of_now(telling, clause))
     )
+
+
+def _tells_of_now(telling: Telling, clause: str) -> bool:
+    """Whether a clause says how it is "now" in the words of a premise, which does not say so.
+
+    "Now" at its beginning is no more than "next".
+    """
+    premises = telling.question.removesuffix(passage.asked(telling.question))
+    return bool(_NOW.search(clause) and not _NOW.search(premises))
 
 
 def _is_anothers(question: str, before: str) -> bool:

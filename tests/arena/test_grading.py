@@ -75,6 +75,27 @@ def test_examples_of_the_specification(problem, completion, extracted):
     assert grade(problem, completion).extracted == extracted
 
 
+GIFTS = "Alice has 8 marbles. Alice gives 4 marbles to Bob. Carol gives 4 marbles to Alice."
+NOW_GIFTS = "Alice has 8 marbles now. She gives 4 to Bob, and Carol gives her 4."
+
+
+@pytest.mark.parametrize(
+    ("told", "completion", "extracted"),
+    [
+        (GIFTS, "Alice has 8 marbles now.", "8"),
+        (GIFTS, "Alice now has 8 marbles.", "8"),
+        (GIFTS, "She has 8 marbles now.", "8"),
+        (GIFTS, "Alice has 8 marbles.", None),  # a premise, in its own words
+        (GIFTS, "Now Alice has 8 marbles.", None),
+        (GIFTS, "Bob has 8 marbles now.", None),
+        (NOW_GIFTS, "Alice has 8 marbles now.", None),
+    ],
+)
+def test_a_premise_that_is_true_now_is_an_answer(told, completion, extracted):
+    problem = asking(f"{told} How many marbles does Alice have now?", "8", "number")
+    assert grade(problem, completion).extracted == extracted
+
+
 def test_eighteen_is_not_eight_and_know_is_not_no():
     assert not grade(asking("How many?", "8", "number"), "18").correct
     assert not grade(asking("Did it rain?", "No", "yes/no"), "I know").correct
