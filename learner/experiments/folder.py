@@ -12,7 +12,7 @@ crash leaves behind is a run as it was at a milestone, and at most one interval 
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -123,18 +123,6 @@ def load_together(folders: Sequence[Path], base_model: BaseModel) -> tuple[Run, 
         run if run.done == behind else load_run(folder, base_model, behind)
         for run, folder in zip(runs, folders, strict=True)
     )
-
-
-def prompt_folders(folder: Path) -> Mapping[str, Path]:
-    """Where the soft prompts lie that ``folder`` stands for, by family or under ``SHARED``.
-
-    ``folder`` is a run's, which stands for the best it found; one of its checkpoints; or any other
-    checkpoint.
-    """
-    if (folder / RESULTS).is_file() and (folder / BEST).is_dir():
-        folder = folder / BEST
-    parts = {path.parent.name: path.parent for path in folder.glob("*/adapter_config.json")}
-    return parts or {SHARED: folder}
 
 
 def _save_learners(
