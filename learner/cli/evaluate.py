@@ -17,12 +17,11 @@ from tqdm import tqdm
 from arena import Problem, held_out
 from arena.statistics import McNemar, mcnemar_exact
 from learner import wording
-from learner.experiments.folder import prompt_folders
-from learner.hub.opening import open_checkpoint
+from learner.hub.opening import open_checkpoints
 from learner.learning.learner import Learner
 from learner.learning.worked_examples import worked_examples
-from learner.measuring import SHARED, Measurement, Score, Tally, answers_of, measured
-from learner.model.base_model import BaseModel, load_base_model
+from learner.measuring import Measurement, Score, Tally, answers_of, measured
+from learner.model.base_model import load_base_model
 
 
 def add_evaluate_command(
@@ -52,7 +51,9 @@ def run_evaluate(options: argparse.Namespace) -> None:
         raise ValueError(f"An evaluation takes at least 1 problem, not {options.problems}.")
     problems = tuple(held_out(options.problems, options.held_out_seed))
     base_model = load_base_model(options.model, options.device, options.dtype)
-    learners = _opened(options, base_model)
+    learners: Mapping[str, Learner] = {}
+    if options.checkpoint is not None:
+        learners = open_checkpoints(options.checkpoint, base_model, options.any_model)
     shots = next((learner.config.shots for learner in learners.values()), 0)
     examples = worked_examples(shots if options.shots is None else options.shots)
     chat_template = not options.no_chat_template
@@ -88,20 +89,6 @@ def run_evaluate(options: argparse.Namespace) -> None:
         options.json.write_text(text + "\n", encoding="utf-8")
     names = ["worked examples"] * bool(examples) + ["soft prompt"] * bool(prompts)
     print(_report(problems, {"model alone": alone, f"with {' and '.join(names)}": score}, change))
-
-
-def _opened(options: argparse.Namespace, base_model: BaseModel) -> Mapping[str, Learner]:
-    """The learners behind --checkpoint, by family where there is one for each; none without it."""
-    if options.checkpoint is None:
-        return {}
-    path = Path(options.checkpoint)
-    places: Mapping[str, str | Path] = {SHARED: options.checkpoint}
-    if path.is_dir():
-        places = prompt_folders(path)
-    return {
-        name: open_checkpoint(place, base_model, options.any_model)
-        for name, place in places.items()
-    }
 
 
 def _report(problems: Sequence[Problem], asked: Mapping[str, Score], change: McNemar | None) -> str:

@@ -9,10 +9,11 @@ import torch
 from arena import FAMILIES
 from learner.checkpoint.reading import CheckpointError, OtherModelError
 from learner.experiments.engine import advance, direct, start_runs
-from learner.experiments.folder import load_run, load_together, prompt_folders, save_run
+from learner.experiments.folder import load_run, load_together, save_run
 from learner.experiments.lessons import SHARED
 from learner.experiments.results_file import RESULTS
 from learner.experiments.settings import Experiment
+from learner.hub.opening import prompt_folders
 from learner.learning.learner import LearnerConfig
 from tests.learner.experiments.pupils import SMALL, Pupils
 from tests.learner.tiny_models import build_base_model

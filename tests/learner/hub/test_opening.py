@@ -7,7 +7,7 @@ import pytest
 from learner.checkpoint.files import save, save_zip
 from learner.checkpoint.reading import CheckpointError, OtherModelError
 from learner.hub import opening as checkpoint_source
-from learner.hub.opening import open_checkpoint
+from learner.hub.opening import open_checkpoint, open_checkpoints
 from learner.hub.push import push
 from tests.learner.checkpoints import OriginalExperiment, assert_equal, random_learner
 from tests.learner.tiny_models import build_base_model
@@ -39,6 +39,27 @@ def test_the_folder_of_a_run_stands_for_its_best(qwen2, tmp_path):
     save(last, tmp_path / "run" / "checkpoint_ep80", qwen2)
     save(best, tmp_path / "run" / "best", qwen2)
     assert_equal(open_checkpoint(tmp_path / "run", qwen2), best)
+
+
+def test_a_run_with_a_prompt_for_each_family_says_which_there_are(qwen2, tmp_path):
+    best = tmp_path / "run" / "best"
+    for seed, family in enumerate(("causal", "sequence")):
+        save(random_learner(qwen2, seed), best / family, qwen2)
+    for folder in (tmp_path / "run", best):
+        with pytest.raises(CheckpointError) as caught:
+            open_checkpoint(folder, qwen2)
+        assert "a soft prompt for each family" in str(caught.value)
+        assert f"choose one of them: {best / 'causal'}, {best / 'sequence'}." in str(caught.value)
+        opened = open_checkpoints(folder, qwen2)
+        assert list(opened) == ["causal", "sequence"]
+        assert_equal(opened["sequence"], random_learner(qwen2, 1))
+
+
+def test_a_run_of_several_seeds_says_where_their_best_are(qwen2, tmp_path):
+    for seed in (0, 1):
+        save(random_learner(qwen2), tmp_path / f"seed-{seed}" / "best", qwen2)
+    with pytest.raises(CheckpointError, match=r"the best of one: .*seed-0/best, .*seed-1/best\.$"):
+        open_checkpoint(tmp_path, qwen2)
 
 
 def test_a_file_of_the_original_experiments(qwen2, tmp_path):
