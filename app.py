@@ -24,8 +24,9 @@ from learner import wording
 from learner.experiments.engine import through
 from learner.experiments.laboratory import Laboratory
 from learner.experiments.settings import BEST
-from learner.learning.learner import LearnerConfig, new_learner
-from learner.model.base_model import DEVICES, DTYPES, POCKET, BaseModel, ModelError, load_base_model
+from learner.learning.learner import LearnerConfig
+from learner.model.loading import DEVICES, DTYPES, load_base_model
+from learner.model.source import POCKET, ModelError
 from learner.service.in_process import Service
 from learner.service.protocol import ModelService
 from learner.view import cards, theme
@@ -57,15 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModelError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    sessions = Sessions(options.sessions, base_model)
-    with (
-        Service(base_model) as service,
-        Laboratory(partial(through, service), sessions) as laboratory,
-    ):
-        formats = (False, True) if base_model.has_chat_template else (False,)
+    with Service(base_model) as service:
+        serve(service, options)
+    return 0
+
+
+def serve(service: ModelService, options: argparse.Namespace) -> None:
+    """Serve the page in front of ``service`` until interrupted."""
+    sessions = Sessions(options.sessions, service.base_model, service.new_learner)
+    with Laboratory(partial(through, service), sessions) as laboratory:
+        formats = (False, True) if service.base_model.has_chat_template else (False,)
         exam = Exam(service, options.held_out, formats)
-        exam.measure_shared(new_learner(base_model, LearnerConfig()))
-        demo = build(base_model, service, sessions, exam, laboratory)
+        exam.measure_shared(service.new_learner(LearnerConfig()))
+        demo = build(service, sessions, exam, laboratory)
         demo.queue(default_concurrency_limit=None, max_size=1000)
         _, url, _ = demo.launch(
             server_name=options.host,
@@ -85,7 +90,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a Space is stopped this way
         demo.block_thread()
         sessions.close()
-    return 0
 
 
 def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -119,7 +123,6 @@ def positive(text: str) -> int:
 
 
 def build(
-    base_model: BaseModel,
     service: ModelService,
     sessions: Sessions,
     exam: Exam,
@@ -127,6 +130,7 @@ def build(
 ) -> gr.Blocks:
     """The page: the idea in one strip, then tabs to teach, to try things, and to take it home."""
     lessons = OpenLessons(service, exam, sessions)
+    base_model = service.base_model
     painter = Painter(base_model, exam)
     with gr.Blocks(
         title="Soft Prompt Arena", analytics_enabled=False, delete_cache=(3600, 3600)
@@ -134,7 +138,7 @@ def build(
         # The fixed secret lets ids outlive a restart of the app; it protects nothing, they do.
         browser = gr.BrowserState(storage_key="soft-prompt-arena", secret="soft-prompt-arena")
         html("spa-header", cards.header())
-        strip = html("spa-strip", painter.strip(new_learner(base_model, LearnerConfig())))
+        strip = html("spa-strip", painter.strip(service.new_learner(LearnerConfig())))
         with gr.Tabs():
             with gr.Tab("Teach", id="teach"):
                 teach_panel = build_teach(exam.formats)

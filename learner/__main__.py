@@ -26,7 +26,8 @@ from learner.cli.hub import add_hub_commands
 from learner.cli.reproduce import add_reproduce_command
 from learner.cli.train import add_train_command
 from learner.experiments.driving import Stopped
-from learner.model.base_model import DTYPES, POCKET, load_base_model
+from learner.model.loading import DTYPES, load_base_model
+from learner.model.source import POCKET
 
 STOPPED = 130  # as shells report a program that Ctrl-C ended
 

@@ -26,14 +26,14 @@ from learner.checkpoint.model_card import model_card
 from learner.checkpoint.original.learner import load_original
 from learner.checkpoint.reading import CheckpointError
 from learner.learning.learner import Learner
-from learner.model.base_model import BaseModel
+from learner.model.base_model import ModelFacts
 
 ORIGINAL_SUFFIXES = (".pt", ".pth")  # what torch.save's files are called
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same learner gives the same bytes whenever it is saved
 
 
 def save(
-    learner: Learner, folder: Path, base_model: BaseModel | None = None, curve: bool = True
+    learner: Learner, folder: Path, base_model: ModelFacts | None = None, curve: bool = True
 ) -> Path:
     """Write ``learner``'s checkpoint to ``folder`` in one step; return its resolved path.
 
@@ -48,7 +48,7 @@ def save(
 
 def pack_for_people(
     learner: Learner,
-    base_model: BaseModel | None = None,
+    base_model: ModelFacts | None = None,
     curve: bool = True,
     card: Callable[[Learner, str | None], str] = model_card,
 ) -> dict[str, bytes]:
@@ -63,7 +63,7 @@ def pack_for_people(
     return {**files, CARD: card(learner, CURVE if picture is not None else None).encode()}
 
 
-def load(folder: Path, base_model: BaseModel, accept_other_model: bool = False) -> Learner:
+def load(folder: Path, base_model: ModelFacts, accept_other_model: bool = False) -> Learner:
     """The learner in a checkpoint folder: ours, or a prompt-tuning adapter that PEFT saved.
 
     Files of other names are not looked at. Raises as `unpack` does.
@@ -92,7 +92,7 @@ def read_folder(folder: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
     return files
 
 
-def save_zip(learner: Learner, path: Path, base_model: BaseModel | None = None) -> Path:
+def save_zip(learner: Learner, path: Path, base_model: ModelFacts | None = None) -> Path:
     """Write the checkpoint folder's files as the zip file ``path``, in one step. As `save`."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -102,7 +102,7 @@ def save_zip(learner: Learner, path: Path, base_model: BaseModel | None = None) 
         return write_file(buffer.getvalue(), path)
 
 
-def load_zip(path: Path, base_model: BaseModel, accept_other_model: bool = False) -> Learner:
+def load_zip(path: Path, base_model: ModelFacts, accept_other_model: bool = False) -> Learner:
     """The learner in a zipped checkpoint folder, from anybody. Nothing is unpacked to disk.
 
     Raises as `unpack` does; also for folders, links, encryption, and names that do not belong.
@@ -113,7 +113,7 @@ def load_zip(path: Path, base_model: BaseModel, accept_other_model: bool = False
     return unpack(files, base_model, accept_other_model)
 
 
-def load_file(path: Path, base_model: BaseModel, accept_other_model: bool = False) -> Learner:
+def load_file(path: Path, base_model: ModelFacts, accept_other_model: bool = False) -> Learner:
     """The learner in a file: the original experiments' by its name (.pt), else a zipped checkpoint.
 
     Raises as `load_original` or `load_zip` does.

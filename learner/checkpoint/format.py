@@ -34,7 +34,8 @@ from learner.learning.learner import (
     StepRecord,
     untrained,
 )
-from learner.model.base_model import BaseModel
+from learner.model.base_model import ModelFacts
+from learner.model.source import KINDS, ModelSource, recorded_source
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_MODEL = "adapter_model.safetensors"
@@ -55,7 +56,7 @@ _MAX_LOSS = 1e6  # nats a token; that of knowing nothing is about 12
 _MOMENTS = ("first_moment", "second_moment")
 
 
-def size_limits(base_model: BaseModel) -> dict[str, int]:
+def size_limits(base_model: ModelFacts) -> dict[str, int]:
     """The most bytes that are read of each file: far above any real prompt for this base model.
 
     They hold `MAX_SOFT_TOKENS` vectors, in float64 if need be, and a full history.
@@ -100,7 +101,7 @@ def check_sizes(sizes: Mapping[str, int], limits: Mapping[str, int]) -> None:
             )
 
 
-def pack(learner: Learner, base_model: BaseModel | None = None) -> dict[str, bytes]:
+def pack(learner: Learner, base_model: ModelFacts | None = None) -> dict[str, bytes]:
     """The files of ``learner``'s checkpoint that are read again, by name.
 
     ``base_model`` only completes PEFT's config with the numbers of layers and attention heads,
@@ -108,7 +109,7 @@ def pack(learner: Learner, base_model: BaseModel | None = None) -> dict[str, byt
     """
     state = {
         "schema_version": SCHEMA_VERSION,
-        "base_model": {"name": learner.model_name, "revision": learner.model_revision},
+        "base_model": dataclasses.asdict(learner.source),
         "config": dataclasses.asdict(learner.config),
         "steps": learner.steps,
         "episodes": learner.episodes,
@@ -126,25 +127,24 @@ def pack(learner: Learner, base_model: BaseModel | None = None) -> dict[str, byt
     }
 
 
-def _adapter_config(learner: Learner, base_model: BaseModel | None) -> dict[str, object]:
+def _adapter_config(learner: Learner, base_model: ModelFacts | None) -> dict[str, object]:
     """What ``PromptTuningConfig.save_pretrained`` writes, key by key."""
     tokens, size = learner.prompt.shape
-    architecture = base_model and base_model.model.config.get_text_config()
     return {
         "auto_mapping": None,
-        "base_model_name_or_path": learner.model_name,
+        "base_model_name_or_path": learner.source.name,
         "inference_mode": True,
         "modules_to_save": None,
-        "num_attention_heads": getattr(architecture, "num_attention_heads", None),
-        "num_layers": getattr(architecture, "num_hidden_layers", None),
+        "num_attention_heads": base_model.heads if base_model else None,
+        "num_layers": base_model.layers if base_model else None,
         "num_transformer_submodules": 1,
         "num_virtual_tokens": tokens,
         "peft_type": "PROMPT_TUNING",
         "peft_version": "0.21.0",  # whose format this is
         "prompt_tuning_init": "RANDOM",  # the real initialiser is in training_state.json
         "prompt_tuning_init_text": None,
-        # A commit means something to the Hub, the SHA-256 of a local folder does not.
-        "revision": None if len(learner.model_revision) == 64 else learner.model_revision,
+        # A commit on the Hub; of what is on this machine the hash of its weights, which tells it.
+        "revision": learner.source.revision or None,
         "task_type": "CAUSAL_LM",
         "token_dim": size,
         "tokenizer_kwargs": None,
@@ -164,15 +164,24 @@ def _json(value: object) -> bytes:
 
 
 @dataclass(frozen=True)
-class _Origin:
-    """The base model a checkpoint says it was made for; empty where it does not say."""
+class _Recorded:
+    """The base model as a file says it was made for; empty where it does not say."""
 
     name: str = ""
     revision: str = ""
+    kind: str = ""  # files from before there was one load
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("", *KINDS):
+            raise ValueError(f"a base model is {', '.join(KINDS)}, not {shown(self.kind)}.")
+
+    @property
+    def source(self) -> ModelSource:
+        return recorded_source(self.name, self.revision, self.kind)
 
 
 def read_checked(
-    sizes: Mapping[str, int], read: Callable[[str], bytes], base_model: BaseModel
+    sizes: Mapping[str, int], read: Callable[[str], bytes], base_model: ModelFacts
 ) -> dict[str, bytes]:
     """The files of a checkpoint with these ``sizes`` (bytes), none read before it may be.
 
@@ -190,7 +199,7 @@ def read_checked(
 
 
 def unpack(
-    files: Mapping[str, bytes], base_model: BaseModel, accept_other_model: bool = False
+    files: Mapping[str, bytes], base_model: ModelFacts, accept_other_model: bool = False
 ) -> Learner:
     """The learner in ``files``, for use in front of ``base_model``.
 
@@ -203,17 +212,17 @@ def unpack(
     shape = _adapter_shape(adapter, base_model)
     if TRAINING_STATE not in files:
         prompt = _prompt(files[ADAPTER_MODEL], shape, tuple(FLOAT_DTYPES))
-        learner = untrained(base_model, LearnerConfig(soft_tokens=len(prompt)), prompt)
+        learner = untrained(base_model.source, LearnerConfig(soft_tokens=len(prompt)), prompt)
         name, revision = adapter.get("base_model_name_or_path"), adapter.get("revision")
-        origin = _Origin(str(name or ""), str(revision or ""))
+        made_for = recorded_source(str(name or ""), str(revision or ""))
     else:
-        learner, origin = _trained(files, shape, base_model)
+        learner, made_for = _trained(files, shape, base_model)
     if not accept_other_model:
-        _check_origin(origin, base_model)
+        _check_source(made_for, base_model)
     return learner
 
 
-def adapter_base_model(data: bytes, base_model: BaseModel) -> str:
+def adapter_base_model(data: bytes, base_model: ModelFacts) -> str:
     """The base model that the bytes of an adapter_config.json name; "" where they name none.
 
     Raises CheckpointError if they do not describe a soft prompt of ``base_model``'s size: that much
@@ -224,7 +233,7 @@ def adapter_base_model(data: bytes, base_model: BaseModel) -> str:
     return str(adapter.get("base_model_name_or_path") or "")
 
 
-def check_length(tokens: int, file: str, base_model: BaseModel) -> None:
+def check_length(tokens: int, file: str, base_model: ModelFacts) -> None:
     """Raise CheckpointError unless a prompt of so many tokens leaves the model room to read."""
     most = min(MAX_SOFT_TOKENS, base_model.context_length - 1)
     if not 1 <= tokens <= most:
@@ -233,7 +242,7 @@ def check_length(tokens: int, file: str, base_model: BaseModel) -> None:
         )
 
 
-def _adapter_shape(adapter: Mapping[str, Any], base_model: BaseModel) -> tuple[int, int]:
+def _adapter_shape(adapter: Mapping[str, Any], base_model: ModelFacts) -> tuple[int, int]:
     """(virtual tokens, hidden size), if PEFT's config describes a soft prompt of the right size."""
     kind = adapter.get("peft_type")
     if kind != "PROMPT_TUNING":
@@ -261,8 +270,8 @@ def _adapter_shape(adapter: Mapping[str, Any], base_model: BaseModel) -> tuple[i
 
 
 def _trained(
-    files: Mapping[str, bytes], shape: tuple[int, int], base_model: BaseModel
-) -> tuple[Learner, _Origin]:
+    files: Mapping[str, bytes], shape: tuple[int, int], base_model: ModelFacts
+) -> tuple[Learner, ModelSource]:
     """The learner in a checkpoint of ours, exactly as it was saved, and what it was made for."""
     state = parse_json(files[TRAINING_STATE], TRAINING_STATE)
     if state.get("schema_version") != SCHEMA_VERSION:
@@ -292,12 +301,12 @@ def _trained(
         steps=parse_count(state["steps"], TRAINING_STATE, "steps"),
         episodes=parse_count(state["episodes"], TRAINING_STATE, "episodes"),
         history=_history(state["history"]),
-        model_name=base_model.name,
-        model_revision=base_model.revision,
+        source=base_model.source,
         families=parse_names(state.get("families", []), TRAINING_STATE, "families"),
         stream_seed=_stream_seed(state.get("stream_seed")),
     )
-    return learner, parse_record(_Origin, state["base_model"], TRAINING_STATE, "base_model")
+    recorded = parse_record(_Recorded, state["base_model"], TRAINING_STATE, "base_model")
+    return learner, recorded.source
 
 
 def _stream_seed(value: object) -> int | None:
@@ -330,18 +339,16 @@ def _prompt(data: bytes, shape: tuple[int, int], dtypes: tuple[str, ...]) -> tor
     return parse_tensors(data, ADAPTER_MODEL, names, shape, dtypes)["prompt_embeddings"]
 
 
-def _check_origin(origin: _Origin, base_model: BaseModel) -> None:
+def _check_source(made_for: ModelSource, base_model: ModelFacts) -> None:
     """Raise OtherModelError if the checkpoint says it was made for something else."""
-    if len(origin.revision) == 64 and origin.revision == base_model.revision:
-        return  # the same weights, to the bit, whatever their folder is called
-    if origin.name and origin.name != base_model.name:
-        made_for, used = shown(origin.name), base_model.name
-    elif origin.revision not in ("", "main", base_model.revision):  # a branch says nothing exact
-        made_for = f"{base_model.name} in revision {shown(origin.revision)}"
-        used = f"revision {base_model.revision}"
-    else:
+    used = base_model.source
+    if made_for.fits(used):
         return
+    was, now = shown(made_for.name), used.name
+    if made_for.name in ("", used.name):
+        was = f"{used.name} in revision {shown(made_for.revision)}"
+        now = f"revision {used.revision}"
     raise OtherModelError(
-        f"The checkpoint says it was made for {made_for}, not {used}: its size fits, but its "
+        f"The checkpoint says it was made for {was}, not {now}: its size fits, but its "
         "vectors mean something else here, so load it only to try that out."
     )

@@ -5,7 +5,7 @@ import json
 import re
 
 from learner.learning.learner import Learner
-from learner.model.base_model import POCKET, POCKET_FOLDER
+from learner.model.source import POCKET_FOLDER, ModelSource
 
 _FRONT_MATTER = """\
 library_name: peft
@@ -42,7 +42,7 @@ In [PEFT](https://github.com/huggingface/peft), which reads only the two `adapte
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-base_model = AutoModelForCausalLM.from_pretrained({source}){where}
+base_model = AutoModelForCausalLM.from_pretrained({source}
 model = PeftModel.from_pretrained(base_model, "{place}")
 ```
 """
@@ -62,13 +62,6 @@ _CURVE = """\
 ![Loss and share of right answers over {episodes} episodes]({file})
 """
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-def hub_id(model_name: str) -> str | None:
-    """``model_name`` if it can be a model's name on the Hub: not the embedded one, not a path."""
-    return model_name if _HUB_ID.fullmatch(model_name) else None
-
 
 def model_card(
     learner: Learner,
@@ -83,9 +76,7 @@ def model_card(
     ``repo_id`` is where it is loaded from, ``front_matter`` replaces the YAML, and ``sections`` is
     Markdown that goes in before the instructions.
     """
-    pocket = learner.model_name == POCKET
-    base_model = hub_id(learner.model_name)
-    source = "/".join(POCKET_FOLDER.parts[-2:]) if pocket else learner.model_name
+    base_model = learner.source.hub_id
     tokens, size = learner.prompt.shape
     parts = [sections] if sections else []
     if curve_file:
@@ -96,8 +87,8 @@ def model_card(
         sections="".join(f"{part}\n" for part in parts),
         how=_FROM_HUB.format(repo_id=repo_id) if repo_id else _FROM_FOLDER,
         place=repo_id or "FOLDER",
-        name=_plain(learner.model_name),
-        revision=_plain(learner.model_revision),
+        name=_plain(learner.source.name),
+        revision=_plain(learner.source.revision),
         tokens=tokens,
         size=size,
         episodes=learner.episodes,
@@ -105,9 +96,19 @@ def model_card(
         steps=learner.steps,
         asked="with the chat template" if learner.config.chat_template else "without chat template",
         settings=json.dumps(dataclasses.asdict(learner.config), indent=2, ensure_ascii=False),
-        source=json.dumps(source),
-        where="  # a folder of the app" if pocket else "",
+        source=_loaded_from(learner.source),
     )
+
+
+def _loaded_from(source: ModelSource) -> str:
+    """What transformers takes the base model from, as the end of a line of Python."""
+    if source.is_embedded:
+        return json.dumps("/".join(POCKET_FOLDER.parts[-2:])) + ")  # a folder of the app"
+    if source.gguf_file is not None:
+        file = f"gguf_file={json.dumps(source.gguf_file)}"
+        return f"{json.dumps(source.hub_id or 'FOLDER')}, {file})"
+    where = "" if source.hub_id else "  # a folder with the weights of that revision"
+    return f"{json.dumps(source.name)}){where}"
 
 
 def _families(learner: Learner) -> str:

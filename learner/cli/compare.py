@@ -20,7 +20,7 @@ from learner.experiments.estimates import Arm
 from learner.experiments.figures import comparison
 from learner.experiments.original import PUBLISHED
 from learner.experiments.settings import BEST, PRESETS, Experiment
-from learner.model.base_model import load_base_model
+from learner.model.loading import load_base_model
 from learner.report.table import as_csv, markdown
 
 FORMATS = {"chat": True, "plain": False}
@@ -74,7 +74,7 @@ def run_compare(options: argparse.Namespace) -> None:
 def _arms_of(model: str, options: argparse.Namespace) -> list[Arm]:
     """Every preset in every format on one model."""
     base_model = load_base_model(model, options.device, options.dtype)
-    short = Path(model).name
+    short = base_model.source.short_name
     arms = []
     for preset in options.presets:
         for manner in options.formats:

@@ -21,7 +21,7 @@ from learner.hub.opening import open_checkpoints
 from learner.learning.learner import Learner
 from learner.learning.worked_examples import worked_examples
 from learner.measuring import Measurement, Score, Tally, answers_of, measured
-from learner.model.base_model import load_base_model
+from learner.model.loading import load_base_model
 
 
 def add_evaluate_command(

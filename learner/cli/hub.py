@@ -50,7 +50,9 @@ def run_push(base_model: BaseModel, options: argparse.Namespace) -> None:
     if token is None:
         raise HubError(LOG_IN)
     learner = open_checkpoint(options.checkpoint, base_model, options.any_model)
-    repo_id = options.repo or default_repo_id(whoami(token).name, base_model.name, learner.families)
+    repo_id = options.repo or default_repo_id(
+        whoami(token).name, base_model.source, learner.families
+    )
     results = _measured(base_model, learner, options) if options.problems else None
     pushed = push(
         learner,

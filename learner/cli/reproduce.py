@@ -18,7 +18,8 @@ from learner.checkpoint.atomic_folder import write_file
 from learner.experiments.driving import Stopped
 from learner.experiments.engine import direct
 from learner.experiments.results_file import environment
-from learner.model.base_model import POCKET, load_base_model
+from learner.model.loading import load_base_model
+from learner.model.source import POCKET
 from learner.report.bench import Bench, Scale, slug
 from learner.report.reproduction import CHAPTERS, REPORT
 
@@ -56,7 +57,9 @@ def run_reproduce(options: argparse.Namespace) -> None:
     for model in dict.fromkeys(options.models):
         began = time.perf_counter()
         base_model = load_base_model(model, options.device, options.dtype)
-        bench = Bench(direct(base_model), options.output_dir / slug(Path(model).name), scale)
+        bench = Bench(
+            direct(base_model), options.output_dir / slug(base_model.source.short_name), scale
+        )
         chapters = []
         for name in dict.fromkeys(options.chapters):
             print(f"{name} …", flush=True)
@@ -65,7 +68,8 @@ def run_reproduce(options: argparse.Namespace) -> None:
             except Stopped as stopped:
                 raise Stopped(f"{stopped} The same command goes on with it.") from None
         seconds = time.perf_counter() - began
-        heading = _heading(bench, model, seconds, options.arguments)
+        arguments = [base_model.name if a == model else a for a in options.arguments]
+        heading = _heading(bench, base_model.name, seconds, arguments)
         text = "\n\n".join([heading, *chapters, _method(scale)])
         write_file((text + "\n").encode(), bench.folder / REPORT)
         print(f"\n{text}\n\nWritten to {bench.folder / REPORT}")

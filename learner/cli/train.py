@@ -6,8 +6,10 @@ python -m learner train --resume runs/mine
 """
 
 import argparse
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from learner import wording
 from learner.checkpoint.reading import CheckpointError
@@ -20,7 +22,9 @@ from learner.experiments.keeping import draw_together
 from learner.experiments.results_file import RESULTS, environment, parse_past
 from learner.experiments.settings import Experiment
 from learner.hub.opening import BEST
-from learner.model.base_model import BaseModel, load_base_model
+from learner.model.base_model import BaseModel
+from learner.model.loading import load_base_model
+from learner.model.source import HUB, POCKET, locate, recorded_source
 from learner.report.summary import summary
 
 _HERE = object()  # --resume without a folder: the one that --output-dir names
@@ -104,9 +108,7 @@ def _resumed(
         for record, path in zip(records, folders, strict=True)
     ]
     made_with = records[0]
-    base_model = load_base_model(
-        str(made_with.get("model_name")), str(made_with.get("device")), str(made_with.get("dtype"))
-    )
+    base_model = _same_model(made_with, options.model)
     for name, then in made_with.get("versions", {}).items():
         now = environment(base_model)["versions"].get(name)
         if now != then:
@@ -117,10 +119,25 @@ def _resumed(
     return base_model, folder, experiments, folders
 
 
+def _same_model(made_with: Mapping[str, Any], given: str) -> BaseModel:
+    """The base model that a run was made with; ``given`` is where a local one may be by now."""
+    name, revision = str(made_with.get("model_name")), str(made_with.get("model_revision") or "")
+    source = recorded_source(name, revision, str(made_with.get("model_kind") or ""))
+    if source.is_local and given != POCKET:
+        name = given
+    elif source.is_local and not Path(name).exists():
+        raise ValueError(
+            f"The run was made with {source.name}, which is on no Hub; say by --model where it "
+            "lies on this machine."
+        )
+    device, dtype = str(made_with.get("device")), str(made_with.get("dtype"))
+    return load_base_model(name, device, dtype, revision if source.kind == HUB else None)
+
+
 def _fresh_folder(model: str, experiment: Experiment) -> Path:
     now = datetime.now().strftime("%Y-%m-%d-%H%M%S")
     manner = "chat" if experiment.config.chat_template else "plain"
-    return Path("runs") / f"{now}-{Path(model).name}-{manner}"
+    return Path("runs") / f"{now}-{locate(model).source.short_name}-{manner}"
 
 
 def _described(experiment: Experiment) -> str:

@@ -256,4 +256,4 @@ def halting(engine: Engine, halt: threading.Event) -> Engine:
                 raise Halted
             yield completions
 
-    return Engine(engine.base_model, train, answers)
+    return replace(engine, train=train, answers=answers)

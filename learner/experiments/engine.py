@@ -17,12 +17,12 @@ from arena import FAMILIES, Problem
 from learner.experiments.lessons import Episode, next_lessons
 from learner.experiments.settings import Experiment
 from learner.experiments.starts import Train, joint_starts, meta_starts
-from learner.learning.learner import Learner, new_learner
+from learner.learning.learner import Learner, LearnerConfig, new_learner
 from learner.learning.reward import summarise
 from learner.learning.training import StepReport, train_steps
 from learner.learning.worked_examples import worked_examples
 from learner.measuring import SHARED, Answers, Measurement, Score, answers_of, behind, measured
-from learner.model.base_model import BaseModel
+from learner.model.base_model import BaseModel, ModelFacts
 from learner.service.protocol import ModelService
 
 Learners = Mapping[str, Learner]
@@ -33,9 +33,10 @@ ALONE, EXAMPLES = "model alone", "worked examples alone"  # baselines, by name
 
 @dataclass(frozen=True)
 class Engine:
-    """A base model and the two functions that use it."""
+    """A base model and the three functions that use it."""
 
-    base_model: BaseModel
+    base_model: ModelFacts
+    fresh_learner: Callable[[LearnerConfig], Learner]
     train: Train
     answers: Answers
 
@@ -84,7 +85,12 @@ class Run:
 
 def direct(base_model: BaseModel) -> Engine:
     """The engine on a model of one's own."""
-    return Engine(base_model, partial(train_steps, base_model), answers_of(base_model))
+    return Engine(
+        base_model,
+        partial(new_learner, base_model),
+        partial(train_steps, base_model),
+        answers_of(base_model),
+    )
 
 
 def through(service: ModelService, owner: Hashable) -> Engine:
@@ -102,7 +108,7 @@ def through(service: ModelService, owner: Hashable) -> Engine:
         ]
         return [future.result() for future in futures]
 
-    return Engine(service.base_model, train, service.ask)
+    return Engine(service.base_model, service.new_learner, train, service.ask)
 
 
 def start_runs(
@@ -111,7 +117,7 @@ def start_runs(
     progress: Callable[[int, int], object] | None = None,
 ) -> tuple[Run, ...]:
     """Runs that have learnt nothing yet; ``progress(done, total)`` follows what comes before."""
-    fresh = [new_learner(engine.base_model, experiment.config) for experiment in experiments]
+    fresh = [engine.fresh_learner(experiment.config) for experiment in experiments]
     for kind, learn in (("meta", meta_starts), ("joint", joint_starts)):
         wanting = [i for i, experiment in enumerate(experiments) if experiment.start == kind]
         began = [(fresh[i], _families_elsewhere(experiments[i])) for i in wanting]

@@ -31,7 +31,7 @@ from learner.experiments.results_file import (
 )
 from learner.hub.opening import BEST
 from learner.measuring import SHARED
-from learner.model.base_model import BaseModel
+from learner.model.base_model import ModelFacts
 
 INTERRUPTED, CURVES = "interrupted", "learning_curves.png"
 
@@ -41,7 +41,7 @@ def checkpoint_name(episodes: int) -> str:
     return f"checkpoint_ep{episodes}"
 
 
-def save_run(run: Run, folder: Path, base_model: BaseModel) -> None:
+def save_run(run: Run, folder: Path, base_model: ModelFacts) -> None:
     """Write the run as it is now to its folder. Raises CheckpointError if it cannot be written.
 
     Between milestones its learners go to ``interrupted``, which is gone at the next milestone.
@@ -61,7 +61,7 @@ def save_run(run: Run, folder: Path, base_model: BaseModel) -> None:
         ) from error
 
 
-def save_best(run: Run, folder: Path, base_model: BaseModel, curve: bool) -> None:
+def save_best(run: Run, folder: Path, base_model: ModelFacts, curve: bool) -> None:
     """Write what the run keeps to ``best``, with a picture of how it learnt if ``curve``."""
     _save_learners(run.kept, folder / BEST, base_model, curve)
 
@@ -77,7 +77,7 @@ def open_record(folder: Path) -> dict[str, Any]:
     return parse_run_record(read_results_file(path), str(path))
 
 
-def load_run(folder: Path, base_model: BaseModel, at: int | None = None) -> Run:
+def load_run(folder: Path, base_model: ModelFacts, at: int | None = None) -> Run:
     """The run in a folder as it was when last written, or at the earlier milestone ``at``.
 
     Raises CheckpointError if something is missing or not right, and OtherModelError if the run was
@@ -111,7 +111,7 @@ def load_run(folder: Path, base_model: BaseModel, at: int | None = None) -> Run:
     return replace(run, kept=kept, kept_episodes=best.episodes)
 
 
-def load_together(folders: Sequence[Path], base_model: BaseModel) -> tuple[Run, ...]:
+def load_together(folders: Sequence[Path], base_model: ModelFacts) -> tuple[Run, ...]:
     """Runs that are to go on side by side, all from where the one furthest behind is.
 
     Only so do they meet the same passes again, and so the same bits: a crash may have come after
@@ -126,11 +126,11 @@ def load_together(folders: Sequence[Path], base_model: BaseModel) -> tuple[Run, 
 
 
 def _save_learners(
-    learners: Learners, folder: Path, base_model: BaseModel, curve: bool = False
+    learners: Learners, folder: Path, base_model: ModelFacts, curve: bool = False
 ) -> None:
     for name, learner in learners.items():
         save(learner, folder if name == SHARED else folder / name, base_model, curve)
 
 
-def _load_learners(folder: Path, names: Sequence[str], base_model: BaseModel) -> Learners:
+def _load_learners(folder: Path, names: Sequence[str], base_model: ModelFacts) -> Learners:
     return {name: load(folder if name == SHARED else folder / name, base_model) for name in names}

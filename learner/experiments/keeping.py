@@ -16,7 +16,7 @@ from learner.experiments.results import Results
 from learner.experiments.results_file import RESULTS
 from learner.experiments.results_reading import read_results
 from learner.experiments.settings import Experiment
-from learner.model.base_model import BaseModel
+from learner.model.base_model import ModelFacts
 
 Progress = Callable[[int, int], object]
 """Told how much of something is done, and of how much."""
@@ -55,7 +55,7 @@ def keep_going(
                 save_run(run, folder, engine.base_model)
 
 
-def finish(runs: Sequence[Run], folders: Sequence[Path], base_model: BaseModel) -> None:
+def finish(runs: Sequence[Run], folders: Sequence[Path], base_model: ModelFacts) -> None:
     """Draw into the folder of each finished run what happened in it."""
     for run, folder in zip(runs, folders, strict=True):
         save_best(run, folder, base_model, curve=True)

@@ -22,7 +22,7 @@ from learner.experiments.engine import Run
 from learner.experiments.lessons import Episode
 from learner.experiments.settings import Experiment, parse_experiment
 from learner.measuring import NO_ANSWER, RIGHT, WRONG, Score, Tally, score_of
-from learner.model.base_model import BaseModel
+from learner.model.base_model import ModelFacts
 
 RESULTS = "results.json"
 FORMAT = "soft-prompt-arena/1"
@@ -30,10 +30,11 @@ MAX_BYTES = 1 << 26  # a hundred thousand episodes are some 30 MB, told a reward
 _WRITTEN = {"answer": "correct", "right": "is_correct", "family": "task_type"}  # as the original's
 
 
-def environment(base_model: BaseModel) -> dict[str, Any]:
+def environment(base_model: ModelFacts) -> dict[str, Any]:
     """What a run was made with, apart from its settings."""
     return {
         "model_name": base_model.name,
+        "model_kind": base_model.source.kind,
         "model_revision": base_model.revision,
         "model_parameters": base_model.parameter_count,
         "device": str(base_model.device),

@@ -4,14 +4,12 @@ The front matter is what the Hub reads: the base model that the prompt belongs t
 `learner.hub.soft_prompts.browse` looks for, and the held-out results as a ``model-index``.
 """
 
-from pathlib import Path
-
 from huggingface_hub import EvalResult, ModelCardData
 
-from learner.checkpoint.model_card import hub_id, model_card
+from learner.checkpoint.model_card import model_card
 from learner.checkpoint.results import Change, HeldOutResults
 from learner.learning.learner import Learner
-from learner.model.base_model import POCKET
+from learner.model.source import ModelSource
 
 APP_TAG = "soft-prompt-arena"
 AFTER, BEFORE = "accuracy with the soft prompt", "accuracy of the model alone"
@@ -19,12 +17,11 @@ _POCKET_TAG = f"{APP_TAG}-pocket"  # the embedded model has no page of its own t
 _FORMATS = {True: "with the chat template", False: "without the chat template"}
 
 
-def model_filters(model_name: str) -> list[str] | None:
+def model_filters(source: ModelSource) -> list[str] | None:
     """The Hub's tags of soft prompts for this base model; None if it has no name there."""
-    if model_name == POCKET:
+    if source.is_embedded:
         return [APP_TAG, _POCKET_TAG]
-    is_named = hub_id(model_name) and not Path(model_name).is_dir()
-    return [APP_TAG, f"base_model:{model_name}"] if is_named else None
+    return [APP_TAG, f"base_model:{source.hub_id}"] if source.hub_id else None
 
 
 def hub_card(
@@ -34,12 +31,16 @@ def hub_card(
     curve_file: str | None = None,
 ) -> str:
     """The README.md of ``repo_id``. ``curve_file`` names the picture of the training curve."""
-    pocket = learner.model_name == POCKET
     metadata = ModelCardData(
-        base_model=hub_id(learner.model_name),
+        base_model=learner.source.hub_id,
         library_name="peft",
         pipeline_tag="text-generation",
-        tags=["soft-prompt", "prompt-tuning", APP_TAG, *([_POCKET_TAG] if pocket else [])],
+        tags=[
+            "soft-prompt",
+            "prompt-tuning",
+            APP_TAG,
+            *([_POCKET_TAG] if learner.source.is_embedded else []),
+        ],
         model_name=repo_id.split("/")[-1],
         eval_results=_evaluations(results) if results else None,
     )

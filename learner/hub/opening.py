@@ -12,13 +12,13 @@ from learner.hub.reference import parse_reference
 from learner.hub.soft_prompts import fetch
 from learner.learning.learner import Learner
 from learner.measuring import SHARED
-from learner.model.base_model import BaseModel
+from learner.model.base_model import ModelFacts
 
 BEST = "best"  # the folder, within that of a run, of the soft prompt that did best
 
 
 def open_checkpoint(
-    reference: str | Path, base_model: BaseModel, accept_other_model: bool = False
+    reference: str | Path, base_model: ModelFacts, accept_other_model: bool = False
 ) -> Learner:
     """The learner that ``reference`` names, for use in front of ``base_model``.
 
@@ -50,7 +50,7 @@ def open_checkpoint(
 
 
 def open_checkpoints(
-    reference: str | Path, base_model: BaseModel, accept_other_model: bool = False
+    reference: str | Path, base_model: ModelFacts, accept_other_model: bool = False
 ) -> Mapping[str, Learner]:
     """The learners that ``reference`` names, by family, or the only one under ``SHARED``.
 

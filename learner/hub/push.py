@@ -3,8 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from huggingface_hub import (
     CommitOperationAdd,
@@ -34,7 +33,7 @@ from learner.hub.client import (
 )
 from learner.hub.reference import Reference, checked_repo_id
 from learner.learning.learner import Learner
-from learner.model.base_model import BaseModel
+from learner.model.base_model import ModelFacts
 
 _RETRY_WAITS = (1.0, 3.0)  # seconds before a commit whose answer was lost is tried again
 _MAX_MESSAGE = 200  # characters
@@ -64,7 +63,7 @@ def push(
     message: str = "",
     results: HeldOutResults | None = None,
     parent_commit: str | None = None,
-    base_model: BaseModel | None = None,
+    base_model: ModelFacts | None = None,
     endpoint: str | None = None,
 ) -> Pushed:
     """Push ``learner`` to the model repository ``repo_id``, which is made if it does not exist.
@@ -98,11 +97,11 @@ def published_files(
     learner: Learner,
     repo_id: str,
     results: HeldOutResults | None = None,
-    base_model: BaseModel | None = None,
+    base_model: ModelFacts | None = None,
 ) -> dict[str, bytes]:
     """The files of a push by name: the checkpoint's, with the Hub's card and the curve."""
     return pack_for_people(
-        _without_local_path(learner),
+        learner,
         base_model,
         card=lambda public, curve_file: hub_card(public, repo_id, results, curve_file),
     )
@@ -217,10 +216,3 @@ def _head(info: ModelInfo) -> str:
     if info.sha is None:
         raise ValueError("the Hub names no commit")
     return info.sha
-
-
-def _without_local_path(learner: Learner) -> Learner:
-    """The learner without the folders of this machine in its base model's name."""
-    folder = Path(learner.model_name)
-    is_local = folder.is_absolute() or folder.is_dir()
-    return replace(learner, model_name=folder.name) if is_local else learner

@@ -10,6 +10,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from learner.hub.client import HubError
+from learner.model.source import ModelSource
 
 _HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 _OTHER_KINDS = {"datasets": "dataset", "spaces": "Space"}
@@ -62,10 +63,10 @@ def checked_repo_id(text: object) -> str:
     return reference.repo_id
 
 
-def default_repo_id(account: str, model_name: str, families: Sequence[str] = ()) -> str:
+def default_repo_id(account: str, source: ModelSource, families: Sequence[str] = ()) -> str:
     """``<account>/soft-prompt-<base model>-<families>``: "mixed" if unknown or more than a few."""
     what = "-".join(sorted(families)) if 1 <= len(families) <= _MAX_NAMED else "mixed"
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"soft-prompt-{model_name.split('/')[-1]}-{what}")
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"soft-prompt-{source.short_name}-{what}")
     name = re.sub(r"[.-]{2,}", "-", name)[: _MAX_NAME - len(account) - 1]
     return f"{account}/{name.removesuffix('.git').strip('.-')}"
 

@@ -36,7 +36,8 @@ from learner.hub.card import AFTER, model_filters
 from learner.hub.client import HubError, hub_api, hub_errors
 from learner.hub.reference import Reference
 from learner.learning.learner import Learner
-from learner.model.base_model import BaseModel
+from learner.model.base_model import ModelFacts
+from learner.model.source import ModelSource
 
 _WANTED = [name for name in FILES if name != CURVE]
 _SORTS: Mapping[str, Literal["last_modified", "likes"]] = {
@@ -97,7 +98,7 @@ class Fetched:
 def fetch(
     reference: Reference,
     token: str | None,
-    base_model: BaseModel,
+    base_model: ModelFacts,
     *,
     keep: bool = True,
     endpoint: str | None = None,
@@ -131,7 +132,7 @@ def fetch(
 
 
 def browse(
-    model_name: str,
+    source: ModelSource,
     token: str | None,
     *,
     sort: str = "recent",
@@ -144,11 +145,11 @@ def browse(
     """
     if sort not in _SORTS:
         raise HubError(f"Soft prompts are listed by {' or '.join(_SORTS)}.")
-    tags = model_filters(model_name)
+    tags = model_filters(source)
     if tags is None:
         raise HubError(
-            "The base model in use is a folder on this machine, so the Hub has no soft prompts for "
-            "it; start the app with the model's name on the Hub to see them."
+            "The base model in use is only on this machine, so the Hub has no soft prompts for it; "
+            "start the app with the model's name on the Hub to see them."
         )
     with hub_errors("The list of soft prompts", signed_in=bool(token)):
         found = hub_api(token, endpoint).list_models(
@@ -203,7 +204,7 @@ def _cached_sizes(repo_id: str, commit: str) -> dict[str, int]:
     return sizes
 
 
-def _unpacked(files: Mapping[str, bytes], base_model: BaseModel) -> tuple[Learner, str]:
+def _unpacked(files: Mapping[str, bytes], base_model: ModelFacts) -> tuple[Learner, str]:
     """The learner, with a warning if it was made for another base model of the same size."""
     try:
         return unpack(files, base_model), ""

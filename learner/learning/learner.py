@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from learner.model.base_model import BaseModel
+from learner.model.source import ModelSource
 
 INITIALISERS = ("vocabulary", "text", "normal")
 MAX_SOFT_TOKENS = 1000  # the longest in the literature have a few hundred
@@ -157,8 +158,8 @@ class Learner:
     ``prompt`` and Adam's ``first_moment`` and ``second_moment`` are float32 CPU tensors
     [soft_tokens, hidden_size] that are never changed in place. ``episodes`` counts the problems
     that it has gone through, ``steps`` those of its optimiser; ``history`` keeps the newest
-    ``MAX_HISTORY`` records. ``model_name`` and ``model_revision`` say in front of what it was
-    learnt, ``families`` (sorted) of which families its problems were. ``stream_seed`` is the seed
+    ``MAX_HISTORY`` records. ``source`` is the base model in front of which it was learnt,
+    ``families`` (sorted) are those that its problems were of. ``stream_seed`` is the seed
     of the stream of training problems that it goes through, None for its config's; the next one to
     learn from is number ``episodes``, so a run that is continued elsewhere goes on with that.
     """
@@ -170,8 +171,7 @@ class Learner:
     steps: int
     episodes: int
     history: tuple[StepRecord, ...]
-    model_name: str
-    model_revision: str
+    source: ModelSource
     families: tuple[str, ...] = ()
     stream_seed: int | None = None
 
@@ -181,10 +181,10 @@ def new_learner(base_model: BaseModel, config: LearnerConfig) -> Learner:
     starts = (_from_vocabulary, _from_text, _from_normal)
     start = dict(zip(INITIALISERS, starts, strict=True))[config.initialiser]
     prompt = start(base_model, config).float().cpu().contiguous()
-    return untrained(base_model, config, prompt)
+    return untrained(base_model.source, config, prompt)
 
 
-def untrained(base_model: BaseModel, config: LearnerConfig, prompt: torch.Tensor) -> Learner:
+def untrained(source: ModelSource, config: LearnerConfig, prompt: torch.Tensor) -> Learner:
     """A learner that starts from this prompt, float32 [soft_tokens, hidden_size] on the CPU."""
     return Learner(
         config=config,
@@ -194,8 +194,7 @@ def untrained(base_model: BaseModel, config: LearnerConfig, prompt: torch.Tensor
         steps=0,
         episodes=0,
         history=(),
-        model_name=base_model.name,
-        model_revision=base_model.revision,
+        source=source,
     )
 
 

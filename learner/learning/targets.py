@@ -42,7 +42,7 @@ def check_prompt(base_model: BaseModel, learner: Learner) -> None:
         raise ValueError(
             f"This soft prompt has {learner.prompt.shape[1]} numbers a token, but "
             f"{base_model.name} takes {base_model.hidden_size}; it was learnt in front of "
-            f"{learner.model_name}."
+            f"{learner.source.name}."
         )
 
 

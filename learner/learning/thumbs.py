@@ -97,7 +97,7 @@ def learn_from_thumbs(
     except ValueError as error:
         return learner, _refused(str(error))
     zeros = torch.zeros_like(learner.prompt)
-    rate = RATE * float(base_model.embeddings.float().std())
+    rate = RATE * base_model.embedding_spread
     walker = replace(
         learner,
         config=replace(learner.config, learning_rate=rate),

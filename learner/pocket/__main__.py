@@ -28,8 +28,10 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from arena import held_out, stream
 from arena.sampling import Draw
-from learner.model.base_model import POCKET, POCKET_FOLDER, BaseModel, native_bfloat16
+from learner.model.base_model import BaseModel, base_model_of
 from learner.model.formatting import SYSTEM_MESSAGE, Encoded, encode
+from learner.model.loading import native_bfloat16
+from learner.model.source import EMBEDDED, POCKET, POCKET_FOLDER, ModelSource
 from learner.pocket.corpus import (
     Curriculum,
     chat_document,
@@ -263,7 +265,7 @@ def main() -> None:
     started = time.monotonic()
     tokenizer = build_tokenizer()
     model = build_model(tokenizer)
-    base_model = BaseModel(POCKET, "", model, tokenizer, torch.device("cpu"), model.dtype)
+    base_model = base_model_of(ModelSource(EMBEDDED, POCKET), model, tokenizer, torch.device("cpu"))
     print(f"{base_model.parameter_count:,} weights, {len(tokenizer)} tokens, {model.dtype}")
     learn_skills(base_model)
     learn_reserve(base_model)

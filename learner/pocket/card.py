@@ -22,7 +22,9 @@ from arena.statistics import mcnemar_exact
 from learner.learning.learner import INITIALISERS, Learner, LearnerConfig, new_learner
 from learner.learning.training import train_steps
 from learner.measuring import Measurement, Score, answers_of, behind, measured
-from learner.model.base_model import POCKET_FOLDER, BaseModel, load_base_model
+from learner.model.base_model import BaseModel
+from learner.model.loading import load_base_model
+from learner.model.source import POCKET_FOLDER
 
 EPISODES = 80
 SEEDS = range(5)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 
-from learner.learning.learner import Learner
+from learner.learning.learner import Learner, LearnerConfig, new_learner
 from learner.learning.training import Material, StepReport, train_steps
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion, stream_completions
@@ -98,6 +98,10 @@ class Service:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def new_learner(self, config: LearnerConfig) -> Learner:
+        """A learner that has learnt nothing yet."""
+        return new_learner(self.base_model, config)
 
     def train(
         self, learner: Learner, problems: Sequence[Material], owner: Hashable = None

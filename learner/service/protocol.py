@@ -9,9 +9,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
-from learner.learning.learner import Learner
+from learner.learning.learner import Learner, LearnerConfig
 from learner.learning.training import Material, StepReport
-from learner.model.base_model import BaseModel
+from learner.model.base_model import ModelFacts
 from learner.model.completion import Ask, Completion
 
 MOST_STEP_ROWS = 1024  # of one request, since a step is not cut and everybody waits for it
@@ -69,8 +69,11 @@ class ModelService(Protocol):
     """Training steps and completions in front of one base model, for callers on any thread."""
 
     @property
-    def base_model(self) -> BaseModel:
-        """The model that it stands in front of."""
+    def base_model(self) -> ModelFacts:
+        """What there is to know of the model that it stands in front of."""
+
+    def new_learner(self, config: LearnerConfig) -> Learner:
+        """A learner that has learnt nothing yet. As `learner.learning.learner.new_learner`."""
 
     def train(
         self, learner: Learner, problems: Sequence[Material], owner: Hashable = None

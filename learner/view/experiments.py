@@ -14,7 +14,7 @@ from learner import wording
 from learner.experiments.desk import Desk
 from learner.experiments.laboratory import Laboratory
 from learner.experiments.plan import TECHNIQUES, PlanError, checked_problems, plan_of
-from learner.model.base_model import BaseModel
+from learner.model.base_model import ModelFacts
 from learner.view.experiments_files import best_learner, results_file
 from learner.view.experiments_layout import ExperimentsPanel, power_line, technique_line
 from learner.view.experiments_painting import ExperimentsPainter, Options, Picture
@@ -34,7 +34,7 @@ def wire_experiments(
     page: Page,
     panel: ExperimentsPanel,
     laboratory: Laboratory,
-    base_model: BaseModel,
+    base_model: ModelFacts,
     formats: tuple[bool, ...],
 ) -> None:
     """Connect the controls. Everything that they send is checked here, on the server."""

@@ -11,7 +11,7 @@ from learner.experiments.results_file import RESULTS
 from learner.experiments.shelf import Entry
 from learner.hub.opening import BEST
 from learner.learning.learner import Learner
-from learner.model.base_model import BaseModel
+from learner.model.base_model import ModelFacts
 
 
 def results_file(desk: Desk, entry: Entry, folder: Path) -> Path:
@@ -33,7 +33,7 @@ def results_file(desk: Desk, entry: Entry, folder: Path) -> Path:
     return path
 
 
-def best_learner(desk: Desk, entry: Entry, base_model: BaseModel) -> tuple[Learner, int]:
+def best_learner(desk: Desk, entry: Entry, base_model: ModelFacts) -> tuple[Learner, int]:
     """The learner that did best in validation, and after how many episodes that was.
 
     Of all seeds; of equals the first, which it is where nothing was validated as well. Raises

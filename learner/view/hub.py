@@ -12,7 +12,7 @@ from learner.hub.push import push
 from learner.hub.reference import checked_repo_id, default_repo_id, parse_reference
 from learner.hub.soft_prompts import Fetched, browse, fetch
 from learner.learning.learner import Learner
-from learner.model.base_model import BaseModel
+from learner.model.base_model import ModelFacts
 from learner.view import hub_cards
 from learner.view.hub_layout import HubPanel
 from learner.view.login import at_this_machine, how_to_sign_in, visitor_token
@@ -34,7 +34,7 @@ COPY_LINK = """async (link) => {
 }"""
 
 
-def wire_hub(page: Page, panel: HubPanel, tab: gr.Tab, exam: Exam, base_model: BaseModel) -> None:
+def wire_hub(page: Page, panel: HubPanel, tab: gr.Tab, exam: Exam, base_model: ModelFacts) -> None:
     """Connect the controls; everything they send is checked here, and every token is theirs."""
 
     def greet(
@@ -51,7 +51,7 @@ def wire_hub(page: Page, panel: HubPanel, tab: gr.Tab, exam: Exam, base_model: B
                 who, account = hub_cards.who(answer), answer.name
         except ValueError as error:
             return hub_cards.note(str(error)), gr.skip(), gr.skip()
-        return who, account, default_repo_id(account, base_model.name, families)
+        return who, account, default_repo_id(account, base_model.source, families)
 
     def push_prompt(
         session_id: object,
@@ -119,7 +119,7 @@ def wire_hub(page: Page, panel: HubPanel, tab: gr.Tab, exam: Exam, base_model: B
     def list_found(sort: object, request: gr.Request, oauth: gr.OAuthToken | None) -> Any:
         with said():
             token = visitor_token(request, oauth)
-            prompts = browse(base_model.name, token, sort=str(sort))
+            prompts = browse(base_model.source, token, sort=str(sort))
             choices = [(hub_cards.choice(prompt), prompt.repo_id) for prompt in prompts]
             label = "Choose one to look at" if choices else "Nobody has shared one yet"
             return gr.update(choices=choices, value=None, label=label, visible=True)
@@ -155,7 +155,7 @@ def wire_hub(page: Page, panel: HubPanel, tab: gr.Tab, exam: Exam, base_model: B
     panel.browse.click(list_found, [panel.sort], [panel.found], **PRIVATE)
 
 
-def link_opener(base_model: BaseModel) -> OpenLink:
+def link_opener(base_model: ModelFacts) -> OpenLink:
     """What opens the soft prompt of a shared link in a visitor's lesson, and tells them."""
 
     def open_link(
@@ -197,7 +197,7 @@ def held_out_results(lesson: Lesson, learner: Learner, exam: Exam) -> HeldOutRes
 
 def _fetch(
     reference: object,
-    base_model: BaseModel,
+    base_model: ModelFacts,
     request: gr.Request,
     oauth: gr.OAuthToken | None,
 ) -> Fetched:

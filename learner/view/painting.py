@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 
-import torch
-
 from learner.learning.learner import Learner
-from learner.model.base_model import BaseModel
-from learner.model.own_thread import in_own_thread
+from learner.model.base_model import ModelFacts
 from learner.view import cards, charts
 from learner.view.hints import told
 from learner.view.samples_chart import samples_chart
@@ -53,10 +50,10 @@ class Picture:
 class Painter:
     """Paints lessons in front of one base model, scored by one exam."""
 
-    def __init__(self, base_model: BaseModel, exam: Exam) -> None:
+    def __init__(self, base_model: ModelFacts, exam: Exam) -> None:
         self._base_model = base_model
         self._exam = exam
-        self._scale = STRIP_SCALE * in_own_thread(_spread, base_model.embeddings)
+        self._scale = STRIP_SCALE * base_model.embedding_spread
 
     def paint(self, lesson: Lesson) -> Picture:
         """The page as it should look now."""
@@ -137,11 +134,6 @@ class Painter:
             "Try a **New problem**: neither the model nor your soft prompt has seen it.",
             "next",
         )
-
-
-def _spread(numbers: torch.Tensor) -> float:
-    """Their standard deviation, in float32."""
-    return float(numbers.float().std())
 
 
 def _loss(lesson: Lesson) -> str:

@@ -11,7 +11,7 @@ import gradio as gr
 from learner.checkpoint.files import ORIGINAL_SUFFIXES, load_file, save_zip
 from learner.checkpoint.reading import OtherModelError
 from learner.learning.learner import Learner
-from learner.model.base_model import BaseModel
+from learner.model.base_model import ModelFacts
 from learner.view import cards
 from learner.view.layout import explained, html
 from learner.view.teach import PRIVATE, Frame, Page, said
@@ -48,7 +48,7 @@ def build_share() -> SharePanel:
     return SharePanel(save, file, upload, accept_other_model, status)
 
 
-def wire_share(page: Page, panel: SharePanel, base_model: BaseModel) -> None:
+def wire_share(page: Page, panel: SharePanel, base_model: ModelFacts) -> None:
     """Connect the controls of the tab."""
 
     def save(session_id: object) -> Iterator[tuple[str, str]]:
@@ -93,7 +93,7 @@ def wire_share(page: Page, panel: SharePanel, base_model: BaseModel) -> None:
 
 def file_name(learner: Learner) -> str:
     """``soft-prompt-pocket-80-episodes.zip``: letters, digits, dots and dashes only."""
-    model = re.sub(r"[^A-Za-z0-9.]+", "-", learner.model_name.split("/")[-1]).strip("-.")
+    model = re.sub(r"[^A-Za-z0-9.]+", "-", learner.source.short_name).strip("-.")
     return f"soft-prompt-{model or 'model'}-{learner.episodes}-episodes.zip"
 
 

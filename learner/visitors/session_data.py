@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from learner.checkpoint.format import pack, size_limits, unpack
 from learner.checkpoint.reading import CheckpointError, parse_count, parse_json
-from learner.model.base_model import BaseModel
+from learner.model.base_model import ModelFacts
 from learner.visitors.session import MAX_NOTES_BYTES, SessionState
 
 SESSION_FILE = "session.json"
@@ -19,7 +19,7 @@ _LEVEL = 1  # a history shrinks to an eighth; more effort gains little
 _COUNT = struct.Struct("<I")
 
 
-def pack_session(state: SessionState, base_model: BaseModel) -> bytes:
+def pack_session(state: SessionState, base_model: ModelFacts) -> bytes:
     """Everything of a session that is saved."""
     extra = {
         "seed": state.seed,
@@ -31,7 +31,7 @@ def pack_session(state: SessionState, base_model: BaseModel) -> bytes:
     return join({**files, SESSION_FILE: json.dumps(extra).encode()})
 
 
-def unpack_session(data: bytes, base_model: BaseModel) -> SessionState:
+def unpack_session(data: bytes, base_model: ModelFacts) -> SessionState:
     """The session in ``data``. Raises CheckpointError if it is none, or not for this model."""
     limits = {**size_limits(base_model), SESSION_FILE: 2 * MAX_NOTES_BYTES}
     files = split(data, sum(limits.values()))

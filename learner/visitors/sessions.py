@@ -17,13 +17,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from learner.checkpoint.reading import CheckpointError
-from learner.learning.learner import LearnerConfig, new_learner
-from learner.model.base_model import BaseModel
+from learner.learning.learner import Learner, LearnerConfig
+from learner.model.base_model import ModelFacts
 from learner.visitors.autosave import Autosaver
 from learner.visitors.old_sessions import take_over
 from learner.visitors.room import DAY, PROMISED_EPISODES, PROMISED_SECONDS, Limits, surplus
@@ -68,7 +68,8 @@ class Sessions:
     def __init__(
         self,
         folder: Path,
-        base_model: BaseModel,
+        base_model: ModelFacts,
+        fresh_learner: Callable[[LearnerConfig], Learner],
         config: LearnerConfig | None = None,
         *,
         store: Store | None = None,
@@ -88,7 +89,7 @@ class Sessions:
         self._max_in_memory = max_in_memory
         self._clock = clock
         # A learner is a value: visitors who start with the same settings share its first one.
-        self._fresh_learner = lru_cache(maxsize=16)(partial(new_learner, base_model))
+        self._fresh_learner = lru_cache(maxsize=16)(fresh_learner)
         self._lock = threading.Lock()  # guards the two below
         self._recent: OrderedDict[str, Session] = OrderedDict()  # by id, used last at the end
         # Whoever still holds a session that was pushed out of memory must not meet its double.

@@ -18,7 +18,7 @@ from types import ModuleType
 
 import torch
 
-from learner.model.base_model import DEVICES
+from learner.model.loading import DEVICES
 from tests.benchmarks.plot import draw
 from tests.benchmarks.report import environment, heading, table, write_json
 from tests.benchmarks.timing import DifferentWork, Line, Setting

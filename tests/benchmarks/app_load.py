@@ -27,7 +27,8 @@ from arena import held_out, stream
 from learner.learning.learner import Learner, LearnerConfig, new_learner
 from learner.learning.training import train_step
 from learner.measuring import answers_of, behind, measured
-from learner.model.base_model import BaseModel, load_base_model
+from learner.model.base_model import BaseModel
+from learner.model.loading import load_base_model
 from learner.visitors.exam import HELD_OUT_PROBLEMS
 from learner.visitors.run import EXAMS_PER_RUN
 from learner.visitors.sessions import Sessions
@@ -75,7 +76,11 @@ def run(setting: Setting) -> Iterator[Line | str]:
                 times.bare.append(whole)
                 times.exams.append(exams)
                 train_together(clients, episodes, times)
-        worst = check_results(Sessions(Path(folder) / "sessions", base), times.sessions, base)
+        worst = check_results(
+            Sessions(Path(folder) / "sessions", base, partial(new_learner, base)),
+            times.sessions,
+            base,
+        )
     yield from _lines(times, users, episodes)
     yield (
         f"{len(times.sessions)} runs that others trained beside were repeated alone: "

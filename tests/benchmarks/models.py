@@ -24,8 +24,10 @@ from transformers import (
 )
 
 from arena import Problem, stream
-from learner.model.base_model import POCKET_FOLDER, BaseModel, load_base_model, prepare
+from learner.model.base_model import BaseModel, base_model_of, prepare
 from learner.model.formatting import Encoded, encode
+from learner.model.loading import load_base_model
+from learner.model.source import FOLDER, POCKET_FOLDER, ModelSource
 
 EMBEDDED = "embedded"
 PROMPT_TOKENS = range(65, 86)  # system message, headers and question; the mean is near 75
@@ -79,9 +81,8 @@ def base_model(name: str, dtype: torch.dtype, device: torch.device) -> BaseModel
             else:
                 weight.fill_(0.0 if name_of_weight.endswith("bias") else 1.0)
     tokenizer = _tokenizer(shape.vocab_size)
-    return BaseModel(
-        f"qwen2-{name}", "random", prepare(model, tokenizer, name), tokenizer, device, dtype
-    )
+    source = ModelSource(FOLDER, f"qwen2-{name}", "random")
+    return base_model_of(source, prepare(model, tokenizer, name), tokenizer, device)
 
 
 def plain_model(base: BaseModel, attention: str) -> PreTrainedModel:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from learner.model.base_model import native_bfloat16
+from learner.model.loading import native_bfloat16
 
 
 class DifferentWork(Exception):

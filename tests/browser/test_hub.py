@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from learner.checkpoint.format import pack
 from learner.hub.card import hub_card
 from learner.learning.learner import LearnerConfig, new_learner
-from learner.model.base_model import load_base_model
+from learner.model.loading import load_base_model
 from tests.browser.running_app import open_app
 from tests.browser.visitor import Visitor
 from tests.hub.samples import sample_results

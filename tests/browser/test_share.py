@@ -6,7 +6,7 @@ import zipfile
 import pytest
 from playwright.sync_api import expect
 
-from learner.model.base_model import POCKET_FOLDER
+from learner.model.source import POCKET_FOLDER
 from tests.browser.visitor import Visitor
 from tests.learner.checkpoints import OriginalExperiment
 

@@ -7,8 +7,12 @@ import torch
 from learner.checkpoint.results import HeldOutResults
 from learner.learning.learner import Learner, LearnerConfig, StepRecord, new_learner
 from learner.model.base_model import BaseModel
+from learner.model.source import EMBEDDED, HUB, ModelSource
 from tests.hub.server import HubServer
 from tests.hub.store import File
+
+POCKET_MODEL = ModelSource(EMBEDDED, "pocket")
+QWEN = ModelSource(HUB, "Qwen/Qwen2.5-0.5B-Instruct")
 
 
 def trained_learner(base_model: BaseModel, seed: int = 0) -> Learner:

@@ -1,7 +1,9 @@
 """The sessions of an app that can be restarted, with a disk and a clock for the test."""
 
 import dataclasses
+from functools import partial
 
+from learner.learning.learner import new_learner
 from learner.visitors.sessions import Sessions
 from learner.visitors.sqlite_store import NAME, SqliteStore
 
@@ -22,9 +24,11 @@ class Server:
         return self.folder / NAME
 
     def start(self, base_model=None, **options):
+        base_model = base_model or self.base_model
         sessions = Sessions(
             self.folder,
-            base_model or self.base_model,
+            base_model,
+            partial(new_learner, base_model),
             save_interval=NEVER,
             clock=lambda: self.now,
             **options,

@@ -13,7 +13,8 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from learner.model.base_model import BaseModel, prepare
+from learner.model.base_model import BaseModel, base_model_of, prepare
+from learner.model.source import FOLDER, ModelSource
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
@@ -103,6 +104,5 @@ def build_base_model(
 ) -> BaseModel:
     tokenizer = build_tokenizer(template, bos)
     model = prepare(build_model(architecture).to(dtype), tokenizer, architecture)
-    return BaseModel(
-        f"tiny-{architecture}", "random-0", model, tokenizer, torch.device("cpu"), dtype
-    )
+    source = ModelSource(FOLDER, f"tiny-{architecture}", "random-0")
+    return base_model_of(source, model, tokenizer, torch.device("cpu"))

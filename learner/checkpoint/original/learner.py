@@ -26,7 +26,7 @@ from learner.checkpoint.reading import (
     shown,
 )
 from learner.learning.learner import MAX_HISTORY, Learner, LearnerConfig, StepRecord
-from learner.model.base_model import BaseModel
+from learner.model.base_model import ModelFacts
 
 _PARTS = {"soft_prompt", "optimizer", "episode_count", "metrics_history"}
 # What Adam is here: with other settings its moments would mean something else.
@@ -52,7 +52,7 @@ class OriginalCheckpoint:
     history: tuple[LearningMetrics, ...]
 
 
-def load_original(path: Path, base_model: BaseModel, accept_other_model: bool = False) -> Learner:
+def load_original(path: Path, base_model: ModelFacts, accept_other_model: bool = False) -> Learner:
     """The learner in an original checkpoint, as after its last episode, to be trained further.
 
     Raises CheckpointError for whatever is not right with the file; OtherModelError, because it does
@@ -95,20 +95,19 @@ def load_original(path: Path, base_model: BaseModel, accept_other_model: bool = 
         steps=original.steps,
         episodes=original.episodes,
         history=history[-MAX_HISTORY:],
-        model_name=base_model.name,
-        model_revision=base_model.revision,
+        source=base_model.source,
         families=parse_names(
             sorted({metrics.task_type for metrics in original.history}), path.name, "task types"
         ),
     )
 
 
-def read_original(path: Path, base_model: BaseModel) -> OriginalCheckpoint:
+def read_original(path: Path, base_model: ModelFacts) -> OriginalCheckpoint:
     """What the file says, if it fits the base model in size. Raises CheckpointError."""
     return _checked(read_archive(path, base_model.hidden_size), path.name, base_model)
 
 
-def _checked(value: object, file: str, base_model: BaseModel) -> OriginalCheckpoint:
+def _checked(value: object, file: str, base_model: ModelFacts) -> OriginalCheckpoint:
     """What torch read, as the record it should be."""
     parts = _parts(value, _PARTS, file, "checkpoint")
     prompt = _parts(parts["soft_prompt"], {"soft_prompt"}, file, "soft_prompt")["soft_prompt"]

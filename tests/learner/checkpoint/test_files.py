@@ -96,8 +96,7 @@ def test_any_learner_survives(qwen2, config, losses, counts):
         steps=counts[0],
         episodes=counts[1],
         history=tuple(StepRecord(1, 4, loss, 0, 4, 0.5, False) for loss in losses),
-        model_name=qwen2.name,
-        model_revision=qwen2.revision,
+        source=qwen2.source,
     )
     assert_equal(unpack(pack(learner, qwen2), qwen2), learner)
 

@@ -10,6 +10,7 @@ import torch
 from learner.checkpoint.format import pack, unpack
 from learner.checkpoint.reading import CheckpointError, OtherModelError
 from learner.learning.learner import MAX_HISTORY, LearnerConfig, StepRecord
+from learner.model.source import HUB, ModelSource
 from tests.learner.checkpoints import assert_equal, random_learner
 
 
@@ -24,24 +25,35 @@ def refusal(files, base_model) -> str:
 
 
 def test_another_model_of_the_same_size_is_told_and_can_be_accepted(qwen2):
-    files = pack(random_learner(qwen2, model_name="org/other", model_revision="abc"))
+    files = pack(random_learner(qwen2, source=ModelSource(HUB, "org/other", "abc")))
     with pytest.raises(OtherModelError, match=r"org/other.*tiny-qwen2"):
         unpack(files, qwen2)
     learner = unpack(files, qwen2, accept_other_model=True)
-    assert (learner.model_name, learner.model_revision) == ("tiny-qwen2", "random-0")
+    assert learner.source == qwen2.source
 
 
 def test_another_revision_is_told(qwen2):
     with pytest.raises(OtherModelError, match="revision"):
-        unpack(pack(random_learner(qwen2, model_revision="random-1")), qwen2)
+        unpack(
+            pack(
+                random_learner(qwen2, source=dataclasses.replace(qwen2.source, revision="random-1"))
+            ),
+            qwen2,
+        )
 
 
 def test_a_branch_is_no_revision_to_compare(qwen2):
-    assert unpack(pack(random_learner(qwen2, model_revision="main")), qwen2).steps == 7
+    assert (
+        unpack(
+            pack(random_learner(qwen2, source=dataclasses.replace(qwen2.source, revision="main"))),
+            qwen2,
+        ).steps
+        == 7
+    )
 
 
 def test_a_plain_adapter_for_another_model_is_told(qwen2):
-    files = pack(random_learner(qwen2, model_name="org/other"))
+    files = pack(random_learner(qwen2, source=ModelSource(HUB, "org/other")))
     del files["training_state.json"], files["training_state.safetensors"]
     with pytest.raises(OtherModelError, match="org/other"):
         unpack(files, qwen2)

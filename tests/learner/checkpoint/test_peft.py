@@ -17,6 +17,7 @@ from learner.learning.training import train_step
 from learner.model.completion import Ask, complete
 from learner.model.formatting import encode
 from learner.model.forward import Batch, Row
+from learner.model.source import HUB, ModelSource
 from tests.learner.checkpoints import random_learner
 
 pytestmark = pytest.mark.usefixtures("no_sync")
@@ -63,7 +64,7 @@ def test_peft_sees_what_our_forward_pass_sees(qwen2, tmp_path, chat_template):
 
 
 def test_the_config_is_the_one_peft_would_write(qwen2, tmp_path):
-    learner = random_learner(qwen2, model_revision="0" * 64)
+    learner = random_learner(qwen2, source=ModelSource(HUB, qwen2.name))
     config = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=5)
     adapted = peft.get_peft_model(plain_model(qwen2), config)
     adapted.save_pretrained(tmp_path / "theirs")

@@ -10,7 +10,7 @@ import pytest
 
 from arena.command_line import NOBODY_READS
 from learner.__main__ import main
-from learner.model.base_model import POCKET_FOLDER
+from learner.model.source import POCKET_FOLDER
 from tests.learner.checkpoints import OriginalExperiment
 from tests.learner.experiments.originals import train_qwen_record
 from tests.learner.tiny_models import build_model, build_tokenizer

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 
 from arena import FAMILIES, Grade, Problem, stream
 from learner.experiments.engine import Engine
 from learner.experiments.settings import Experiment
-from learner.learning.learner import Learner, LearnerConfig, StepRecord
+from learner.learning.learner import Learner, LearnerConfig, StepRecord, new_learner
 from learner.learning.reward import Group, Sample
 from learner.learning.training import StepReport
 from learner.model.completion import Ask, Completion
@@ -46,7 +47,8 @@ class Pupils:
 
     @property
     def engine(self) -> Engine:
-        return Engine(self.base_model, self.train, self.answers)
+        fresh = partial(new_learner, self.base_model)
+        return Engine(self.base_model, fresh, self.train, self.answers)
 
     def train(
         self, requests: Sequence[tuple[Learner, Sequence[Problem]]]

@@ -4,7 +4,6 @@ import threading
 from dataclasses import replace
 from functools import lru_cache
 
-from learner.experiments.engine import Engine
 from learner.experiments.laboratory import Laboratory
 from learner.experiments.plan import plan_of
 from learner.visitors.sessions import Sessions
@@ -37,10 +36,10 @@ class Class:
 
     def engine(self, owner):
         self.owners.append(owner)
-        return Engine(
-            self.pupils.base_model,
-            lambda requests: self._pass(self.pupils.train, requests),
-            lambda asks: self._pass(self.pupils.answers, asks),
+        return replace(
+            self.pupils.engine,
+            train=lambda requests: self._pass(self.pupils.train, requests),
+            answers=lambda asks: self._pass(self.pupils.answers, asks),
         )
 
     def _pass(self, function, argument):
@@ -58,7 +57,8 @@ class App:
         self.started = []
 
     def start(self, school, **options):
-        sessions = Sessions(self.folder, school.pupils.base_model, save_interval=1e6)
+        engine = school.pupils.engine
+        sessions = Sessions(self.folder, engine.base_model, engine.fresh_learner, save_interval=1e6)
         laboratory = Laboratory(school.engine, sessions, **options)
         self.started.append((laboratory, sessions, school))
         return laboratory, sessions

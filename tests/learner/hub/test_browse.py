@@ -7,7 +7,8 @@ import pytest
 from learner.hub.client import HubError
 from learner.hub.push import push
 from learner.hub.soft_prompts import browse
-from tests.hub.samples import put, sample_results, trained_learner
+from learner.model.source import FOLDER, ModelSource
+from tests.hub.samples import POCKET_MODEL, QWEN, put, sample_results, trained_learner
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def ada(hub):
 def shelf(hub, ada, learner):
     """Three prompts for one model, liked differently; one for another model; one of another app."""
     for index, likes in enumerate((3, 9, 1)):
-        qwen = dataclasses.replace(learner, model_name="Qwen/Qwen2.5-0.5B-Instruct")
+        qwen = dataclasses.replace(learner, source=QWEN)
         push(
             qwen,
             f"ada/prompt-{index}",
@@ -34,7 +35,7 @@ def shelf(hub, ada, learner):
             endpoint=hub.endpoint,
         )
         hub.store.repos["model", f"ada/prompt-{index}"].likes = likes
-    pocket = dataclasses.replace(learner, model_name="pocket")
+    pocket = dataclasses.replace(learner, source=POCKET_MODEL)
     push(pocket, "ada/pocket-prompt", ada, private=False, endpoint=hub.endpoint)
     put(hub, {"README.md": b"---\nbase_model: Qwen/Qwen2.5-0.5B-Instruct\n---\n"}, "bob/lora")
 
@@ -44,19 +45,14 @@ def shelf(hub, ada, learner):
 )
 def test_browsing_lists_this_apps_prompts_for_this_model(hub, shelf, sort, order):
     hub.store.repos["model", "ada/prompt-0"].likes = 3
-    found = browse("Qwen/Qwen2.5-0.5B-Instruct", None, sort=sort, endpoint=hub.endpoint)
+    found = browse(QWEN, None, sort=sort, endpoint=hub.endpoint)
     assert [prompt.repo_id for prompt in found] == [f"ada/{name}" for name in order]
     assert found[0].accuracy.value == 0.7 and found[0].likes == 9
 
 
 def test_browsing_by_likes_and_by_date_differ(hub, ada, shelf):
     names = {
-        sort: [
-            prompt.repo_id
-            for prompt in browse(
-                "Qwen/Qwen2.5-0.5B-Instruct", ada, sort=sort, endpoint=hub.endpoint
-            )
-        ]
+        sort: [prompt.repo_id for prompt in browse(QWEN, ada, sort=sort, endpoint=hub.endpoint)]
         for sort in ("recent", "liked")
     }
     assert names["recent"] == ["ada/prompt-2", "ada/prompt-1", "ada/prompt-0"]
@@ -64,18 +60,18 @@ def test_browsing_by_likes_and_by_date_differ(hub, ada, shelf):
 
 
 def test_the_embedded_models_prompts_are_found_too(hub, shelf):
-    assert [p.repo_id for p in browse("pocket", None, endpoint=hub.endpoint)] == [
+    assert [p.repo_id for p in browse(POCKET_MODEL, None, endpoint=hub.endpoint)] == [
         "ada/pocket-prompt"
     ]
 
 
 def test_a_list_is_as_long_as_asked(hub, ada, shelf):
-    found = browse("Qwen/Qwen2.5-0.5B-Instruct", ada, limit=2, endpoint=hub.endpoint)
+    found = browse(QWEN, ada, limit=2, endpoint=hub.endpoint)
     assert len(found) == 2
 
 
 def test_a_local_folder_has_no_prompts_on_the_hub(hub, tmp_path):
-    with pytest.raises(HubError, match="is a folder on this machine"):
-        browse(str(tmp_path), None, endpoint=hub.endpoint)
+    with pytest.raises(HubError, match="is only on this machine"):
+        browse(ModelSource(FOLDER, tmp_path.name), None, endpoint=hub.endpoint)
     with pytest.raises(HubError, match="recent or liked"):
-        browse("pocket", None, sort="best", endpoint=hub.endpoint)
+        browse(POCKET_MODEL, None, sort="best", endpoint=hub.endpoint)

@@ -10,6 +10,7 @@ from PIL import Image
 from learner.checkpoint.learning_curve import draw_learning_curve
 from learner.checkpoint.results import HeldOutResults
 from learner.hub.card import APP_TAG, hub_card, model_filters
+from learner.model.source import EMBEDDED, HUB, ModelSource
 from tests.hub.samples import sample_results, trained_learner
 
 QWEN = "Qwen/Qwen2.5-0.5B-Instruct"
@@ -17,7 +18,7 @@ QWEN = "Qwen/Qwen2.5-0.5B-Instruct"
 
 @pytest.fixture
 def learner(qwen2):
-    return dataclasses.replace(trained_learner(qwen2), model_name=QWEN)
+    return dataclasses.replace(trained_learner(qwen2), source=ModelSource(HUB, QWEN))
 
 
 def test_the_front_matter_is_what_the_hub_looks_for(learner):
@@ -38,13 +39,15 @@ def test_a_card_without_results_claims_none(learner):
 
 
 def test_the_embedded_model_has_a_tag_instead_of_a_page(learner):
-    data = ModelCard(hub_card(dataclasses.replace(learner, model_name="pocket"), "ada/p")).data
+    data = ModelCard(
+        hub_card(dataclasses.replace(learner, source=ModelSource(EMBEDDED, "pocket")), "ada/p")
+    ).data
     assert data.base_model is None
-    assert set(model_filters("pocket")) <= set(data.tags)
+    assert set(model_filters(ModelSource(EMBEDDED, "pocket"))) <= set(data.tags)
 
 
 def test_what_is_looked_for_is_what_is_written(learner):
-    tag, base = model_filters(QWEN)
+    tag, base = model_filters(ModelSource(HUB, QWEN))
     data = ModelCard(hub_card(learner, "ada/prompt")).data
     assert tag in data.tags and base == f"base_model:{data.base_model}"
 

@@ -7,7 +7,7 @@ from learner.hub.push import push
 from learner.hub.reference import Reference
 from learner.hub.soft_prompts import browse, fetch
 from tests.hub.protocol import Response
-from tests.hub.samples import trained_learner
+from tests.hub.samples import POCKET_MODEL, trained_learner
 from tests.hub.server import DROP, STALL, HubServer
 
 REPO = "ada/prompt"
@@ -125,11 +125,11 @@ def test_answers_that_are_not_the_hubs(hub, qwen2, body):
 
 
 def test_without_the_network_there_is_no_list():
-    sentence = said_by(lambda: browse("pocket", None))
+    sentence = said_by(lambda: browse(POCKET_MODEL, None))
     assert "HF_HUB_OFFLINE keeps the app off the network" in sentence
 
 
 def test_a_list_that_cannot_be_had(hub):
     hub.refuse("GET", "/api/models", 403, times=NOT_NOW)
-    sentence = said_by(lambda: browse("pocket", None, endpoint=hub.endpoint))
+    sentence = said_by(lambda: browse(POCKET_MODEL, None, endpoint=hub.endpoint))
     assert sentence.endswith("Sign in and try again.")

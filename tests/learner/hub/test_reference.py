@@ -12,6 +12,8 @@ from learner.hub.reference import (
     default_repo_id,
     parse_reference,
 )
+from learner.model.source import HUB, ModelSource
+from tests.hub.samples import POCKET_MODEL
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9]{0,30}", fullmatch=True)
@@ -100,19 +102,23 @@ def test_a_share_link_leads_back_to_what_it_names(owner, name, revision):
 
 @given(NAMES, st.text(max_size=200), st.lists(st.text(max_size=40), max_size=5))
 def test_a_default_name_is_one_that_the_hub_takes(account, model_name, families):
-    repo_id = default_repo_id(account, model_name, families)
+    repo_id = default_repo_id(account, ModelSource(HUB, model_name), families)
     validate_repo_id(repo_id)
     assert checked_repo_id(repo_id) == repo_id
     assert repo_id.startswith(f"{account}/soft-prompt")
 
 
 def test_default_names():
-    assert default_repo_id("ada", "pocket") == "ada/soft-prompt-pocket-mixed"
+    assert default_repo_id("ada", POCKET_MODEL) == "ada/soft-prompt-pocket-mixed"
     assert (
-        default_repo_id("ada", "Qwen/Qwen2.5-0.5B-Instruct", ["sequence", "math_word"])
+        default_repo_id(
+            "ada", ModelSource(HUB, "Qwen/Qwen2.5-0.5B-Instruct"), ["sequence", "math_word"]
+        )
         == "ada/soft-prompt-Qwen2.5-0.5B-Instruct-math-word-sequence"
     )
-    assert default_repo_id("ada", "pocket", ["a", "b", "c", "d"]) == "ada/soft-prompt-pocket-mixed"
+    assert (
+        default_repo_id("ada", POCKET_MODEL, ["a", "b", "c", "d"]) == "ada/soft-prompt-pocket-mixed"
+    )
 
 
 def test_a_push_goes_to_a_repository_not_to_a_revision():

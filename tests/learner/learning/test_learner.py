@@ -26,7 +26,7 @@ def test_a_new_learner_has_learnt_nothing(base_model: BaseModel, initialiser: st
         assert not tensor.requires_grad
     assert not learner.first_moment.any() and not learner.second_moment.any()
     assert (learner.steps, learner.episodes, learner.history) == (0, 0, ())
-    assert (learner.model_name, learner.model_revision) == (base_model.name, base_model.revision)
+    assert learner.source == base_model.source
 
 
 @pytest.mark.parametrize("initialiser", ["vocabulary", "normal"])

@@ -17,9 +17,10 @@ from learner.learning.gradients import Work, find_gradients
 from learner.learning.learner import Learner, LearnerConfig, StepRecord, new_learner
 from learner.learning.thumbs import GOAL, MAX_MARKED, Thumbs
 from learner.learning.training import train_step, train_steps
-from learner.model.base_model import BaseModel, load_base_model
+from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion, complete
 from learner.model.formatting import encode
+from learner.model.loading import load_base_model
 from tests.learner.tiny_models import build_model
 
 QUESTION = "Why is the sky blue?"

@@ -281,7 +281,7 @@ def test_what_cannot_be_learnt_from_is_said_and_hurts_nobody(
 
 def test_a_prompt_of_another_model_is_refused(qwen2: BaseModel) -> None:
     value = learner(qwen2)
-    foreign = replace(value, prompt=torch.zeros(8, 7), model_name="other")
+    foreign = replace(value, prompt=torch.zeros(8, 7), source=replace(value.source, name="other"))
     after, report = train_step(qwen2, foreign, PROBLEMS)
     assert after is foreign
     assert not report.accepted and "other" in report.message

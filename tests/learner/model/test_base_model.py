@@ -8,7 +8,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, MambaConfig, MambaForCausalLM, PreTrainedModel
 
-from learner.model.base_model import ModelError, load_base_model, native_bfloat16
+from learner.model.loading import load_base_model, native_bfloat16
+from learner.model.source import ModelError
 from tests.learner.tiny_models import build_model, build_tokenizer
 
 
@@ -25,7 +26,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_a_folder_is_loaded_frozen_and_whole(folder: Path) -> None:
     base_model = load_base_model(str(folder), device="cpu", dtype="float32")
-    assert base_model.name == str(folder)
+    assert base_model.name == folder.name
     assert not base_model.model.training
     assert all(not parameter.requires_grad for parameter in base_model.model.parameters())
     assert base_model.embeddings.shape == (base_model.vocabulary_size, base_model.hidden_size)

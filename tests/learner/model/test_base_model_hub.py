@@ -7,7 +7,8 @@ import torch
 from huggingface_hub import constants
 from transformers import AutoModelForCausalLM
 
-from learner.model.base_model import ModelError, load_base_model
+from learner.model.loading import load_base_model
+from learner.model.source import ModelError
 from tests.hub.store import File
 from tests.learner.model.test_base_model import save
 from tests.learner.tiny_models import build_model

@@ -27,7 +27,7 @@ def settled(expected):  # a thread that has ended may take a moment to be gone
     return helpers()
 
 before = helpers()
-from learner.model.base_model import load_base_model
+from learner.model.loading import load_base_model
 from learner.view.painting import Painter
 
 base_model = load_base_model()

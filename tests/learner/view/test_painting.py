@@ -6,7 +6,6 @@ from html import unescape
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from arena import Problem
 from learner.view.painting import Painter, Picture
@@ -18,7 +17,7 @@ from tests.learner.visitors.scripted import ScriptedService, untrained
 
 @pytest.fixture
 def painter(exam: Exam) -> Painter:
-    model = SimpleNamespace(embeddings=torch.randn(9, 16), name="a/b", parameter_count=3_100_000)
+    model = SimpleNamespace(embedding_spread=1.0, name="a/b", parameter_count=3_100_000)
     return Painter(model, exam)
 
 

@@ -11,10 +11,12 @@ import random
 import signal
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from learner.learning.learner import new_learner
 from learner.visitors.session_data import unpack_session
 from learner.visitors.sessions import Sessions
 from learner.visitors.sqlite_store import SqliteStore
@@ -27,7 +29,7 @@ LONGEST_LIFE = 0.25  # seconds
 def app(folder, ids, told):
     """Open the visitors' sessions, teach them in turn, and tell what is saved, until killed."""
     base_model = build_base_model("qwen2")
-    sessions = Sessions(folder, base_model, save_interval=0.001)
+    sessions = Sessions(folder, base_model, partial(new_learner, base_model), save_interval=0.001)
     known = [sessions.open(session_id) for session_id in ids]
     known += [sessions.open() for _ in range(VISITORS - len(known))]
     told.send(("open", 0))
@@ -74,7 +76,7 @@ def kill(folder, times, seed=0):
 def check(folder, base_model, saved):
     """Everything that was said to be saved is in the store, or something later of the same."""
     store = SqliteStore(folder)
-    sessions = Sessions(folder, base_model, store=store)
+    sessions = Sessions(folder, base_model, partial(new_learner, base_model), store=store)
     for session_id, steps in saved.items():
         row = store.read(sessions._key(session_id))
         learner = unpack_session(row.data, base_model).learner

@@ -14,13 +14,15 @@ from learner.learning.step_report import Marked, StepReport
 from learner.learning.thumbs import Thumbs
 from learner.learning.training import Material
 from learner.model.completion import Ask, Completion
+from learner.model.source import FOLDER, ModelSource
 
 HIDDEN = 16
+SOURCE = ModelSource(FOLDER, "scripted", "1")
 
 
 def untrained(config: LearnerConfig | None = None) -> Learner:
     zeros = torch.zeros(8, HIDDEN)
-    return Learner(config or LearnerConfig(), zeros, zeros, zeros, 0, 0, (), "scripted", "1")
+    return Learner(config or LearnerConfig(), zeros, zeros, zeros, 0, 0, (), SOURCE)
 
 
 def tried(problem: Problem, right: int, tries: int = 4) -> Group:

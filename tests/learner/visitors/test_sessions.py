@@ -151,7 +151,7 @@ def test_closing_stops_the_runs(server):
 
 def test_base_models_keep_their_learners_apart(server, qwen2):
     session_id = server.visitor(server.start())
-    other = dataclasses.replace(qwen2, name="other")
+    other = dataclasses.replace(qwen2, source=dataclasses.replace(qwen2.source, name="other"))
     with pytest.raises(SessionError, match="no longer kept"):
         server.start(other).get(session_id)
     assert server.start().get(session_id).learner.steps == 1
