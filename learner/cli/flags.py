@@ -9,7 +9,8 @@ from typing import Any
 
 from arena import DIFFICULTIES, FAMILIES
 from learner.experiments.settings import BEST, PRESETS, STARTS, Experiment
-from learner.learning.learner import INITIALISERS, LOSSES, MAX_SHOTS, SIGNALS
+from learner.learning.learner import INITIALISERS, LOSSES, MAX_SHOTS
+from learner.learning.signals import SIGNALS
 
 _LEARNER = {
     "soft_tokens": "soft_tokens",

@@ -7,6 +7,8 @@ from arena.crossed import crossed_accuracy
 from arena.statistics import Interval, wilson
 from learner import plot
 from learner.experiments.results import Results, Share
+from learner.learning.answer import ANSWER
+from learner.learning.signals import SIGNALS
 from learner.measuring import Score
 from learner.plot import PALE, PALETTE, Axis, Panel, Sheet
 
@@ -106,7 +108,7 @@ def _loss_panel(sheet: Sheet, runs: Sequence[Results]) -> None:
     panel = Panel(
         sheet,
         (0, 0, _WIDTH, _HEIGHT),
-        "Loss per episode (nats a token)",
+        f"Loss per episode ({_loss_of(runs)})",
         plot.episodes_axis(last),
         plot.loss_axis(highest),
     )
@@ -122,6 +124,12 @@ def _loss_panel(sheet: Sheet, runs: Sequence[Results]) -> None:
         ]
         panel.line(smooth, colour)
     panel.name(f"running median of {WINDOW}", PALETTE[0])
+
+
+def _loss_of(runs: Sequence[Results]) -> str:
+    """What the losses of runs of one experiment are."""
+    experiment = runs[0].experiment
+    return (SIGNALS[experiment.config.signal] if experiment else ANSWER).loss
 
 
 def _accuracy_panel(

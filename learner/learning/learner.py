@@ -23,7 +23,7 @@ MAX_HISTORY = 2000
 MAX_EPISODES_PER_STEP = 64
 LOSSES = ("answer", "text")
 MAX_SHOTS = 8
-SIGNALS = ("answer", "reward", "mix")
+SIGNAL_NAMES = ("answer", "reward", "mix")  # what they are is in `learner.learning.signals`
 MAX_SAMPLES_PER_PROBLEM = 64
 
 
@@ -85,8 +85,8 @@ class LearnerConfig:
             f"A question stands behind 0 to {MAX_SHOTS} worked examples, not {self.shots}.",
         )
         _require(
-            self.signal in SIGNALS,
-            f"There is no signal {self.signal!r}; choose {', '.join(SIGNALS)}.",
+            self.signal in SIGNAL_NAMES,
+            f"There is no signal {self.signal!r}; choose {', '.join(SIGNAL_NAMES)}.",
         )
         _require(
             2 <= self.samples_per_problem <= MAX_SAMPLES_PER_PROBLEM,
@@ -134,7 +134,7 @@ class StepRecord:
 
     def __post_init__(self) -> None:
         _require(
-            self.signal in (*SIGNALS, "thumbs"),
+            self.signal in (*SIGNAL_NAMES, "thumbs"),
             f"There is no step from the signal {self.signal!r}.",
         )
         _require(

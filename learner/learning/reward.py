@@ -33,6 +33,7 @@ from statistics import fmean
 
 from arena import Grade, Problem, grade
 from learner.learning.learner import Learner
+from learner.learning.signal import Signal
 from learner.learning.targets import Target, check_fits, completion_targets, encode_for
 from learner.learning.worked_examples import worked_examples
 from learner.model.base_model import BaseModel
@@ -207,3 +208,13 @@ def sample_seed(*what: object) -> int:
     """A 63-bit seed that follows from what is sampled, and from nothing else."""
     digest = hashlib.sha256("\n".join(map(str, what)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+REWARD = Signal(
+    "reward",
+    "Only say right or wrong",
+    rows=lambda config: config.samples_per_problem,
+    loss="1 − mean reward",
+    right="of its own samples right",
+    earned=policy_targets,
+)

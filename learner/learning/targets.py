@@ -8,7 +8,6 @@ token of counts alike; a completion that was sampled counts as much as it was be
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from arena.problem import Problem
 from learner.learning.learner import Learner
 from learner.learning.worked_examples import worked_examples
 from learner.model.base_model import BaseModel
@@ -62,33 +61,6 @@ def encode_for(
     config = learner.config
     examples = worked_examples(config.shots)
     return encode(base_model, question, answer, config.chat_template, examples)
-
-
-def answer_targets(
-    base_model: BaseModel, learner: Learner, problems: Sequence[Problem]
-) -> tuple[Target, ...]:
-    """The gold answers: their loss is the mean over all predicted tokens of all problems.
-
-    Predicted are the answer's tokens, the one that ends it included; or, where the config says so,
-    every token of the text but the first. Raises ValueError if a problem has no answer or its row
-    does not fit.
-    """
-    rows: list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]] = []
-    for problem in problems:
-        if not problem.answer.strip():
-            raise ValueError("The problem has no answer to learn from.")
-        encoded = encode_for(base_model, learner, problem.question, problem.answer)
-        head, text, predicted = encoded.head, encoded.question + encoded.answer, encoded.answer
-        if learner.config.loss == "text":  # what is predicted cannot be in a prefix rows share
-            head, text = (), head + text
-            predicted = text[1:]
-        rows.append((head, text[:-1], predicted, len(encoded.answer)))
-    longest = max(len(head) + len(tokens) for head, tokens, _, _ in rows)
-    check_fits(base_model, len(learner.prompt) + longest)
-    weight = 1 / sum(len(predicted) for _, _, predicted, _ in rows)
-    return tuple(
-        Target(head, tokens, predicted, weight, answer) for head, tokens, predicted, answer in rows
-    )
 
 
 def completion_targets(

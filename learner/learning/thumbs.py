@@ -31,6 +31,7 @@ from learner.learning.gradients import find_gradients, log_likelihoods
 from learner.learning.learner import MAX_HISTORY, Learner, StepRecord
 from learner.learning.optimiser import adam
 from learner.learning.reward import MAX_SAMPLE_TOKENS
+from learner.learning.signal import Signal
 from learner.learning.step_report import Marked, StepReport
 from learner.learning.targets import (
     Target,
@@ -135,7 +136,7 @@ def learn_from_thumbs(
         total=len(thumbs.marks),
         grad_norm=grad_norm,
         chat_template=learner.config.chat_template,
-        signal="thumbs",
+        signal=THUMBS.name,
         samples=len(thumbs.marks),
         reward=thumbs.marks.count(1) / len(thumbs.marks),
     )
@@ -172,3 +173,12 @@ def _log_rest(log_p: float) -> float:
 
 def _refused(message: str) -> StepReport:
     return StepReport(math.nan, math.nan, (), False, message)
+
+
+THUMBS = Signal(
+    "thumbs",
+    "Your thumbs",
+    rows=lambda config: 1,
+    loss="nats an answer",
+    right=None,
+)

@@ -1,13 +1,9 @@
 """Training: one optimiser step for many learners at once, whatever signal each learns from.
 
-A learner that is told the answer descends the cross-entropy of its answer tokens alone (the token
-that ends the answer included), averaged over all answer tokens of its problems; where its config
-says so, of every token of the text but the first, as in the original experiments. One that is told
-only right or wrong samples completions first, which are graded, and descends the policy gradient of
-`reward`; a mix descends the sum of both; marks of a person are `thumbs`.
-
-All of it is targets with weights, which run in the same passes (`gradients`). Norm clipping
-and the step follow, learner by learner in effect, as stacked tensors in practice.
+What a learner is told is a `Signal`: the `answer`, a `reward` for what it samples, or a `mix` of
+both; marks of a person are `thumbs`. All of it is targets with weights, which run in the same
+passes (`gradients`). Norm clipping and the step follow, learner by learner in effect, as stacked
+tensors in practice.
 
 Whether greedy decoding would have written a gold answer is read off the same pass: it would exactly
 if the most likely token is the gold one at every answer position.
@@ -28,12 +24,12 @@ from learner.learning.reward import (
     check_samples,
     draw_groups,
     nothing_to_learn,
-    policy_targets,
     summarise,
 )
+from learner.learning.signals import SIGNALS
 from learner.learning.step_report import StepReport
-from learner.learning.targets import Target, answer_targets, check_prompt
-from learner.learning.thumbs import Thumbs, learn_from_thumbs
+from learner.learning.targets import Target, check_prompt
+from learner.learning.thumbs import THUMBS, Thumbs, learn_from_thumbs
 from learner.model.base_model import BaseModel
 
 Material = Problem | Thumbs
@@ -54,6 +50,15 @@ class _Task:
     told: int = 0
     to_sample: tuple[Problem, ...] = ()
     groups: tuple[Group, ...] = ()
+
+
+def step_rows(learner: Learner, material: Sequence[Material]) -> int:
+    """How many rows a step runs side by side: what it costs grows with these, not with problems."""
+    config = learner.config
+    of_problem, of_mark = SIGNALS[config.signal].rows(config), THUMBS.rows(config)
+    return sum(
+        of_mark * len(item.marks) if isinstance(item, Thumbs) else of_problem for item in material
+    )
 
 
 def train_step(
@@ -121,9 +126,9 @@ def _task(base_model: BaseModel, learner: Learner, problems: Sequence[Problem]) 
     if not problems:
         raise ValueError("There was no problem to learn from.")
     check_prompt(base_model, learner)
-    signal = learner.config.signal
-    told = () if signal == "reward" else answer_targets(base_model, learner, problems)
-    if signal == "answer":
+    signal = SIGNALS[learner.config.signal]
+    told = signal.told(base_model, learner, problems) if signal.told else ()
+    if not signal.earned:
         return _Task(learner, len(problems), told, len(told))
     check_samples(base_model, learner, problems)
     return _Task(learner, len(problems), told, len(told), to_sample=tuple(problems))
@@ -135,8 +140,10 @@ def _sampled(base_model: BaseModel, tasks: Mapping[int, _Task]) -> dict[int, _Ta
     drawn = draw_groups(base_model, [(task.learner, task.to_sample) for task in waiting.values()])
     sampled = {}
     for (i, task), groups in zip(waiting.items(), drawn, strict=True):
-        earned = policy_targets(base_model, task.learner, groups)
-        sampled[i] = replace(task, targets=task.targets + earned, groups=groups)
+        earned = SIGNALS[task.learner.config.signal].earned
+        assert earned is not None, "samples are drawn where something is made of them"
+        targets = task.targets + earned(base_model, task.learner, groups)
+        sampled[i] = replace(task, targets=targets, groups=groups)
     return sampled
 
 

@@ -15,7 +15,7 @@ from learner import wording
 from learner.experiments.estimates import Arm, Which, versus
 from learner.experiments.lessons import Episode
 from learner.experiments.results import Results
-from learner.learning.learner import SIGNALS
+from learner.learning.signals import SIGNALS
 from learner.report.bench import Bench, with_config
 
 LONGER = 3  # times as many episodes: a verdict tells less than an answer

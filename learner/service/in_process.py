@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from functools import partial
 
 from learner.learning.learner import Learner, LearnerConfig, new_learner
-from learner.learning.training import Material, StepReport, train_steps
+from learner.learning.training import Material, StepReport, step_rows, train_steps
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion, stream_completions
 from learner.model.decoding_cache import Prefixes
@@ -29,7 +29,7 @@ from learner.service.protocol import (
     ServiceStatus,
     StepTooLarge,
 )
-from learner.service.requests import AskingRequest, RequestStream, TrainingRequest, step_rows
+from learner.service.requests import AskingRequest, RequestStream, TrainingRequest
 from learner.service.scheduling import PassSizer
 from learner.service.status import Meter
 from learner.service.training_queue import TrainingQueue

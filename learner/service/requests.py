@@ -10,7 +10,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from learner.learning.learner import Learner
-from learner.learning.thumbs import Thumbs
 from learner.learning.training import Material, StepReport
 from learner.model.completion import Ask, Completion
 
@@ -30,18 +29,6 @@ class TrainingRequest:
     since: float
     owner: Hashable = None
     future: "Future[tuple[Learner, StepReport]]" = field(default_factory=Future)
-
-
-def step_rows(learner: Learner, material: Sequence[Material]) -> int:
-    """How many rows a step runs side by side: what it costs grows with these, not with problems.
-
-    A problem whose answer is told is one, and one for each completion that is sampled for a reward;
-    a person's marks are one each.
-    """
-    config = learner.config
-    told = int(config.signal != "reward")
-    sampled = 0 if config.signal == "answer" else config.samples_per_problem
-    return sum(len(item.marks) if isinstance(item, Thumbs) else told + sampled for item in material)
 
 
 class AskingRequest:

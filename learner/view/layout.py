@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from arena import DIFFICULTIES, FAMILIES
+from learner.learning.signals import SIGNALS
 from learner.view import cards, charts
 from learner.view.thumb_cards import MARKING, thumbs_panel
 from learner.visitors.checked_input import (
@@ -28,11 +29,7 @@ DIFFICULTY_CHOICES = [
     *((f"difficulty {level}", level) for level in DIFFICULTIES),
 ]
 FORMAT_CHOICES = [("Without the chat template", False), ("With the chat template", True)]
-SIGNAL_CHOICES = [
-    ("Tell it the answer", "answer"),
-    ("Only say right or wrong", "reward"),
-    ("Both", "mix"),
-]
+SIGNAL_CHOICES = [(signal.label, name) for name, signal in SIGNALS.items()]
 DEFAULT_EPISODES = 80
 
 

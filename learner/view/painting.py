@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from learner.learning.learner import Learner
+from learner.learning.signals import RECORDED, SIGNALS
 from learner.model.base_model import ModelFacts
 from learner.view import cards, charts
 from learner.view.hints import told
@@ -103,7 +104,7 @@ class Painter:
         rewards = [
             (step.episodes, step.reward)
             for step in lesson.learner.history
-            if step.samples and step.signal != "thumbs" and step.chat_template is chat_template
+            if step.samples and RECORDED[step.signal].earned and step.chat_template is chat_template
         ]
         return charts.accuracy_chart(
             points, self._exam.baselines, chat_template, until, missing, rewards
@@ -123,7 +124,7 @@ class Painter:
     def _hint(self, lesson: Lesson) -> tuple[str, str]:
         if lesson.run is not None:
             what = charts.FORMAT_WORDS[lesson.chat_template]
-            if lesson.signal == "reward":
+            if not SIGNALS[lesson.signal].told:
                 return f"Trying {what}, and told only right or wrong. Watch the ✓ grow.", "working"
             return f"Learning {what}. Watch the ☞ answer, and the curve rise.", "working"
         if lesson.latest_event is not None:
@@ -139,8 +140,8 @@ class Painter:
 def _loss(lesson: Lesson) -> str:
     """The loss by step; in its place, where the learner tries by itself, how its tries went."""
     learner = lesson.learner
-    if lesson.signal == "answer":
-        steps = [step for step in learner.history if step.signal in ("answer", "mix")]
+    if not SIGNALS[lesson.signal].earned:
+        steps = [step for step in learner.history if RECORDED[step.signal].told]
         return charts.loss_chart([(step.episodes, step.loss) for step in steps])
     config = learner.config
     if lesson.graded is None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 from arena import DIFFICULTIES, FAMILIES, Problem
-from learner.learning.learner import SIGNALS
+from learner.learning.signals import SIGNALS
 
 ANY_FAMILY = "any"
 ANY_DIFFICULTY = 0

@@ -10,6 +10,7 @@ from PIL import Image
 from learner.checkpoint.learning_curve import draw_learning_curve
 from learner.learning.learner import StepRecord
 
+SECOND = (67, 56, 202)  # the colour of a second line
 COUNTS = st.integers(0, 2**64 - 1)
 
 
@@ -36,6 +37,45 @@ def test_a_falling_loss_ends_lower_than_it_began():
     assert height(70) < height(430)
 
 
+def steps(signal, episodes):
+    return [
+        StepRecord(i, n, 0.5, 1 + i % 2, 4, 0.5, False, signal=signal)
+        for i, n in enumerate(episodes, 1)
+    ]
+
+
+def drawn(image, colour=(194, 65, 12)) -> bool:
+    """Whether there is a thick line in this colour, the first line's by default."""
+    return sum(count for count, pixel in image.getcolors(1 << 20) if near(pixel, colour)) > 100
+
+
+def test_what_a_person_liked_is_no_skill():
+    assert draw_learning_curve(steps("thumbs", range(1, 9))) is None
+    told, liked = steps("answer", range(2, 40, 2)), steps("thumbs", range(3, 39, 2))
+    mixed = sorted([*told, *liked], key=lambda record: record.episodes)
+    assert draw_learning_curve(mixed) == draw_learning_curve(told)
+
+
+def test_a_reward_is_no_loss_in_nats():
+    image = picture(steps("reward", range(4, 84, 4)))
+    left, right = image.crop((0, 0, 460, 300)), image.crop((460, 0, 920, 300))
+    assert drawn(right) and not drawn(left)
+    told = picture(steps("answer", range(4, 84, 4)))
+    assert drawn(told.crop((0, 0, 460, 300)))
+
+
+def test_shares_of_different_things_are_not_averaged():
+    told = steps("answer", range(4, 44, 4))
+    rewarded = [
+        StepRecord(i, n, 0.0, 4, 4, 0.5, False, signal="reward")
+        for i, n in enumerate(range(44, 84, 4), 11)
+    ]
+    both = picture([*told, *rewarded]).crop((460, 0, 920, 300))
+    assert drawn(both, SECOND)
+    alone = picture([*told, StepRecord(11, 80, 0.0, 2, 4, 0.5, False)]).crop((460, 0, 920, 300))
+    assert not drawn(alone, SECOND)
+
+
 def near(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
     return all(abs(a - b) < 60 for a, b in zip(one, other, strict=True))
 
@@ -51,6 +91,7 @@ def near(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
             total=st.integers(1, 2**64 - 1),
             grad_norm=st.floats(0, 1e6),
             chat_template=st.booleans(),
+            signal=st.sampled_from(["answer", "reward", "mix"]),
         ),
         min_size=2,
         max_size=5,

@@ -13,6 +13,7 @@ from learner.experiments.original import PUBLISHED
 from learner.experiments.results import Results
 from learner.experiments.results_reading import parse_results
 from learner.measuring import Score, score_of
+from learner.report.bench import with_config
 from tests.learner.experiments.originals import train_continuous_record, train_qwen_record
 from tests.learner.experiments.runs import made_up
 
@@ -31,6 +32,12 @@ def test_four_panels_of_one_run_or_of_several_seeds(count):
     assert png == learning_curves(runs)
     better = [replace(run, losses=((1, 9.0), (2, 0.1))) for run in runs]
     assert png != learning_curves(better)
+
+
+def test_the_losses_of_a_reward_are_not_told_as_nats():
+    told = made_up()
+    experiment = with_config(told.experiment, signal="reward")
+    assert learning_curves([replace(told, experiment=experiment)]) != learning_curves([told])
 
 
 def originals() -> list[Results]:

@@ -18,7 +18,7 @@ from learner.experiments.settings import (
     Experiment,
     parse_experiment,
 )
-from learner.learning.learner import INITIALISERS, LOSSES, SIGNALS, LearnerConfig
+from learner.learning.learner import INITIALISERS, LOSSES, SIGNAL_NAMES, LearnerConfig
 
 configs = st.builds(
     LearnerConfig,
@@ -30,7 +30,7 @@ configs = st.builds(
     seed=st.integers(0, 2**40),
     loss=st.sampled_from(LOSSES),
     shots=st.integers(0, 8),
-    signal=st.sampled_from(SIGNALS),
+    signal=st.sampled_from(SIGNAL_NAMES),
 )
 experiments = st.builds(
     Experiment,

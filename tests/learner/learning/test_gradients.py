@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from arena.problem import Problem
+from learner.learning.answer import answer_targets
 from learner.learning.gradients import find_gradients, log_likelihoods
 from learner.learning.learner import LearnerConfig, new_learner
-from learner.learning.targets import answer_targets
 from learner.learning.training import train_step, train_steps
 from learner.model import attention
 from learner.model import forward as batch

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from learner.learning.learner import LearnerConfig
+from learner.learning.training import step_rows
 from learner.service.protocol import ServiceBusy, ServiceClosed, StepTooLarge
-from learner.service.requests import step_rows
 from tests.learner.held_model import PATIENCE, asks, hold, started, texts
 
 

@@ -4,8 +4,7 @@ import pytest
 
 from learner.learning.gradients import find_gradients
 from learner.learning.thumbs import Thumbs
-from learner.learning.training import train_step
-from learner.service.requests import step_rows
+from learner.learning.training import step_rows, train_step
 from tests.learner.rewarded import PROBLEMS, learner
 
 

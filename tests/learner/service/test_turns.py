@@ -5,7 +5,7 @@ import threading
 from types import SimpleNamespace
 
 from learner.learning.learner import LearnerConfig
-from learner.service.requests import step_rows
+from learner.learning.training import step_rows
 from tests.learner.held_model import PATIENCE, asks, hold, started, texts
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena import DIFFICULTIES, FAMILIES
-from learner.learning.learner import SIGNALS
+from learner.learning.signals import SIGNALS
 from learner.visitors import checked_input
 from learner.visitors.checked_input import LessonError
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena import Problem
-from learner.learning.learner import SIGNALS
+from learner.learning.signals import SIGNALS
 from learner.measuring import score_of
 from learner.visitors.saved_lesson import SavedLesson, from_json, to_json
 
@@ -32,7 +32,7 @@ saved_lessons = st.builds(
     st.booleans(),
     st.lists(scores).map(tuple),
     st.lists(st.text()).map(tuple),
-    st.sampled_from(SIGNALS),
+    st.sampled_from([*SIGNALS]),
 )
 
 
