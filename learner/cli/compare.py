@@ -1,12 +1,9 @@
-"""``python -m learner compare``: runs side by side, those there are and those still to be made.
+"""``python -m learner compare``: Put models, formats, settings and runs in one table.
+What has been run into the folder is not run again, so the same command goes on after a stop.
 
-    python -m learner compare runs/mine runs/theirs results.json
-    python -m learner compare --models pocket --formats chat plain --presets best original --seeds 3
-    python -m learner compare --models Qwen/Qwen2.5-0.5B-Instruct Qwen/Qwen2.5-0.5B
-        TinyLlama/TinyLlama-1.1B-Chat-v1.0 --original
-
-Every model is loaded in turn. What has been run into the output folder already is not run again, so
-the same command goes on after a stop.
+python -m learner compare runs/mine runs/theirs results.json
+python -m learner compare --models pocket --formats chat plain --presets best original --seeds 3
+python -m learner compare --models Qwen/Qwen2.5-0.5B-Instruct Qwen/Qwen2.5-0.5B --original
 """
 
 import argparse
@@ -14,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from learner.checkpoint.atomic_folder import write_file
+from learner.cli.flags import COUNT, SEED, SEEDS, add_hardware
 from learner.experiments.driving import Stopped, drive, read_runs
 from learner.experiments.engine import direct
 from learner.experiments.estimates import Arm
@@ -26,34 +24,29 @@ from learner.report.table import as_csv, markdown
 FORMATS = {"chat": True, "plain": False}
 
 
-def add_compare_command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    hardware: argparse.ArgumentParser,
-) -> None:
-    """Add the command and its flags; ``hardware`` has those that say what to run on."""
-    comparing = commands.add_parser(
-        "compare", parents=[hardware], help="models, formats and settings in one table"
-    )
-    comparing.set_defaults(experiment=run_compare)
-    add = comparing.add_argument
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    add = parser.add_argument
     add("runs", type=Path, nargs="*", help="runs to compare: folders, or files of results")
-    add("--models", nargs="+", default=[], help="base models to run it on")
-    add("--formats", nargs="+", choices=[*FORMATS], default=["chat", "plain"])
-    add("--presets", nargs="+", choices=[*PRESETS], default=["best"], help="settings to run")
-    add("--seeds", type=int, default=3, help="seeds of each, side by side")
-    add("--episodes", type=int, default=BEST.episodes, help="problems to learn from")
-    add("--eval-problems", type=int, default=BEST.eval_problems, help="held-out problems a measure")
-    add(
-        "--validation-problems",
-        type=int,
-        help="to choose the prompt to keep (default: the preset's)",
-    )
-    add("--held-out-seed", type=int, default=0, help="another fixed set of held-out problems")
     add("--original", action="store_true", help="put the original's published numbers beside them")
     add("--output-dir", type=Path, default=Path("runs/comparison"), help="folder to write to")
+    add = parser.add_argument_group("what is to be run first").add_argument
+    add("--models", nargs="+", default=[], help="base models to run it on")
+    add("--formats", nargs="+", choices=[*FORMATS], default=["chat", "plain"], help="to ask in")
+    add("--presets", nargs="+", choices=[*PRESETS], default=["best"], help="settings to run")
+    add("--seeds", type=SEEDS, default=3, help="seeds of each, side by side (3)")
+    add("--episodes", type=COUNT, default=BEST.episodes, help="problems to learn from")
+    add("--eval-problems", type=COUNT, default=BEST.eval_problems, help="held-out ones a measure")
+    add(
+        "--validation-problems",
+        type=COUNT,
+        help="to choose the prompt to keep (default: the preset's)",
+    )
+    add("--held-out-seed", type=SEED, default=0, help="another fixed set of held-out problems")
+    add_hardware(parser)
 
 
-def run_compare(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Run the command. Raises ValueError, in a sentence, for what a person can mend; or Stopped."""
     if not options.runs and not options.models:
         raise ValueError("Say what to compare: runs, or --models to run it on.")

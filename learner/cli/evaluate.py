@@ -1,7 +1,7 @@
-"""``python -m learner evaluate``: held-out accuracy, of the model alone and of a soft prompt.
+"""``python -m learner evaluate``: Measure accuracy, of the model alone and of a soft prompt.
 
 python -m learner evaluate --problems 500
-python -m learner evaluate --no-chat-template --checkpoint runs/mine
+python -m learner evaluate --checkpoint runs/mine
 python -m learner evaluate --model Qwen/Qwen2.5-0.5B-Instruct --checkpoint checkpoint_ep80.pt
 python -m learner evaluate --no-chat-template --shots 4 --json -
 """
@@ -9,6 +9,7 @@ python -m learner evaluate --no-chat-template --shots 4 --json -
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,69 +18,71 @@ from tqdm import tqdm
 from arena import Problem, held_out
 from arena.statistics import McNemar, mcnemar_exact
 from learner import wording
+from learner.cli.flags import COUNT, add_any_model, add_base_model, add_problems
 from learner.hub.opening import open_checkpoints
 from learner.learning.learner import Learner
 from learner.learning.worked_examples import worked_examples
-from learner.measuring import Measurement, Score, Tally, answers_of, measured
+from learner.measuring import Measurement, Score, Tally, answers_of, behind, measured
+from learner.model.base_model import BaseModel
 from learner.model.loading import load_base_model
 
 
-def add_evaluate_command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", model: argparse.ArgumentParser
-) -> None:
-    """Add the command and its flags; ``model`` has the flags that choose the base model."""
-    evaluating = commands.add_parser(
-        "evaluate", parents=[model], help="accuracy on held-out problems, by family and difficulty"
-    )
-    evaluating.set_defaults(experiment=run_evaluate)
-    add = evaluating.add_argument
-    add("--problems", type=int, default=500, help="held-out problems")
-    add("--held-out-seed", type=int, default=0, help="another fixed set of held-out problems")
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    add = parser.add_argument
     add(
         "--checkpoint",
         help="soft prompt to put in front: a run, a folder, a zip or .pt file, a Hub id",
     )
-    add("--any-model", action="store_true", help="even if it was made for another base model")
-    add("--no-chat-template", action="store_true", help="ask in plain text")
-    add("--shots", type=int, help="worked examples before every question (default: as it learnt)")
+    add_any_model(parser)
     add("--json", type=Path, help="also write the result to this file; - for standard output only")
+    asking = parser.add_argument_group("asking")
+    add_problems(asking, 500, "held-out problems")
+    asking.add_argument(
+        "--chat-template",
+        action=argparse.BooleanOptionalAction,
+        help="ask with it, or in plain text (default: as the soft prompt was taught)",
+    )
+    asking.add_argument(
+        "--shots", type=COUNT, help="worked examples before every question (default: as it learnt)"
+    )
+    add_base_model(parser)
 
 
-def run_evaluate(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Run the command. Raises ValueError, in a sentence, for what a person can mend."""
-    if options.problems < 1:
-        raise ValueError(f"An evaluation takes at least 1 problem, not {options.problems}.")
     problems = tuple(held_out(options.problems, options.held_out_seed))
     base_model = load_base_model(options.model, options.device, options.dtype)
     learners: Mapping[str, Learner] = {}
     if options.checkpoint is not None:
         learners = open_checkpoints(options.checkpoint, base_model, options.any_model)
-    shots = next((learner.config.shots for learner in learners.values()), 0)
-    examples = worked_examples(shots if options.shots is None else options.shots)
-    chat_template = not options.no_chat_template
-    prompts = {name: learner.prompt for name, learner in learners.items()}
-    measurements = [Measurement(problems, chat_template)]
-    if prompts or examples:
-        measurements.append(Measurement(problems, chat_template, prompts, examples))
+    chat_template, why = _format(options.chat_template, learners, base_model)
+    alone = asked = Measurement(problems, chat_template)
+    if learners:
+        asked = behind(learners, problems, chat_template)
+    if options.shots is not None:
+        asked = replace(asked, examples=worked_examples(options.shots))
+    is_same = not asked.prompts and not asked.examples
+    measurements = [alone] if is_same else [alone, asked]
     quiet = str(options.json) == "-"
     with tqdm(total=len(problems) * len(measurements), unit="problem", disable=quiet) as bar:
-        alone, *asked = measured(
+        before, *after = measured(
             answers_of(base_model), measurements, lambda done, _: bar.update(done - bar.n)
         )
-    score = asked[0] if asked else alone
-    change = mcnemar_exact(alone.right, score.right) if asked else None
+    score = after[0] if after else before
+    change = mcnemar_exact(before.right, score.right) if after else None
     record = {
         "model": base_model.name,
         "revision": base_model.revision,
         "dtype": str(base_model.dtype).removeprefix("torch."),
         "chat_template": chat_template,
         "checkpoint": options.checkpoint,
-        "shots": len(examples),
+        "shots": len(asked.examples),
         "held_out_seed": options.held_out_seed,
         **_as_record(problems, score),
     }
     if change is not None:
-        record["alone"] = _as_record(problems, alone)
+        record["alone"] = _as_record(problems, before)
         record |= {"gained": change.gained, "lost": change.lost, "p_value": change.p_value}
     text = json.dumps(record, indent=2)
     if quiet:
@@ -87,8 +90,23 @@ def run_evaluate(options: argparse.Namespace) -> None:
         return
     if options.json:
         options.json.write_text(text + "\n", encoding="utf-8")
-    names = ["worked examples"] * bool(examples) + ["soft prompt"] * bool(prompts)
-    print(_report(problems, {"model alone": alone, f"with {' and '.join(names)}": score}, change))
+    manner = "with the chat template" if chat_template else "in plain text"
+    print(f"{wording.count(len(problems), 'held-out problem')}, asked {manner}{why}.\n")
+    names = ["worked examples"] * bool(asked.examples) + ["soft prompt"] * bool(asked.prompts)
+    print(_report(problems, {"model alone": before, f"with {' and '.join(names)}": score}, change))
+
+
+def _format(
+    told: bool | None, learners: Mapping[str, Learner], base_model: BaseModel
+) -> tuple[bool, str]:
+    """Whether to ask with the chat template, and why, as the end of a sentence."""
+    if told is not None:
+        return told, ""
+    if learners:
+        learner = next(iter(learners.values()))
+        was_taught = learner.steps > 0 or learner.episodes > 0
+        return learner.config.chat_template, ", as the soft prompt was taught" * was_taught
+    return base_model.has_chat_template, ""
 
 
 def _report(problems: Sequence[Problem], asked: Mapping[str, Score], change: McNemar | None) -> str:

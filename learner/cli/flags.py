@@ -1,16 +1,25 @@
-"""The flags that choose an experiment. Those of the original mean what they meant there.
+"""The flags that several commands share. Those of the original experiments mean the same here.
 
-Flags that were not given are absent from the namespace, so that a preset can stand in for them.
+Flags of an experiment that were not given are absent from the namespace, so that a preset can stand
+in for them.
 """
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from arena import DIFFICULTIES, FAMILIES
-from learner.experiments.settings import BEST, PRESETS, STARTS, Experiment
+from arena.command_line import whole_number
+from learner.experiments.settings import BEST, MAX_PROBLEMS, PRESETS, STARTS, Experiment
 from learner.learning.learner import INITIALISERS, LOSSES, MAX_SHOTS
 from learner.learning.signals import SIGNALS
+from learner.model.loading import DEVICES, DTYPES
+from learner.model.source import POCKET
+
+COUNT = whole_number()
+SEED = whole_number(most=2**64 - 1)
+SEEDS = whole_number(most=1000)
 
 _LEARNER = {
     "soft_tokens": "soft_tokens",
@@ -32,13 +41,52 @@ _RUN = (
 )
 
 
+def add_base_model(parser: argparse.ArgumentParser) -> None:
+    """Which base model to load, and where."""
+    group = add_hardware(parser)
+    group.add_argument(
+        "--model", default=POCKET, help="embedded model (pocket), a folder or a Hub id"
+    )
+
+
+def add_hardware(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Where base models run; returns the group of flags."""
+    group = parser.add_argument_group("base model")
+    group.add_argument("--device", default="auto", choices=DEVICES, help="where it runs")
+    group.add_argument("--dtype", default="auto", choices=["auto", *DTYPES], help="of its weights")
+    return group
+
+
+def add_any_model(parser: argparse.ArgumentParser) -> None:
+    """Leave to use a soft prompt in front of another base model than its own."""
+    parser.add_argument(
+        "--any-model", action="store_true", help="even if it was made for another base model"
+    )
+
+
+def add_problems(
+    group: argparse._ActionsContainer, default: int, text: str, least: int = 1
+) -> None:
+    """How many held-out problems, and which."""
+    count = whole_number(least, MAX_PROBLEMS)
+    group.add_argument("--problems", type=count, default=default, help=f"{text} ({default})")
+    group.add_argument(
+        "--held-out-seed", type=SEED, default=0, help="another fixed set of held-out problems (0)"
+    )
+
+
 def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
     """Everything that decides a run but the model."""
     best, config = BEST, BEST.config
 
-    def add(*names: str, default: object = None, help: str, **rest: Any) -> None:
-        text = help if default is None else f"{help} (default: {default})"
-        parser.add_argument(*names, default=argparse.SUPPRESS, help=text, **rest)
+    def adding(title: str) -> Callable[..., None]:
+        group = parser.add_argument_group(title)
+
+        def add(*names: str, default: object = None, help: str, **rest: Any) -> None:
+            text = help if default is None else f"{help} (default: {default})"
+            group.add_argument(*names, default=argparse.SUPPRESS, help=text, **rest)
+
+        return add
 
     parser.add_argument(
         "--preset",
@@ -46,21 +94,10 @@ def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
         default="best",
         help="settings to start from: the best measured here, or the original experiments'",
     )
-    add("--episodes", type=int, default=best.episodes, help="problems to learn from")
-    add("--eval-interval", type=int, default=best.eval_interval, help="episodes between measures")
-    add("--eval-at", type=int, nargs="+", help="measure after these episodes instead")
-    add("--eval-problems", type=int, default=best.eval_problems, help="held-out problems a measure")
-    add(
-        "--validation-problems",
-        type=int,
-        default=best.validation_problems,
-        help="problems of a split of their own that choose the prompt to keep; 0 keeps the last",
-    )
-    add("--held-out-seed", type=int, default=0, help="another fixed set of held-out problems")
+    add = adding("problems")
+    add("--episodes", type=COUNT, default=best.episodes, help="problems to learn from")
     add("--families", nargs="+", choices=[*FAMILIES], help="of problems (default: all)")
-    add(
-        "--difficulty", type=int, nargs="+", choices=DIFFICULTIES, help="of problems (default: all)"
-    )
+    add("--difficulty", type=int, nargs="+", choices=DIFFICULTIES, help="of them (default: all)")
     order = parser.add_mutually_exclusive_group()
     for flag, value, text in (
         ("--curriculum", "curriculum", "difficulty follows accuracy, easy problems first"),
@@ -74,32 +111,44 @@ def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
             default=argparse.SUPPRESS,
             help=text,
         )
+    add = adding("learner")
+    add("--no-chat-template", action="store_true", help="ask and learn in plain text")
+    add("--soft-tokens", type=COUNT, default=config.soft_tokens, help="vectors to learn")
     add("--prompt-per-family", action="store_true", help="a soft prompt of its own for each family")
-    add("--soft-tokens", type=int, default=config.soft_tokens, help="vectors to learn")
-    add("--lr", type=float, default=config.learning_rate, help="Adam's learning rate")
     add(
         "--init",
         choices=[*INITIALISERS, *STARTS[1:]],
         default=config.initialiser,
         help="where to start: an initialiser, or what was learnt (meta, joint) on other families",
     )
-    add("--episodes-per-step", type=int, default=config.episodes_per_step, help="problems a step")
-    add("--seed", type=int, default=config.seed, help="of the initialiser and of the problems")
+    add("--seed", type=SEED, default=config.seed, help="of the initialiser and of the problems")
+    add("--lr", type=float, default=config.learning_rate, help="Adam's learning rate")
+    add("--episodes-per-step", type=COUNT, default=config.episodes_per_step, help="problems a step")
     add("--loss", choices=LOSSES, default=config.loss, help="over the answer or the whole text")
     add(
         "--shots",
-        type=int,
+        type=COUNT,
         default=config.shots,
         help=f"worked examples before every question, up to {MAX_SHOTS}",
     )
     add("--signal", choices=SIGNALS, default=config.signal, help="what the learner is told")
     add(
         "--samples-per-problem",
-        type=int,
+        type=COUNT,
         default=config.samples_per_problem,
         help="completions sampled for each problem, where it is told a reward",
     )
-    add("--no-chat-template", action="store_true", help="ask and learn in plain text")
+    add = adding("measuring")
+    add("--eval-interval", type=COUNT, default=best.eval_interval, help="episodes between measures")
+    add("--eval-at", type=COUNT, nargs="+", help="measure after these episodes instead")
+    add("--eval-problems", type=COUNT, default=best.eval_problems, help="held-out ones a measure")
+    add(
+        "--validation-problems",
+        type=COUNT,
+        default=best.validation_problems,
+        help="problems of a split of their own that choose the prompt to keep; 0 keeps the last",
+    )
+    add("--held-out-seed", type=SEED, default=0, help="another fixed set of held-out problems")
 
 
 def experiment_of(options: argparse.Namespace) -> Experiment:

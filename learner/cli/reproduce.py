@@ -1,10 +1,8 @@
-"""``python -m learner reproduce``: every experiment, in one report.
+"""``python -m learner reproduce``: Run every experiment, and write a report of them.
+What has been run into the folder is not run again, so the same command goes on after a stop.
 
-    python -m learner reproduce
-    python -m learner reproduce --models Qwen/Qwen2.5-0.5B-Instruct --chapters experiments
-
-Minutes on two cores with the embedded model. Whatever has been run into the folder is not run
-again, so the same command goes on after a stop.
+python -m learner reproduce
+python -m learner reproduce --models Qwen/Qwen2.5-0.5B-Instruct --chapters experiments
 """
 
 import argparse
@@ -15,6 +13,7 @@ from pathlib import Path
 
 from learner import wording
 from learner.checkpoint.atomic_folder import write_file
+from learner.cli.flags import COUNT, SEED, SEEDS, add_hardware
 from learner.experiments.driving import Stopped
 from learner.experiments.engine import direct
 from learner.experiments.results_file import environment
@@ -24,28 +23,23 @@ from learner.report.bench import Bench, Scale, slug
 from learner.report.reproduction import CHAPTERS, REPORT
 
 
-def add_reproduce_command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    hardware: argparse.ArgumentParser,
-) -> None:
-    """Add the command and its flags; ``hardware`` has those that say what to run on."""
-    reproducing = commands.add_parser(
-        "reproduce", parents=[hardware], help="all experiments, and a report of them"
-    )
-    reproducing.set_defaults(experiment=run_reproduce)
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
     scale = Scale()
-    add = reproducing.add_argument
-    add("--models", nargs="+", default=[POCKET], help="base models; a report for each")
+    add = parser.add_argument
     add("--chapters", nargs="+", choices=[*CHAPTERS], default=[*CHAPTERS], help="what to run")
-    add("--seeds", type=int, default=scale.seeds, help="of everything that is learnt")
-    add("--episodes", type=int, default=scale.episodes, help="problems to learn from")
-    add("--problems", type=int, default=scale.problems, help="held-out problems")
-    add("--validation-problems", type=int, default=scale.validation, help="to choose settings by")
-    add("--held-out-seed", type=int, default=0, help="another fixed set of held-out problems")
     add("--output-dir", type=Path, default=Path("runs/reproduction"), help="folder to write to")
+    add = parser.add_argument_group("scale").add_argument
+    add("--seeds", type=SEEDS, default=scale.seeds, help="of everything that is learnt")
+    add("--episodes", type=COUNT, default=scale.episodes, help="problems to learn from")
+    add("--problems", type=COUNT, default=scale.problems, help="held-out problems")
+    add("--validation-problems", type=COUNT, default=scale.validation, help="to choose settings by")
+    add("--held-out-seed", type=SEED, default=0, help="another fixed set of held-out problems")
+    group = add_hardware(parser)
+    group.add_argument("--models", nargs="+", default=[POCKET], help="a report for each")
 
 
-def run_reproduce(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Run the command. Raises ValueError, in a sentence, for what a person can mend; or Stopped."""
     scale = Scale(
         options.seeds,

@@ -1,4 +1,4 @@
-"""``python -m learner train``: one experiment, over one seed or several, into a folder.
+"""``python -m learner train``: Teach a fresh soft prompt, measured before and after.
 
 python -m learner train --no-chat-template --episodes 80 --output-dir runs/mine
 python -m learner train --preset original --seeds 5
@@ -13,7 +13,13 @@ from typing import Any
 
 from learner import wording
 from learner.checkpoint.reading import CheckpointError
-from learner.cli.flags import add_experiment_flags, experiment_of, settings_given
+from learner.cli.flags import (
+    SEEDS,
+    add_base_model,
+    add_experiment_flags,
+    experiment_of,
+    settings_given,
+)
 from learner.experiments.driving import Stopped, drive, run_folders, seed_folders
 from learner.experiments.engine import direct
 from learner.experiments.estimates import Arm
@@ -30,17 +36,9 @@ from learner.report.summary import summary
 _HERE = object()  # --resume without a folder: the one that --output-dir names
 
 
-def add_train_command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", model: argparse.ArgumentParser
-) -> None:
-    """Add the command and its flags; ``model`` has the flags that choose the base model."""
-    training = commands.add_parser(
-        "train", parents=[model], help="teach a fresh soft prompt, measured before and after"
-    )
-    training.set_defaults(experiment=run_train)
-    add_experiment_flags(training)
-    add = training.add_argument
-    add("--seeds", type=int, default=1, help="how many seeds, from --seed on, learn side by side")
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    add = parser.add_argument
     add("--output-dir", type=Path, help="folder to write to (default: a new one in runs)")
     add(
         "--resume",
@@ -50,9 +48,12 @@ def add_train_command(
         metavar="FOLDER",
         help="go on with the run in this folder, or in --output-dir, exactly as it would have",
     )
+    add("--seeds", type=SEEDS, default=1, help="how many seeds, from --seed on, side by side (1)")
+    add_experiment_flags(parser)
+    add_base_model(parser)
 
 
-def run_train(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Run the command. Raises ValueError, in a sentence, for what a person can mend; or Stopped."""
     if options.resume is not None:
         base_model, folder, experiments, folders = _resumed(options)

@@ -35,16 +35,21 @@ def test_it_prints_json_lines_that_are_the_problems(capsys):
     ("arguments", "told"),
     [
         ("--family riddles", "comparison"),
-        ("--difficulty 9", "choose from 1, 2, 3, 4, 5"),
+        ("--difficulty 9", "choose 1, 2, 3, 4, 5"),
         ("--split test", "held-out"),
         ("-n -1", "not a whole number"),
+        ("-n 99999999999999999999", "not a whole number from 0 to 1000000000"),
+        ("--famly causal", "There is no --famly; did you mean --family?"),
+        ("--family casual", "did you mean causal?"),
+        ("causal", "“causal” is one word too many"),
     ],
 )
 def test_a_wrong_argument_ends_with_what_can_be_chosen(arguments, told, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments.split())
     assert caught.value.code == 2
-    assert told in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
 
 
 def test_it_runs_as_a_module():

@@ -28,10 +28,11 @@ def test_training_without_the_template_shows_the_rise_and_saves(tmp_path, capsys
     assert "p < 0.0001 (paired)" in printed
     assert "n = 50 can only see changes above ±" in printed
 
-    compared = ["evaluate", "--no-chat-template", "--problems", "50", "--json", "-"]
+    compared = ["evaluate", "--problems", "50", "--json", "-"]
     assert main([*compared, "--checkpoint", str(folder)]) == 0
     taught = json.loads(capsys.readouterr().out)
-    assert main(compared) == 0
+    assert not taught["chat_template"]  # as it learnt
+    assert main([*compared, "--no-chat-template"]) == 0
     alone = json.loads(capsys.readouterr().out)
     assert taught["n"] == alone["n"] == 50
     assert taught["correct"] > alone["correct"] + 10
@@ -84,6 +85,9 @@ def test_runs_and_the_originals_numbers_are_compared_in_one_table(tmp_path, caps
     assert written == {"comparison.md", "comparison.csv", "comparison.png"}
     assert main(["compare", *out]) == 2
     assert "Say what to compare" in capsys.readouterr().err
+    assert main(["compare", str(results), "--output-dir", str(results / "within")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and str(results) in line
 
 
 def test_models_of_both_kinds_are_compared_in_the_formats_they_know(tmp_path, capsys):
@@ -136,7 +140,6 @@ def test_worked_examples_alone_are_compared_with_the_model_alone(capsys):
         (["train", "--resume"], "which run to go on with"),
         (["train", "--resume", "nowhere"], "no run in nowhere"),
         (["train", "--sequence", "--families", "causal"], "at least two families"),
-        (["evaluate", "--problems", "0"], "at least 1 problem"),
         (["compare", "nowhere"], "nowhere"),
         (["reproduce", "--seeds", "1"], "at least 2 seeds"),
     ],
@@ -173,9 +176,37 @@ def test_a_reader_that_has_gone_is_no_error():
     assert "Error" not in run.stderr and "Exception" not in run.stderr
 
 
+def test_evaluate_says_in_which_format_it_asks_and_why(tmp_path, capsys):
+    small = "--no-chat-template --episodes 4 --eval-problems 5 --validation-problems 0".split()
+    assert main(["train", *small, "--output-dir", str(tmp_path)]) == 0
+    asked = ["evaluate", "--problems", "5", "--checkpoint", str(tmp_path)]
+    for flags, says in (
+        ([], "5 held-out problems, asked in plain text, as the soft prompt was taught."),
+        (["--chat-template"], "5 held-out problems, asked with the chat template."),
+    ):
+        capsys.readouterr()
+        assert main([*asked, *flags]) == 0
+        assert says in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "compare", "reproduce", "push", "pull"])
+def test_each_command_has_help_with_examples(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    printed = capsys.readouterr().out
+    _, _, examples = printed.partition("examples:\n")
+    assert f"  python -m learner {command} " in f"{examples} "
+    assert "base model:" in printed  # flags are in groups
+
+
 @pytest.mark.parametrize(
     ("arguments", "flag"),
     [
+        (["evaluate", "--problems", "0"], "--problems: 0 is not a whole number from 1"),
+        (["evaluate", "--problems", "9" * 5000], "is not a whole number"),
+        (["train", "--epsiodes", "4"], "There is no --epsiodes; did you mean --episodes?"),
+        (["trian"], "command cannot be trian; did you mean train?"),
+        (["pull", "a/b"], "folder"),
         (["train", "--episodes", "x"], "--episodes"),
         (["train", "--curriculum", "--sequence"], "--curriculum"),
         (["train", "--init", "magic"], "--init"),
@@ -183,6 +214,8 @@ def test_a_reader_that_has_gone_is_no_error():
     ],
 )
 def test_flags_that_make_no_sense_are_refused_by_name(arguments, flag, capsys):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as caught:
         main(arguments)
-    assert flag in capsys.readouterr().err
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert flag in line

@@ -10,7 +10,7 @@ from learner import measuring
 from learner.__main__ import parser
 from learner.checkpoint.files import load, save, save_zip
 from learner.checkpoint.reading import OtherModelError
-from learner.cli import hub as hub_commands
+from learner.cli import pull, push
 from learner.hub.client import HubError, RemoteChangedError
 from learner.learning.worked_examples import worked_examples
 from tests.hub.samples import trained_learner
@@ -26,18 +26,26 @@ def folder(qwen2, tmp_path):
 @pytest.fixture
 def ada(hub, monkeypatch):
     """This machine is logged in as ada, and the Hub is the one on loopback."""
-    for name in ("fetch", "push", "whoami"):
-        call = getattr(hub_commands, name)
-        monkeypatch.setattr(hub_commands, name, partial(call, endpoint=hub.endpoint))
+    for module, name in ((pull, "fetch"), (push, "push"), (push, "whoami")):
+        call = getattr(module, name)
+        monkeypatch.setattr(module, name, partial(call, endpoint=hub.endpoint))
     monkeypatch.setenv("HF_TOKEN", hub.store.add_login("ada"))
 
 
-def run(base_model, *arguments):
-    options = parser().parse_args([str(argument) for argument in arguments])
-    options.command(base_model, options)
+@pytest.fixture
+def run(monkeypatch):
+    """Runs a command in front of a base model."""
+
+    def run(base_model, *arguments):
+        for module in (pull, push):
+            monkeypatch.setattr(module, "load_base_model", lambda *_: base_model)
+        options = parser().parse_args([str(argument) for argument in arguments])
+        options.run(options)
+
+    return run
 
 
-def test_push_then_pull(hub, ada, qwen2, folder, tmp_path, capsys):
+def test_push_then_pull(run, hub, ada, qwen2, folder, tmp_path, capsys):
     run(qwen2, "push", folder, "--problems", "5", "--message", "Hello")
     assert "private" in capsys.readouterr().out
     (repo,) = hub.store.listed("model")
@@ -54,7 +62,7 @@ def test_push_then_pull(hub, ada, qwen2, folder, tmp_path, capsys):
 
 @pytest.mark.parametrize("shots", [0, 2])
 def test_a_push_measures_the_prompt_behind_the_worked_examples_that_it_learnt_behind(
-    hub, ada, qwen2, tmp_path, shots
+    run, hub, ada, qwen2, tmp_path, shots
 ):
     learner = trained_learner(qwen2)
     learner = dataclasses.replace(
@@ -70,7 +78,7 @@ def test_a_push_measures_the_prompt_behind_the_worked_examples_that_it_learnt_be
     assert behind == [worked_examples(shots)] * 3
 
 
-def test_the_name_says_which_families_it_learnt_from(hub, ada, qwen2, tmp_path):
+def test_the_name_says_which_families_it_learnt_from(run, hub, ada, qwen2, tmp_path):
     learner = dataclasses.replace(trained_learner(qwen2), families=("causal", "math_word"))
     path = save_zip(learner, tmp_path / "mine.zip", qwen2)
     run(qwen2, "push", path, "--problems", "0")
@@ -78,23 +86,27 @@ def test_the_name_says_which_families_it_learnt_from(hub, ada, qwen2, tmp_path):
     assert repo.repo_id == "ada/soft-prompt-tiny-qwen2-causal-math-word"
 
 
-def test_a_second_push_is_told_of_the_first_and_then_goes_on_top(hub, ada, qwen2, folder, tmp_path):
-    push = ("push", folder, "--repo", "ada/p", "--problems", "0", "--public")
-    run(qwen2, *push)
+def test_a_second_push_is_told_of_the_first_and_then_goes_on_top(
+    run, hub, ada, qwen2, folder, tmp_path
+):
+    command = ("push", folder, "--repo", "ada/p", "--problems", "0", "--public")
+    run(qwen2, *command)
     save(trained_learner(qwen2, seed=1), folder, qwen2)
     with pytest.raises(RemoteChangedError) as caught:
-        run(qwen2, *push)
-    run(qwen2, *push, "--onto", caught.value.commit)
+        run(qwen2, *command)
+    run(qwen2, *command, "--onto", caught.value.commit)
     repo = hub.store.repos["model", "ada/p"]
     assert len(repo.commits) == 3 and not repo.private
 
 
-def test_without_a_login_a_push_says_how_to_log_in(qwen2, folder):
+def test_without_a_login_a_push_says_how_to_log_in(run, qwen2, folder):
     with pytest.raises(HubError, match="hf auth login"):
         run(qwen2, "push", folder)
 
 
-def test_a_prompt_for_another_model_is_only_pulled_on_request(hub, ada, qwen2, folder, tmp_path):
+def test_a_prompt_for_another_model_is_only_pulled_on_request(
+    run, hub, ada, qwen2, folder, tmp_path
+):
     run(qwen2, "push", folder, "--repo", "ada/p", "--problems", "0")
     llama = build_base_model("llama")
     with pytest.raises(OtherModelError, match="made for 'tiny-qwen2'"):
