@@ -1,0 +1,150 @@
+"""How small can it be: fewer bits a number, lower rank, fewer vectors.
+
+The prompt is rounded, flattened to a rank, or cut to the vectors that matter most, and asked again.
+The smallest is the one of the fewest bytes of which it is sure, at 95 %, that it loses less than
+``MARGIN`` against the whole prompt (a paired interval): not to have seen a loss would be no proof
+of anything with few problems. The control is the same alterations of the untrained prompt.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from arena import Problem
+from learner.inspection.subject import Change, Subject, change, scores
+from learner.measuring import Answers, Score
+
+BITS = (32, 16, 8, 4, 3, 2, 1)
+MARGIN = 0.05  # of accuracy that may be lost
+SCALE_BYTES = 2  # a float16 scale for each vector, where numbers are rounded to few levels
+RANKS = (1, 2, 3, 4, 6, 8)
+
+
+@dataclass(frozen=True)
+class Smaller:
+    """A smaller prompt: its ``bytes``, its score, and the change from the whole one.
+
+    Each vector has ``bits`` a number; the matrix has ``rank``; ``kept`` are its vectors, in place.
+    """
+
+    bits: int
+    rank: int
+    kept: tuple[int, ...]
+    bytes: int
+    score: Score
+    change: Change
+
+    @property
+    def loses_nothing(self) -> bool:
+        """Whether it is sure, at 95 %, that less than ``MARGIN`` is lost."""
+        return self.change.interval.low > -MARGIN
+
+
+@dataclass(frozen=True)
+class Size:
+    """Accuracy against each way of making it smaller, and the smallest that loses nothing."""
+
+    whole: Score
+    bytes: int
+    bits: tuple[Smaller, ...]
+    rank: tuple[Smaller, ...]
+    vectors: tuple[Smaller, ...]
+    both: tuple[Smaller, ...]  # the fewest vectors that lose nothing, in fewer bits
+    smallest: Smaller | None  # of all of these; None: nothing smaller is sure to do
+
+
+def rounded(prompt: torch.Tensor, bits: int) -> torch.Tensor:
+    """The prompt in so many bits a number: float, or levels of a scale that each vector has.
+
+    16 bits are IEEE's half precision; one bit is the sign, times the vector's mean magnitude.
+    """
+    if bits >= 32:
+        return prompt.clone()
+    if bits == 16:
+        return prompt.half().float()
+    if bits == 1:
+        scale = prompt.abs().mean(dim=1, keepdim=True).half().float()
+        return torch.where(prompt < 0, -scale, scale)
+    levels = 2 ** (bits - 1) - 1
+    scale = (prompt.abs().amax(dim=1, keepdim=True) / levels).clamp(min=1e-7).half().float()
+    return (prompt / scale).round().clamp(-levels, levels) * scale
+
+
+def flattened(prompt: torch.Tensor, rank: int) -> torch.Tensor:
+    """The nearest prompt (least squares) of at most this rank."""
+    u, s, v = torch.linalg.svd(prompt, full_matrices=False)
+    return (u[:, :rank] * s[:rank]) @ v[:rank]
+
+
+def stored_bytes(vectors: int, hidden: int, bits: int, rank: int | None = None) -> int:
+    """What such a prompt takes, without any file around it."""
+    numbers = vectors * hidden
+    if rank is not None and rank < min(vectors, hidden):
+        numbers = min(numbers, rank * (vectors + hidden))
+    return -(-numbers * bits // 8) + (SCALE_BYTES * vectors if bits < 16 else 0)
+
+
+def size(
+    answers: Answers, subject: Subject, order: Sequence[int], problems: Sequence[Problem]
+) -> Size:
+    """Try all of it on these problems, two or more; ``order`` has the vectors, best first."""
+    n, hidden = subject.trained.shape
+    everything = tuple(range(n))
+    ways: list[tuple[int, int, tuple[int, ...]]] = [(bits, n, everything) for bits in BITS]
+    ways += [(32, rank, everything) for rank in RANKS if rank < n]
+    counts = _counts(n)
+    ways += [(32, n, tuple(sorted(order[:count]))) for count in counts]
+    tried = _tried(answers, subject, ways, problems)
+    bits, rest = tried[: len(BITS)], tried[len(BITS) :]
+    rank, vectors = rest[: len(rest) - len(counts)], rest[len(rest) - len(counts) :]
+    few = next((one for one in reversed(vectors) if one.loses_nothing), None)
+    both: list[Smaller] = []
+    if few is not None:
+        ways = [(b, len(few.kept), few.kept) for b in BITS[1:]]
+        both = _tried(answers, subject, ways, problems)
+    whole = bits[0]
+    good = [one for one in (*tried, *both) if one.loses_nothing and one.bytes < whole.bytes]
+    return Size(
+        whole.score,
+        stored_bytes(n, hidden, 32),
+        tuple(bits),
+        tuple(rank),
+        tuple(vectors),
+        tuple(both),
+        min(good, key=lambda one: one.bytes, default=None),
+    )
+
+
+def made_smaller(prompt: torch.Tensor, bits: int, rank: int, kept: Sequence[int]) -> torch.Tensor:
+    """The prompt cut to the vectors ``kept``, flattened to a rank, in so many bits a number."""
+    few = prompt[list(kept)]
+    return rounded(flattened(few, rank) if rank < len(few) else few, bits)
+
+
+def _tried(
+    answers: Answers,
+    subject: Subject,
+    ways: Sequence[tuple[int, int, tuple[int, ...]]],
+    problems: Sequence[Problem],
+) -> list[Smaller]:
+    prompts = {str(i): made_smaller(subject.trained, *way) for i, way in enumerate(ways)}
+    found = scores(answers, subject, {"whole": subject.trained} | prompts, problems)
+    hidden = subject.trained.shape[1]
+    return [
+        Smaller(
+            bits,
+            rank,
+            kept,
+            stored_bytes(len(kept), hidden, bits, rank),
+            found[str(i)],
+            change(found["whole"], found[str(i)]),
+        )
+        for i, (bits, rank, kept) in enumerate(ways)
+    ]
+
+
+def _counts(n: int) -> list[int]:
+    """How many vectors to keep, fewer and fewer: all of these up to 8, then by halves."""
+    counts = [n // 2**halves for halves in range(n.bit_length()) if n // 2**halves > 8]
+    return [count for count in (*counts, *range(min(n, 8), 0, -1)) if count < n]

@@ -1,0 +1,124 @@
+"""Strength: accuracy along the straight line from the untrained prompt to the trained, and beyond.
+
+Place 0 is the untrained prompt, 1 the trained, 1.5 half as far again. The line is a chord: training
+itself went another way (`path`). The control goes as far in a random direction, vector by vector:
+were distance from the start all that counts, it would answer as well.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from arena import Problem
+from learner.inspection.subject import Subject, scores
+from learner.measuring import Answers, Score
+
+PLACES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5)
+CONTROL_PLACES = (0.5, 1.0, 1.5)
+STRONGEST = PLACES[-1]
+
+
+@dataclass(frozen=True)
+class Strength:
+    """Scores along the line, and along a line of the same length in a random direction.
+
+    ``half`` is the place at which the gain is half of what it is at 1; None if there is no gain.
+    """
+
+    places: tuple[float, ...]
+    scores: tuple[Score, ...]
+    control_places: tuple[float, ...]
+    control: tuple[Score, ...]
+    half: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """The soft prompt as it was after so many ``episodes`` of training."""
+
+    episodes: int
+    prompt: torch.Tensor
+
+
+def blend(subject: Subject, place: float) -> torch.Tensor:
+    """The prompt at a place of the line. Raises ValueError outside of 0 to ``STRONGEST``."""
+    if not 0 <= place <= STRONGEST:
+        raise ValueError(f"A strength is from 0 to {STRONGEST:g}, not {place:g}.")
+    return subject.untrained + place * (subject.trained - subject.untrained)
+
+
+def random_direction(subject: Subject, seed: int = 0) -> Subject:
+    """The subject had each of its vectors moved as far as it did, but anywhere."""
+    moved = subject.trained - subject.untrained
+    noise = torch.randn(moved.shape, generator=torch.Generator().manual_seed(seed))
+    noise *= moved.norm(dim=1, keepdim=True) / noise.norm(dim=1, keepdim=True)
+    return Subject(
+        subject.untrained + noise, subject.untrained, subject.chat_template, subject.examples
+    )
+
+
+def strength(
+    answers: Answers,
+    subject: Subject,
+    problems: Sequence[Problem],
+    places: Sequence[float] = PLACES,
+    seed: int = 0,
+) -> Strength:
+    """Accuracy along the line and its control, all of it in the same passes.
+
+    ``places`` are rising, with 0 and 1 among them.
+    """
+    elsewhere = random_direction(subject, seed)
+    prompts = {f"{place:g}": blend(subject, place) for place in places}
+    control = {f"random {place:g}": blend(elsewhere, place) for place in CONTROL_PLACES}
+    found = scores(answers, subject, prompts | control, problems)
+    line = tuple(found[name] for name in prompts)
+    return Strength(
+        tuple(places),
+        line,
+        CONTROL_PLACES,
+        tuple(found[name] for name in control),
+        _half(places, [score.accuracy for score in line]),
+    )
+
+
+def path(
+    answers: Answers, subject: Subject, snapshots: Sequence[Snapshot], problems: Sequence[Problem]
+) -> list[Score]:
+    """Accuracy at each moment of the way that training really took, in the order given."""
+    prompts = {str(number): moment.prompt for number, moment in enumerate(snapshots)}
+    return list(scores(answers, subject, prompts, problems).values())
+
+
+def straightness(subject: Subject, snapshots: Sequence[Snapshot]) -> list[tuple[float, float]]:
+    """Where each moment lies: its place along the line, and how far off it, in lengths of it."""
+    line = (subject.trained - subject.untrained).flatten()
+    length = line.norm()
+    places = []
+    for moment in snapshots:
+        way = (moment.prompt - subject.untrained).flatten()
+        along = float(way @ line / length**2)
+        places.append((along, float((way - along * line).norm() / length)))
+    return places
+
+
+def thinned(snapshots: Sequence[Snapshot], most: int) -> list[Snapshot]:
+    """At most so many of them, evenly spread, the first and the last among them."""
+    if len(snapshots) <= most:
+        return list(snapshots)
+    last = len(snapshots) - 1
+    return [snapshots[round(i * last / (most - 1))] for i in range(most)]
+
+
+def _half(places: Sequence[float], accuracies: Sequence[float]) -> float | None:
+    """The first place at which half the gain is there, between two places by a straight line."""
+    start, end = accuracies[places.index(0.0)], accuracies[places.index(1.0)]
+    middle = (start + end) / 2
+    if end <= start:
+        return None
+    for i in range(1, len(places)):
+        low, high = accuracies[i - 1], accuracies[i]
+        if low < middle <= high:
+            return places[i - 1] + (places[i] - places[i - 1]) * (middle - low) / (high - low)
+    return None

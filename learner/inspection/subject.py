@@ -1,0 +1,97 @@
+"""What is looked into: a trained soft prompt, the untrained one beside it, and how it is asked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from arena import Problem
+from arena.crossed import crossed_mean
+from arena.statistics import Interval, mcnemar_exact
+from learner.learning.learner import Learner, new_learner
+from learner.learning.worked_examples import worked_examples
+from learner.measuring import SHARED, Answers, Measurement, Score, measured
+from learner.model.base_model import BaseModel
+from learner.model.formatting import Examples
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A ``trained`` soft prompt and the ``untrained`` one it began as, float32 [vectors, hidden].
+
+    ``untrained`` is what most methods put back, and their first control. Both are asked in one
+    format, behind the same worked examples.
+    """
+
+    trained: torch.Tensor
+    untrained: torch.Tensor
+    chat_template: bool = False
+    examples: Examples = ()
+
+    @property
+    def vectors(self) -> int:
+        """How many vectors it has."""
+        return len(self.trained)
+
+    def with_vectors(self, kept: Sequence[bool]) -> torch.Tensor:
+        """The trained prompt with the vectors that are not ``kept`` as they were untrained.
+
+        Leaving them out instead would move all that follows to other positions.
+        """
+        return torch.where(torch.tensor(kept)[:, None], self.trained, self.untrained)
+
+    def asked(self, problems: Sequence[Problem], prompt: torch.Tensor | None) -> Measurement:
+        """The problems asked as the subject is, behind another prompt, or behind none."""
+        prompts = {} if prompt is None else {SHARED: prompt}
+        return Measurement(problems, self.chat_template, prompts, self.examples)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A paired change in accuracy with its 95 % t-interval over problems, and McNemar's p-value."""
+
+    value: float
+    interval: Interval
+    gained: int
+    lost: int
+    p_value: float
+
+
+def subject_of(base_model: BaseModel, learner: Learner) -> Subject:
+    """A learner as a subject, beside the untrained prompt that its settings start from.
+
+    Where it started elsewhere (from what others learnt, or before it was imported), that is still
+    an untrained prompt of the same length.
+    """
+    untrained = new_learner(base_model, learner.config).prompt
+    if untrained.shape != learner.prompt.shape:
+        raise ValueError(
+            f"The soft prompt has {len(learner.prompt)} vectors, but its settings say "
+            f"{len(untrained)}; look into one whose settings are its own."
+        )
+    config = learner.config
+    return Subject(learner.prompt, untrained, config.chat_template, worked_examples(config.shots))
+
+
+def scores(
+    answers: Answers,
+    subject: Subject,
+    prompts: Mapping[str, torch.Tensor | None],
+    problems: Sequence[Problem],
+) -> dict[str, Score]:
+    """How the problems are answered behind each of the prompts (None: the model alone), by name.
+
+    All are asked together. Raises ValueError without problems, and what ``answers`` raises.
+    """
+    asked = [subject.asked(problems, prompt) for prompt in prompts.values()]
+    return dict(zip(prompts, measured(answers, asked), strict=True))
+
+
+def change(before: Score, after: Score) -> Change:
+    """How accuracy changed from one score to another on the same two problems or more."""
+    differences = [
+        float(now) - float(then) for then, now in zip(before.right, after.right, strict=True)
+    ]
+    mean = crossed_mean([differences])
+    test = mcnemar_exact(before.right, after.right)
+    return Change(mean.mean, mean.interval, test.gained, test.lost, test.p_value)
