@@ -30,7 +30,7 @@ last time all of it. `answers_of` a base model, or a service's ``ask``."""
 
 SHARED = "all"  # the name of the one soft prompt that answers every family
 RIGHT, WRONG, NO_ANSWER = "1", "0", "-"
-ROWS_PER_PASS = 128  # on a model of one's own
+ROWS_PER_PASS = {"cpu": 128, "cuda": 512}  # on a model of one's own, by its kind of device
 ASKED_AT_ONCE = 512  # of a service, which has to remember them
 
 Key = TypeVar("Key", bound=Hashable)
@@ -136,12 +136,13 @@ def behind(
     )
 
 
-def answers_of(base_model: BaseModel, rows_per_pass: int = ROWS_PER_PASS) -> Answers:
+def answers_of(base_model: BaseModel, rows_per_pass: int | None = None) -> Answers:
     """Answers on a model of one's own, questions of similar length together.
 
     Each prefix is read once, however many passes there are.
     """
     prefixes = Prefixes()
+    rows_per_pass = rows_per_pass or ROWS_PER_PASS[base_model.device.type]
 
     def answers(asks: Sequence[Ask]) -> Iterator[Sequence[Completion]]:
         written = [_NOTHING_YET] * len(asks)

@@ -14,9 +14,9 @@ from learner.experiments.figures import comparison, effects, learning_curves
 from learner.experiments.original import PUBLISHED
 from learner.experiments.results import Results
 from learner.report.bench import Bench
-from learner.report.ceiling import ceiling, ceiling_text
 from learner.report.sequence import sequence_arm, sequence_text
 from learner.report.signals import NEAR, reached_text, samples_text, signal_arms, signals_text
+from learner.report.sweep import sweep, sweep_text
 from learner.report.table import markdown
 from learner.report.techniques import default_arm, findings, findings_table
 from learner.report.unseen import learn_unseen, unseen_text
@@ -81,11 +81,12 @@ def comparison_chapter(bench: Bench) -> str:
     )
 
 
-def ceiling_chapter(bench: Bench) -> str:
-    """Whether any setting gains something where the model already answers well."""
-    if True not in formats(bench):
-        return "## With the template\n\nThe model has no chat template."
-    return f"## With the template: is there anything to gain?\n\n{ceiling_text(ceiling(bench))}"
+def settings_chapter(bench: Bench) -> str:
+    """Which settings hold, and whether any gains something where the model answers well already."""
+    parts = ["## Settings: which hold, and what is there to gain?"]
+    for chat in formats(bench):
+        parts.append(f"### {_short(chat).capitalize()}\n\n{sweep_text(sweep(bench, chat))}")
+    return "\n\n".join(parts)
 
 
 def techniques_chapter(bench: Bench) -> str:
@@ -141,7 +142,7 @@ def unseen_chapter(bench: Bench) -> str:
 CHAPTERS: Mapping[str, Callable[[Bench], str]] = {
     "experiments": experiments_chapter,
     "comparison": comparison_chapter,
-    "ceiling": ceiling_chapter,
+    "settings": settings_chapter,
     "techniques": techniques_chapter,
     "signals": signals_chapter,
     "sequence": sequence_chapter,

@@ -5,6 +5,7 @@ import pytest
 from learner.experiments.figures import accuracy_of
 from learner.report.bench import Bench, Scale, slug
 from learner.report.reproduction import CHAPTERS
+from learner.report.sweep import CHANGES, DEFAULT, sweep
 from learner.report.techniques import findings, findings_table, verdicts
 from tests.learner.experiments.pupils import Pupils
 
@@ -45,6 +46,18 @@ def test_techniques_have_a_verdict_each(bench):
     table = findings_table(found)
     assert table.count("\n") == len(found) + 1
     assert "verdict" in table
+
+
+def test_a_setting_is_chosen_in_validation_and_looked_at_held_out(bench):
+    found = sweep(bench, chat=False)
+    assert len(found.settings) == 2 * len(CHANGES)
+    assert found.chosen.steady == max(setting.steady for setting in found.settings)
+    assert (found.default.name, found.default.episodes) == (DEFAULT, SCALE.episodes)
+    held_out = [found.chosen.held_out(run).accuracy for run in found.chosen.arm.runs]
+    assert found.estimate(found.chosen).value == pytest.approx(sum(held_out) / len(held_out))
+    assert f"Chosen in validation, by the mean less its standard error: {found.chosen.name}" in (
+        CHAPTERS["settings"](bench)
+    )
 
 
 def test_signals_are_compared_with_what_was_sampled(bench):
