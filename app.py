@@ -16,34 +16,18 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
 
-import gradio as gr
-
-from learner import wording
 from learner.experiments.engine import through
 from learner.experiments.laboratory import Laboratory
-from learner.experiments.settings import BEST
 from learner.learning.learner import LearnerConfig
 from learner.model.loading import DEVICES, DTYPES, load_base_model
 from learner.model.source import POCKET, ModelError
 from learner.service.in_process import Service
 from learner.service.protocol import ModelService
-from learner.view import cards, theme
-from learner.view.api import add_api
-from learner.view.experiments import wire_experiments
-from learner.view.experiments_api import add_experiments_api
-from learner.view.experiments_layout import build_experiments
-from learner.view.experiments_painting import ExperimentsPainter
-from learner.view.hub import link_opener, wire_hub
-from learner.view.hub_layout import build_hub
-from learner.view.layout import build_teach, html
-from learner.view.painting import Painter
-from learner.view.service_line import build_service_line
-from learner.view.share import build_share, wire_share
-from learner.view.teach import Page, wire_teach
+from learner.view import theme
+from learner.view.build import build
 from learner.visitors.exam import Exam
-from learner.visitors.open_lessons import OpenLessons
 from learner.visitors.sessions import Sessions
 
 SPACE_MODEL = "Qwen/Qwen2.5-0.5B-Instruct"
@@ -120,45 +104,6 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
-
-
-def build(
-    service: ModelService,
-    sessions: Sessions,
-    exam: Exam,
-    laboratory: Laboratory,
-) -> gr.Blocks:
-    """The page: the idea in one strip, then tabs to teach, to try things, and to take it home."""
-    lessons = OpenLessons(service, exam, sessions)
-    base_model = service.base_model
-    painter = Painter(base_model, exam)
-    with gr.Blocks(
-        title="Soft Prompt Arena", analytics_enabled=False, delete_cache=(3600, 3600)
-    ) as demo:
-        # The fixed secret lets ids outlive a restart of the app; it protects nothing, they do.
-        browser = gr.BrowserState(storage_key="soft-prompt-arena", secret="soft-prompt-arena")
-        html("spa-header", cards.header())
-        strip = html("spa-strip", painter.strip(service.new_learner(LearnerConfig())))
-        with gr.Tabs():
-            with gr.Tab("Teach", id="teach"):
-                teach_panel = build_teach(exam.formats)
-            with gr.Tab("Experiments", id="experiments"):
-                experiments = ExperimentsPainter()
-                experiments_panel = build_experiments(
-                    exam.formats, experiments.empty(), wording.power(BEST.eval_problems)
-                )
-            with gr.Tab("Save & share", id="share") as share_tab:
-                share_panel = build_share()
-                hub_panel = build_hub()
-        build_service_line(service)
-        page = Page(teach_panel, strip, browser, lessons, exam, painter)
-        add_api(lessons, exam, service)  # first, so that its names are free
-        add_experiments_api(laboratory, exam.formats)
-        wire_teach(demo, page, hub_panel.linked, link_opener(base_model))
-        wire_experiments(demo, page, experiments_panel, laboratory, base_model, exam.formats)
-        wire_share(page, share_panel, base_model)
-        wire_hub(page, hub_panel, share_tab, exam, base_model)
-    return demo
 
 
 if __name__ == "__main__":

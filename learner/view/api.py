@@ -12,7 +12,7 @@ import gradio as gr
 from learner.measuring import Score, Tally
 from learner.service.protocol import ModelService
 from learner.view.cards import verdict
-from learner.view.teach import said
+from learner.view.screen import said
 from learner.visitors.checked_input import (
     checked_difficulty,
     checked_episodes,

@@ -10,7 +10,7 @@ from learner.experiments.laboratory import Laboratory
 from learner.experiments.plan import plan_of
 from learner.experiments.shelf import Entry
 from learner.view.experiments_chart import series_of
-from learner.view.teach import said
+from learner.view.screen import said
 
 Json = dict[str, Any]
 

@@ -1,8 +1,8 @@
-"""From a desk to what the Experiments tab shows of it: pictures, lines, rows and button states."""
+"""From a desk to what the Experiments tab shows of it: pictures, lines, rows, what can be done."""
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -36,25 +36,6 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What the tab shows: HTML, choices, rows, and which buttons can be pressed."""
-
-    hint: str
-    progress: str
-    can_start: bool
-    can_stop: bool
-    can_continue: bool
-    chart: str
-    shown: Options
-    rows: tuple[Row, ...]
-    chosen: Options
-    figure: str
-    can_use: bool
-    can_download: bool
-    can_delete: bool
-
-
-@dataclass(frozen=True)
 class Known:
     """What was made of the results of a run, as long as they are the same."""
 
@@ -64,56 +45,111 @@ class Known:
     row: Row  # its state aside
 
 
-class ExperimentsPainter:
-    """Paints desks. What a run's results come to is worked out once."""
+@dataclass(frozen=True)
+class DeskView:
+    """A desk as it was looked at; by default that of somebody who has not tried anything yet.
+
+    ``chosen`` is the run shown in detail, ``hidden`` what is not drawn, ``ahead`` how many wait
+    before this visitor's, ``known`` what is known of each run by its place, and ``picture`` where
+    the figure of the chosen run is.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    progress: Progress | None = None
+    ahead: int = 0
+    hidden: tuple[str, ...] = HIDDEN_AT_FIRST
+    chosen: Entry | None = None
+    known: Mapping[str, Known] = field(default_factory=dict)
+    picture: Path | None = None
+
+    @property
+    def running(self) -> str | None:
+        """The place of the run that is on."""
+        return self.progress.place if self.progress else None
+
+    @property
+    def focus(self) -> Entry | None:
+        """The run that the hint is about: the one that is on, or else the chosen one."""
+        return next((one for one in self.entries if one.place == self.running), self.chosen)
+
+    @property
+    def hint(self) -> str:
+        return cards.hint(*_hint(self))
+
+    @property
+    def progress_bar(self) -> str:
+        return _progress_bar(self.progress)
+
+    @property
+    def lines(self) -> tuple[Known, ...]:
+        """What is known of the runs that are drawn."""
+        drawn = [one for one in self.entries if one.place not in self.hidden]
+        return tuple(self.known[one.place] for one in drawn if one.place in self.known)
+
+    @property
+    def chart(self) -> str:
+        published = [series for series, _ in _published() if series.name not in self.hidden]
+        own = [one.series for one in self.lines]
+        return experiments_chart([*own, *published], baselines_of([one.arm for one in self.lines]))
+
+    @property
+    def shown(self) -> Options:
+        """Which lines can be drawn, and which are."""
+        labels = [(one.plan.name, one.place) for one in self.entries]
+        choices = (*labels, *((name, name) for name in PUBLISHED_NAMES))
+        return Options(choices, tuple(key for _, key in choices if key not in self.hidden))
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The table, newest first."""
+        return _rows(self)
+
+    @property
+    def runs(self) -> Options:
+        """Which runs can be shown in detail, and which is."""
+        labels = [(one.plan.name, one.place) for one in reversed(self.entries)]
+        return Options(tuple(labels), self.chosen.place if self.chosen else None)
+
+    @property
+    def figure(self) -> str:
+        return _figure(self)
+
+    @property
+    def can_continue(self) -> bool:
+        focus = self.focus
+        return self.progress is None and focus is not None and focus.state != FINISHED
+
+    @property
+    def can_download(self) -> bool:
+        return self.chosen is not None and self.chosen.place in self.known
+
+    @property
+    def can_use(self) -> bool:
+        return self.can_delete and self.can_download
+
+    @property
+    def can_delete(self) -> bool:
+        return self.chosen is not None and self.chosen.place != self.running
+
+
+class DeskPainter:
+    """Looks at desks. What a run's results come to is worked out once."""
 
     def __init__(self) -> None:
         self._known: WeakKeyDictionary[Desk, dict[str, Known]] = WeakKeyDictionary()
 
-    def paint(self, desk: Desk) -> Picture:
-        """The tab as it should look now."""
-        entries, progress, seen = desk.entries(), desk.progress, seen_by(desk)
-        running = progress.place if progress else None
+    def look(self, desk: Desk) -> DeskView:
+        """The desk as it is now."""
+        entries, seen = desk.entries(), seen_by(desk)
         chosen = chosen_entry(desk, entries)
-        focus = next((entry for entry in entries if entry.place == running), chosen)
-        known = self._all_known(desk, entries)
-        labels = [(entry.plan.name, entry.place) for entry in entries]
-        shown = [*((name, place) for name, place in labels), *((n, n) for n in PUBLISHED_NAMES)]
-        rest = chosen is not None and chosen.place != running
-        return Picture(
-            hint=cards.hint(*_hint(desk, focus, progress, known)),
-            progress=_progress_bar(progress),
-            can_start=progress is None,
-            can_stop=progress is not None,
-            can_continue=progress is None and focus is not None and focus.state != FINISHED,
-            chart=_chart(entries, known, seen.hidden),
-            shown=Options(tuple(shown), tuple(key for _, key in shown if key not in seen.hidden)),
-            rows=_rows(desk, entries, known, progress),
-            chosen=Options(tuple(reversed(labels)), chosen.place if chosen else None),
-            figure=_figure(desk, chosen),
-            can_use=rest and chosen is not None and chosen.place in known,
-            can_download=chosen is not None and chosen.place in known,
-            can_delete=rest,
-        )
-
-    def empty(self) -> Picture:
-        """The tab of somebody who has not tried anything yet."""
-        shown = tuple((name, name) for name in PUBLISHED_NAMES)
-        visible = tuple(name for name in PUBLISHED_NAMES if name not in HIDDEN_AT_FIRST)
-        return Picture(
-            hint=cards.hint(_FIRST),
-            progress=_progress_bar(None),
-            can_start=True,
-            can_stop=False,
-            can_continue=False,
-            chart=_chart((), {}, HIDDEN_AT_FIRST),
-            shown=Options(shown, visible),
-            rows=tuple(row for _, row in _published()),
-            chosen=Options((), None),
-            figure=_no_figure(None),
-            can_use=False,
-            can_download=False,
-            can_delete=False,
+        return DeskView(
+            entries=entries,
+            progress=desk.progress,
+            ahead=desk.ahead,
+            hidden=seen.hidden,
+            chosen=chosen,
+            known=self._all_known(desk, entries),
+            picture=desk.shelf.path(chosen) / CURVES if chosen else None,
         )
 
     def _all_known(self, desk: Desk, entries: Sequence[Entry]) -> dict[str, Known]:
@@ -152,18 +188,9 @@ def _published() -> list[tuple[Series, Row]]:
     return found
 
 
-def _chart(entries: Sequence[Entry], known: dict[str, Known], hidden: Sequence[str]) -> str:
-    visible = [known[e.place] for e in entries if e.place in known and e.place not in hidden]
-    published = [series for series, _ in _published() if series.name not in hidden]
-    lines = [*(one.series for one in visible), *published]
-    return experiments_chart(lines, baselines_of([one.arm for one in visible]))
-
-
-def _rows(
-    desk: Desk, entries: Sequence[Entry], known: dict[str, Known], progress: Progress | None
-) -> tuple[Row, ...]:
-    rows = []
-    for entry in entries:
+def _rows(view: DeskView) -> tuple[Row, ...]:
+    rows, progress, known = [], view.progress, view.known
+    for entry in view.entries:
         plan = entry.plan
         state = _STATES[entry.state]
         if entry.state == GOING and progress is None:
@@ -180,15 +207,14 @@ def _rows(
     return (*reversed(rows), *(row for _, row in _published()))
 
 
-def _hint(
-    desk: Desk, focus: Entry | None, progress: Progress | None, known: dict[str, Known]
-) -> tuple[str, str]:
+def _hint(view: DeskView) -> tuple[str, str]:
+    focus, progress, known = view.focus, view.progress, view.known
     if focus is None:
         return _FIRST, "next"
     name, seeds = f"“{focus.plan.name}”", wording.count(len(focus.plan.seeds), "seed")
     if progress is not None:
-        if progress.phase == WAITING and desk.ahead:
-            others = wording.count(desk.ahead, "experiment")
+        if progress.phase == WAITING and view.ahead:
+            others = wording.count(view.ahead, "experiment")
             return f"{name} waits: {others} of others came first. It starts by itself.", "working"
         what = TECHNIQUES[focus.plan.technique].name
         return (
@@ -235,23 +261,31 @@ def _progress_bar(progress: Progress | None) -> str:
     return cards.progress(progress.done, progress.total, progress.rate, left, note)
 
 
-def _figure(desk: Desk, chosen: Entry | None) -> str:
-    if chosen is None or chosen.state != FINISHED:
-        return _no_figure(chosen)
-    path: Path = desk.shelf.path(chosen) / CURVES
-    if not path.is_file():
-        return _no_figure(chosen)
+def _figure(view: DeskView) -> str:
+    chosen, path = view.chosen, view.picture
+    if chosen is None:
+        return _no_figure("Your runs' figures come here.")
+    if chosen.state != FINISHED or path is None or not path.is_file():
+        return _no_figure("Its figure is drawn when it has ended.")
     data = base64.b64encode(path.read_bytes()).decode()
     name = escape(chosen.plan.name, quote=True)
     words = "loss, held-out accuracy, and accuracy by family and by difficulty before and after"
-    source = f"data:image/png;base64,{data}"
     return (
-        f'<figure class="spa-figure"><img src="{source}" alt="Learning curves of {name}: {words}">'
-        f'<figcaption><a href="{source}" download="{escape(chosen.place)}-learning_curves.png">'
-        "Download the figure</a></figcaption></figure>"
+        f'<figure class="spa-figure"><img src="data:image/png;base64,{data}" '
+        f'alt="Learning curves of {name}: {words}"><figcaption><a href="#" '
+        f'download="{escape(chosen.place)}-learning_curves.png">Download the figure</a>'
+        "</figcaption></figure>"
     )
 
 
-def _no_figure(chosen: Entry | None) -> str:
-    words = "Its figure is drawn when it has ended." if chosen else "Your runs' figures come here."
+def _no_figure(words: str) -> str:
     return f'<div class="spa-figure spa-figure-empty">{words}</div>'
+
+
+SAVE_FIGURE = """
+element.addEventListener("click", (event) => {
+    const link = event.target.closest("a[download]");
+    if (link) link.href = link.closest("figure").querySelector("img").src;
+});
+"""
+"""Lets the link under a figure save what the figure shows, so that its bytes are sent once."""

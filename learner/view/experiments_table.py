@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import pandas as pd
-
 from learner import wording
 from learner.experiments.estimates import Arm, Estimate, alone, final, initial, rate
 from learner.experiments.plan import TECHNIQUES
@@ -61,9 +59,9 @@ def row_without(name: str, technique: str, chat_template: bool, state: str) -> R
     return (name, words, _format(chat_template), *[NOBODY] * (len(COLUMNS) - 4), state)
 
 
-def frame_of(rows: Sequence[Row]) -> pd.DataFrame:
-    """The rows as pandas has them."""
-    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=str)
+def table_of(rows: Sequence[Row]) -> dict[str, list]:
+    """The rows under their headings, as Gradio's table takes them."""
+    return {"headers": list(COLUMNS), "data": [list(row) for row in rows]}
 
 
 def _asked(after: Estimate, before: Estimate) -> str:

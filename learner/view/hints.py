@@ -1,11 +1,27 @@
 """The line that says what just happened in a lesson, or what to do now."""
 
+from learner.learning.signals import SIGNALS
 from learner.learning.step_report import StepReport
 from learner.measuring import Score
 from learner.view import cards, charts
 from learner.view.chart_parts import share
 from learner.visitors.event import Event
 from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
+
+
+def hint_of(lesson: Lesson, exam: Exam) -> tuple[str, str]:
+    """What to say, ``**bold**`` marking controls, and its kind: next, working or done."""
+    if lesson.run is not None:
+        what = charts.FORMAT_WORDS[lesson.chat_template]
+        if not SIGNALS[lesson.signal].told:
+            return f"Trying {what}, and told only right or wrong. Watch the ✓ grow.", "working"
+        return f"Learning {what}. Watch the ☞ answer, and the curve rise.", "working"
+    if lesson.latest_event is not None:
+        return told(lesson.latest_event, lesson.learner.episodes, exam), "done"
+    if not lesson.learner.episodes:
+        return "Press **Train 80 episodes** and watch the ☞ answer change.", "next"
+    return "Try a **New problem**: neither the model nor your soft prompt has seen it.", "next"
 
 
 def told(event: Event, episodes: int, exam: Exam) -> str:

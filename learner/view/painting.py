@@ -1,12 +1,10 @@
-"""From a lesson to what the page shows: every picture, line and button state, as plain values."""
-
-from dataclasses import dataclass
+"""From a lesson to what the page shows of it: every picture and line, as HTML strings."""
 
 from learner.learning.learner import Learner
 from learner.learning.signals import RECORDED, SIGNALS
 from learner.model.base_model import ModelFacts
 from learner.view import cards, charts
-from learner.view.hints import told
+from learner.view.hints import hint_of
 from learner.view.samples_chart import samples_chart
 from learner.view.strip import strip
 from learner.view.thumb_cards import thumbs_panel
@@ -14,38 +12,6 @@ from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 
 STRIP_SCALE = 2.0  # standard deviations of the word embeddings at which a cell is fully coloured
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A choice as it stands, and whether it can be changed now."""
-
-    value: bool | str
-    enabled: bool
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What the page shows of a lesson: HTML strings, choices, which buttons can be pressed."""
-
-    strip: str
-    problem: str
-    answers: str
-    hint: str
-    progress: str
-    accuracy: str
-    loss: str
-    families: str
-    chat_template: Choice
-    signal: Choice
-    thumbs: str
-    can_try: bool
-    can_learn_thumbs: bool
-    can_train: bool
-    can_stop: bool
-    can_train_one: bool
-    can_undo: bool
-    can_reset: bool
 
 
 class Painter:
@@ -56,33 +22,27 @@ class Painter:
         self._exam = exam
         self._scale = STRIP_SCALE * base_model.embedding_spread
 
-    def paint(self, lesson: Lesson) -> Picture:
-        """The page as it should look now."""
-        learner, comparison, run = lesson.learner, lesson.comparison, lesson.run
-        chat_template = lesson.chat_template
-        watching = run is not None or not learner.episodes
-        problem = comparison.problem
-        answers = cards.answer_grid(comparison.completions, chat_template if watching else None)
-        return Picture(
-            strip=self.strip(learner),
-            problem=cards.problem_card(problem, lesson.learnt_from_shown) if problem else "",
-            answers=answers,
-            hint=cards.hint(*self._hint(lesson)),
-            progress=_progress(lesson),
-            accuracy=self._accuracy(lesson),
-            loss=_loss(lesson),
-            families=self._families(lesson),
-            chat_template=Choice(chat_template, enabled=run is None),
-            signal=Choice(lesson.signal, enabled=run is None),
-            thumbs=thumbs_panel(lesson.samples.shown, enabled=run is None),
-            can_try=run is None and problem is not None and not lesson.samples.shown.drawing,
-            can_learn_thumbs=run is None and any(one.thumb for one in lesson.samples.shown.samples),
-            can_train=run is None,
-            can_stop=run is not None,
-            can_train_one=run is None and problem is not None and bool(problem.answer),
-            can_undo=run is None and lesson.session.undo_depth > 0,
-            can_reset=run is None and learner.episodes > 0,
-        )
+    def problem(self, lesson: Lesson) -> str:
+        """The problem that is shown."""
+        problem = lesson.comparison.problem
+        return cards.problem_card(problem, lesson.learnt_from_shown) if problem else ""
+
+    def answers(self, lesson: Lesson) -> str:
+        """The four answers, with a sign on the one that learning is about to change."""
+        return cards.answer_grid(lesson.comparison.completions, self.watched(lesson))
+
+    def watched(self, lesson: Lesson) -> bool | None:
+        """The format whose soft-prompt answer is to be watched; None for neither."""
+        watching = lesson.run is not None or not lesson.learner.episodes
+        return lesson.chat_template if watching else None
+
+    def hint(self, lesson: Lesson) -> str:
+        """What happens, what happened, or what to do now."""
+        return cards.hint(*hint_of(lesson, self._exam))
+
+    def thumbs(self, lesson: Lesson) -> str:
+        """The samples that a person can rate."""
+        return thumbs_panel(lesson.samples.shown, enabled=lesson.run is None)
 
     def strip(self, learner: Learner) -> str:
         """The soft prompt's numbers in front of the frozen model."""
@@ -94,23 +54,36 @@ class Painter:
             learner.episodes,
         )
 
-    def _accuracy(self, lesson: Lesson) -> str:
-        chat_template = lesson.chat_template
+    def accuracy(self, lesson: Lesson) -> str:
+        """Held-out accuracy over episodes, beside the model alone."""
         points = [charts.CurvePoint(score.episodes, score) for score in lesson.results()]
-        until = max(80, lesson.learner.episodes)
-        if lesson.run is not None:
-            until = max(until, lesson.learner.episodes + lesson.run.total - lesson.run.done)
         missing = self._exam.error or "measuring the model alone …"
-        rewards = [
-            (step.episodes, step.reward)
-            for step in lesson.learner.history
-            if step.samples and RECORDED[step.signal].earned and step.chat_template is chat_template
-        ]
         return charts.accuracy_chart(
-            points, self._exam.baselines, chat_template, until, missing, rewards
+            points,
+            self._exam.baselines,
+            lesson.chat_template,
+            self.until(lesson),
+            missing,
+            self.rewards(lesson),
         )
 
-    def _families(self, lesson: Lesson) -> str:
+    def until(self, lesson: Lesson) -> int:
+        """The episodes that the axis of the accuracy reaches at least."""
+        left = lesson.run.total - lesson.run.done if lesson.run else 0
+        return max(80, lesson.learner.episodes + left)
+
+    def rewards(self, lesson: Lesson) -> list[tuple[int, float]]:
+        """(episodes, share of right tries) of each step that tried, in the format learnt in."""
+        return [
+            (step.episodes, step.reward)
+            for step in lesson.learner.history
+            if step.samples
+            and RECORDED[step.signal].earned
+            and step.chat_template is lesson.chat_template
+        ]
+
+    def families(self, lesson: Lesson) -> str:
+        """Accuracy by family, before and after."""
         chat_template = lesson.chat_template
         alone = self._exam.alone(chat_template)
         trained = [marks for marks in lesson.results() if marks.episodes]
@@ -121,23 +94,8 @@ class Painter:
             chat_template,
         )
 
-    def _hint(self, lesson: Lesson) -> tuple[str, str]:
-        if lesson.run is not None:
-            what = charts.FORMAT_WORDS[lesson.chat_template]
-            if not SIGNALS[lesson.signal].told:
-                return f"Trying {what}, and told only right or wrong. Watch the ✓ grow.", "working"
-            return f"Learning {what}. Watch the ☞ answer, and the curve rise.", "working"
-        if lesson.latest_event is not None:
-            return told(lesson.latest_event, lesson.learner.episodes, self._exam), "done"
-        if not lesson.learner.episodes:
-            return "Press **Train 80 episodes** and watch the ☞ answer change.", "next"
-        return (
-            "Try a **New problem**: neither the model nor your soft prompt has seen it.",
-            "next",
-        )
 
-
-def _loss(lesson: Lesson) -> str:
+def loss(lesson: Lesson) -> str:
     """The loss by step; in its place, where the learner tries by itself, how its tries went."""
     learner = lesson.learner
     if not SIGNALS[lesson.signal].earned:
@@ -152,7 +110,8 @@ def _loss(lesson: Lesson) -> str:
     )
 
 
-def _progress(lesson: Lesson) -> str:
+def progress(lesson: Lesson) -> str:
+    """How far the run is, or how far the last one went."""
     run, event = lesson.run, lesson.latest_event
     if run is not None:
         doing = "testing on held-out problems" if run.examining else ""

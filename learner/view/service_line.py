@@ -6,7 +6,7 @@ It looks every few seconds, past Gradio's queue, so that nobody's click waits be
 import gradio as gr
 
 from learner.service.protocol import ModelService, ServiceStatus
-from learner.view.layout import html
+from learner.view.parts import html
 
 LOOK_SECONDS = 5.0
 

@@ -75,6 +75,12 @@ class Lesson(Followed):
         """Whether the problem shown has been trained on."""
         return self.comparison.problem is not None and self.comparison.problem.key in self._learnt
 
+    @property
+    def can_train_one(self) -> bool:
+        """Whether the problem shown can be learnt from now: somebody said what its answer is."""
+        problem = self.comparison.problem
+        return self.run is None and problem is not None and bool(problem.answer)
+
     def results(self) -> list[Score]:
         """The held-out results in the format learnt in, by episodes; the untrained prompt first."""
         return self._scores.of(self.learner, self.chat_template)

@@ -51,6 +51,11 @@ class SampleSet:
     drawing: bool = False
 
     @property
+    def rated(self) -> bool:
+        """Whether there is a thumb on any of them."""
+        return any(one.thumb for one in self.samples)
+
+    @property
     def thumbs(self) -> Thumbs:
         """What is rated, to learn from. Raises LessonError if nothing is."""
         rated = [one for one in self.samples if one.thumb]

@@ -8,7 +8,7 @@ import pytest
 from learner.experiments.desk import DeskError
 from learner.experiments.shelf import ShelfError
 from learner.view.experiments_files import best_learner, results_file
-from learner.view.experiments_painting import ExperimentsPainter
+from learner.view.experiments_painting import DeskPainter, DeskView
 from learner.view.experiments_seen import PUBLISHED_NAMES, choose_run, choose_shown
 from tests.learner.experiments.school import App, Class, plan, wait
 
@@ -30,64 +30,65 @@ def desk(school, tmp_path, no_sync):
 
 @pytest.fixture
 def painter():
-    return ExperimentsPainter()
+    return DeskPainter()
 
 
 def test_somebody_new_sees_what_was_published_and_what_to_press(desk, painter):
-    assert painter.paint(desk) == painter.empty()
-    picture = painter.empty()
+    assert painter.look(desk) == DeskView()
+    picture = DeskView()
     assert "Press <b>Start</b>" in picture.hint
     assert len(picture.rows) == PUBLISHED
-    assert (picture.can_start, picture.can_stop, picture.can_continue) == (True, False, False)
+    assert (picture.progress, picture.can_continue) == (None, False)
 
 
 def test_a_run_as_it_goes_on_stops_and_ends(desk, painter, school):
     seen = []
     for number in (1, 4, 5):
-        school.before[number] = lambda: seen.append(painter.paint(desk))
+        school.before[number] = lambda: seen.append(painter.look(desk))
     school.before[6] = desk.stop
     desk.start(plan())
     wait(desk)
     first, later, measuring = seen
     assert "is running: the best settings, 2 seeds" in first.hint
-    assert (first.can_start, first.can_stop, first.can_delete) == (False, True, False)
+    assert (first.running, first.can_delete) == ("run-1", False)
     assert first.rows[0][0] == "run 1"
     assert first.rows[0][-1] == "running"
-    assert "<b>0</b> of 24 episodes" in later.progress or "of 24" in later.progress
-    assert "of 24" in measuring.progress
-    stopped = painter.paint(desk)
+    assert "<b>0</b> of 24 episodes" in later.progress_bar or "of 24" in later.progress_bar
+    assert "of 24" in measuring.progress_bar
+    stopped = painter.look(desk)
     assert "<b>Continue</b> goes on" in stopped.hint
     assert (stopped.can_continue, stopped.can_use, stopped.can_delete) == (True, True, True)
     assert "drawn when it has ended" in stopped.figure
     desk.go_on("run-1")
     wait(desk)
-    ended = painter.paint(desk)
+    ended = painter.look(desk)
     assert "100" in ended.hint and "10 held-out problems" in ended.hint
     assert "2 seeds" in ended.hint and "p &lt; " in ended.hint
     assert 'alt="Learning curves of run 1' in ended.figure
+    assert ended.figure.count(";base64,") == 1  # its bytes are sent once
     assert not ended.can_continue
-    assert painter.paint(desk) == ended
+    assert painter.look(desk) == ended
 
 
 def test_lines_can_be_hidden_and_another_run_looked_at(desk, painter):
     for name in ("one", "two"):
         desk.start(plan(name))
         wait(desk)
-    picture = painter.paint(desk)
-    assert picture.chosen.value == "two"
-    assert [label for label, _ in picture.chosen.choices] == ["two", "one"]
+    picture = painter.look(desk)
+    assert picture.runs.value == "two"
+    assert [label for label, _ in picture.runs.choices] == ["two", "one"]
     assert picture.shown.value == ("one", "two", *PUBLISHED_NAMES[:2])
     choose_shown(desk, ["one", "nothing that is there"])
     choose_run(desk, "one")
-    picture = painter.paint(desk)
+    picture = painter.look(desk)
     assert picture.shown.value == ("one",)
     assert picture.chart.count("<li>") == 1
-    assert picture.chosen.value == "one"
+    assert picture.runs.value == "one"
     with pytest.raises(ShelfError):
         choose_run(desk, "../two")
     desk.start(plan("three"))
     wait(desk)
-    assert painter.paint(desk).shown.value == ("one", "three")  # what is new is shown
+    assert painter.look(desk).shown.value == ("one", "three")  # what is new is shown
 
 
 def test_a_run_whose_files_are_broken_says_so_and_does_not_hide_the_others(desk, painter):
@@ -95,7 +96,7 @@ def test_a_run_whose_files_are_broken_says_so_and_does_not_hide_the_others(desk,
         desk.start(plan(name))
         wait(desk)
     (desk.shelf.folder / "two" / "seed-0" / "results.json").write_text("{")
-    picture = painter.paint(desk)
+    picture = painter.look(desk)
     assert "cannot be read" in picture.hint
     assert [row[-1] for row in picture.rows[:2]] == ["unreadable", "finished"]
     assert not picture.can_use

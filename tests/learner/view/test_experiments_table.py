@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from learner.experiments.estimates import Arm
 from learner.experiments.original import PUBLISHED
-from learner.view.experiments_table import COLUMN_WIDTHS, COLUMNS, frame_of, row_of, row_without
+from learner.view.experiments_table import COLUMN_WIDTHS, COLUMNS, row_of, row_without, table_of
 from tests.learner.experiments.runs import made_up
 
 
@@ -46,8 +46,7 @@ def test_what_is_not_known_yet_is_not_made_up():
     assert list(nothing.values()).count("–") == 7
 
 
-def test_pandas_has_a_column_for_each_and_the_page_its_width():
-    frame = frame_of([row_without("new", "meta", True, "waiting")])
-    assert list(frame.columns) == list(COLUMNS)
-    assert len(COLUMN_WIDTHS) == len(COLUMNS)
-    assert frame_of([]).empty
+def test_there_is_a_heading_and_a_width_for_each_column():
+    row = row_without("new", "meta", True, "waiting")
+    assert table_of([row]) == {"headers": list(COLUMNS), "data": [list(row)]}
+    assert len(COLUMN_WIDTHS) == len(COLUMNS) == len(row)

@@ -2,7 +2,7 @@
 
 from learner.learning.learner import LearnerConfig
 from learner.learning.worked_examples import worked_examples
-from learner.view.hub import held_out_results
+from learner.view.share_tab import held_out_results
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session, SessionState
 from tests.learner.visitors.scripted import untrained

@@ -1,0 +1,102 @@
+"""The whole page: the idea in one strip, then tabs to teach, to try things, and to take it home.
+
+A tab is a file with a function that lays it out on a `Page`; it becomes one in ``TABS``.
+"""
+
+from collections.abc import Iterator
+
+import gradio as gr
+
+from learner.experiments.laboratory import Laboratory
+from learner.learning.learner import LearnerConfig
+from learner.service.protocol import ModelService
+from learner.view import cards
+from learner.view.api import add_api
+from learner.view.experiments_api import add_experiments_api
+from learner.view.experiments_tab import experiments_tab
+from learner.view.page import Page
+from learner.view.parts import html
+from learner.view.screen import Frame
+from learner.view.service_line import build_service_line
+from learner.view.share_tab import open_link, share_tab
+from learner.view.teach_tab import teach_tab
+from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
+from learner.visitors.sessions import Sessions
+
+TABS = (
+    ("teach", "Teach", teach_tab),
+    ("experiments", "Experiments", experiments_tab),
+    ("share", "Save & share", share_tab),
+)
+"""Every tab: its name in the address, its name on the page, and what lays it out."""
+
+# Takes the soft prompt that a shared link names out of the address, so that a reload, which comes
+# back to what was learnt since, does not open it again.
+TAKE_LINKED = """(session) => {
+    const address = new URL(location.href);
+    const linked = address.searchParams.get("prompt") || "";
+    address.searchParams.delete("prompt");
+    if (linked) history.replaceState(history.state, "", address);
+    return [session, linked];
+}"""
+
+
+def build(
+    service: ModelService,
+    sessions: Sessions,
+    exam: Exam,
+    laboratory: Laboratory,
+) -> gr.Blocks:
+    """The page and the API beside it."""
+    with gr.Blocks(
+        title="Soft Prompt Arena", analytics_enabled=False, delete_cache=(3600, 3600)
+    ) as demo:
+        page = Page(demo, service, sessions, exam, laboratory)
+        html("spa-header", cards.header())
+        show_strip(page, page.painter.strip(service.new_learner(LearnerConfig())))
+        with gr.Tabs():
+            for name, title, tab in TABS:
+                with gr.Tab(title, id=name) as place:
+                    tab(page, place)
+        _arrival(page)
+        build_service_line(service)
+        add_api(page.lessons, exam, service)  # first, so that its names are free
+        add_experiments_api(laboratory, exam.formats)
+        page.events.connect()
+    return demo
+
+
+def show_strip(page: Page, first: str = "") -> None:
+    """The idea in one picture, above the tabs; ``first`` stands there before there is a lesson."""
+    strip = html("spa-strip", first)
+    page.lesson.show(
+        strip, lambda lesson: page.painter.strip(lesson.learner), lambda lesson: lesson.learner
+    )
+
+
+def _arrival(page: Page) -> None:
+    """When the page opens: the visitor's own lesson, and what a shared link names."""
+    linked = gr.Textbox(visible="hidden", elem_id="spa-linked")
+
+    def load(
+        session_id: object, linked: object, request: gr.Request, oauth: gr.OAuthToken | None
+    ) -> Iterator[Frame]:
+        lesson = page.lessons.open(session_id)
+        if notice := lesson.session.take_notice():
+            gr.Warning(notice)
+        session: Frame = {page.browser: lesson.session.id}
+        to_open = [linked] if linked else []
+
+        def going_on(lesson: Lesson) -> bool:
+            return bool(to_open) or lesson.busy or not page.exam.ready
+
+        for frame in page.lesson.frames(lesson, going_on):
+            yield {**session, **frame}
+            session = {}
+            if to_open:
+                open_link(page.base_model, lesson, to_open.pop(), request, oauth)
+
+    page.events.on(
+        page.demo.load, load, [page.browser, linked], [page.browser, page.lesson], js=TAKE_LINKED
+    )

@@ -1,0 +1,47 @@
+"""What the tabs share: the visitor's lesson and experiments on the screen, and who serves them."""
+
+import gradio as gr
+
+from learner.experiments.desk import Desk
+from learner.experiments.laboratory import Laboratory
+from learner.service.protocol import ModelService
+from learner.view.experiments_painting import DeskPainter, DeskView
+from learner.view.painting import Painter
+from learner.view.screen import Events, Screen
+from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
+from learner.visitors.open_lessons import OpenLessons
+from learner.visitors.sessions import Sessions
+
+
+class Page:
+    """One page in the making; every tab lays itself out on it. Make it inside ``gr.Blocks()``.
+
+    ``lesson`` and ``experiments`` are the parts that show a visitor's lesson and what they try;
+    ``events`` is where everything else is connected.
+    """
+
+    def __init__(
+        self,
+        demo: gr.Blocks,
+        service: ModelService,
+        sessions: Sessions,
+        exam: Exam,
+        laboratory: Laboratory,
+    ) -> None:
+        self.demo = demo
+        self.base_model = service.base_model
+        self.service = service
+        self.exam = exam
+        self.laboratory = laboratory
+        self.lessons = OpenLessons(service, exam, sessions)
+        self.painter = Painter(service.base_model, exam)
+        # The fixed secret lets ids outlive a restart of the app; it protects nothing, they do.
+        self.browser = gr.BrowserState(storage_key="soft-prompt-arena", secret="soft-prompt-arena")
+        self.events = Events()
+        self.lesson: Screen[Lesson, Lesson] = Screen(
+            self.events, self.browser, self.lessons.get, lambda lesson: lesson
+        )
+        self.experiments: Screen[Desk, DeskView] = Screen(
+            self.events, self.browser, laboratory.desk, DeskPainter().look
+        )

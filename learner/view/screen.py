@@ -1,0 +1,180 @@
+"""One mechanism for everything on the page that changes: what shows what, and what a click does.
+
+A click does something to a subject (a visitor's lesson, their experiments) and then follows it: a
+few times a second the page is sent those of its parts that look different now.
+
+Clicks are connected last, when the whole page is laid out: each can then change every part,
+wherever it stands.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import gradio as gr
+from gradio.blocks import Block
+
+
+class Watched(Protocol):
+    """What can be followed, and says whether something is going on in it."""
+
+    @property
+    def busy(self) -> bool: ...
+
+    def follow(self, busy: Callable[[], bool]) -> Iterator[None]: ...
+
+
+Subject = TypeVar("Subject", bound=Watched)
+View = TypeVar("View")
+Frame = dict[Block, Any]
+"""What changes on the page: new values, or updates, by component."""
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+class _Part(NamedTuple):
+    component: Block
+    paint: Callable[[Any], Any]
+    depends_on: Callable[[Any], object] | None
+
+
+class Events:
+    """What is to be connected once the page is laid out."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Callable[[], None]] = []
+
+    def on(
+        self,
+        triggers: Any,
+        handler: Callable[..., Any] | None,
+        inputs: Sequence[Block] = (),
+        outputs: Sequence["Block | Screen[Any, Any]"] = (),
+        then: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """Connect a trigger, or a list of them; a screen among the outputs is all of its parts.
+
+        ``then`` are the arguments of what follows in the browser if the handler succeeded.
+        """
+
+        def connect() -> None:
+            found: list[Block] = []
+            for output in outputs:
+                found += output.components if isinstance(output, Screen) else [output]
+            triggered = triggers if isinstance(triggers, list) else [triggers]
+            event = gr.on(triggered, handler, list(inputs), found, **{**PRIVATE, **options})
+            if then is not None:
+                event.success(None, **{**PRIVATE, **then})
+
+        self._waiting.append(connect)
+
+    def connect(self) -> None:
+        """Connect everything; call once, inside ``with gr.Blocks()``, at its end."""
+        for connect in self._waiting:
+            connect()
+
+
+class Screen(Generic[Subject, View]):
+    """The parts of the page that show a subject. ``find`` has the subject of a session's id.
+
+    ``look`` makes of it what the parts are painted from. ``browser`` is where a visitor's browser
+    keeps the id.
+    """
+
+    def __init__(
+        self,
+        events: Events,
+        browser: gr.BrowserState,
+        find: Callable[[object], Subject],
+        look: Callable[[Subject], View],
+    ) -> None:
+        self.find = find
+        self.look = look
+        self._events = events
+        self._browser = browser
+        self._parts: list[_Part] = []
+
+    @property
+    def components(self) -> list[Block]:
+        """Where everything stands that this screen shows."""
+        return [part.component for part in self._parts]
+
+    def show(
+        self,
+        component: Block,
+        paint: Callable[[View], Any],
+        depends_on: Callable[[View], object] | None = None,
+    ) -> None:
+        """Let ``component`` show what ``paint`` makes, and be sent it whenever that is another.
+
+        What is costly to paint says what it ``depends_on``: while that is equal it is not painted.
+        """
+        self._parts.append(_Part(component, paint, depends_on))
+
+    def enable(self, component: Block, when: Callable[[View], bool]) -> None:
+        """Let ``component`` be usable only ``when`` this is true."""
+        self.show(component, lambda view: gr.update(interactive=when(view)))
+
+    def frames(self, subject: Subject, busy: Callable[[Subject], bool]) -> Iterator[Frame]:
+        """All parts at first, then what changes, while ``busy``; the last change included."""
+        causes: dict[Block, object] = {}
+        shown: dict[Block, object] = {}
+        for _ in subject.follow(lambda: busy(subject)):
+            view = self.look(subject)
+            frame: Frame = {}
+            for component, paint, depends_on in self._parts:
+                cause = depends_on and depends_on(view)
+                if component in shown and depends_on and causes[component] == cause:
+                    continue
+                painted = paint(view)
+                if component not in shown or shown[component] != painted:
+                    frame[component] = painted
+                causes[component], shown[component] = cause, painted
+            if frame:
+                yield frame
+
+    def act(
+        self,
+        triggers: Any,
+        action: Callable[..., Frame | None],
+        inputs: Sequence[Block] = (),
+        outputs: Sequence[Block] = (),
+        busy: Callable[[Any], bool] = lambda subject: subject.busy,
+        **options: Any,
+    ) -> None:
+        """Let a trigger do ``action(subject, *inputs)`` and then follow the subject while busy.
+
+        An action may return values for ``outputs`` that are not parts of the screen.
+        """
+
+        def act(session_id: object, *values: object) -> Iterator[Frame]:
+            yield from self.doing(session_id, lambda subject: action(subject, *values), busy)
+
+        self._events.on(triggers, act, [self._browser, *inputs], [self, *outputs], **options)
+
+    def doing(
+        self,
+        session_id: object,
+        action: Callable[[Subject], Frame | None],
+        busy: Callable[[Subject], bool] = lambda subject: subject.busy,
+    ) -> Iterator[Frame]:
+        """Do something to the subject of this session, and follow it while ``busy``.
+
+        What goes wrong is shown to the visitor as a sentence.
+        """
+        with said():
+            subject = self.find(session_id)
+            extra = action(subject) or {}
+            for frame in self.frames(subject, busy):
+                yield {**frame, **extra}
+                extra = {}
+
+
+@contextmanager
+def said() -> Iterator[None]:
+    """What goes wrong with what a visitor asked for is told to them in its own words."""
+    try:
+        yield
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from error

@@ -1,0 +1,293 @@
+"""The Teach tab: a problem, its four answers, training, and the pictures of learning."""
+
+from collections.abc import Iterator
+
+import gradio as gr
+
+from arena import DIFFICULTIES, FAMILIES
+from learner.learning.signals import SIGNALS
+from learner.view import cards, charts, painting
+from learner.view.hints import hint_of
+from learner.view.page import Page
+from learner.view.parts import FORMAT_CHOICES, html
+from learner.view.screen import Frame
+from learner.view.thumb_cards import MARKING, thumbs_panel
+from learner.visitors.checked_input import (
+    ANY_DIFFICULTY,
+    ANY_FAMILY,
+    MAX_ANSWER,
+    MAX_EPISODES,
+    MAX_QUESTION,
+    checked_difficulty,
+    checked_episodes,
+    checked_families,
+    checked_format,
+    checked_signal,
+    checked_thumb,
+    own_problem,
+)
+from learner.visitors.comparison import CONDITIONS, GradedCompletion
+from learner.visitors.lesson import Lesson
+from learner.visitors.rated_samples import SampleSet
+
+FAMILY_CHOICES = [
+    ("Any family", ANY_FAMILY),
+    *((name.replace("_", " "), name) for name in FAMILIES),
+]
+DIFFICULTY_CHOICES = [
+    ("Any difficulty", ANY_DIFFICULTY),
+    *((f"difficulty {level}", level) for level in DIFFICULTIES),
+]
+SIGNAL_CHOICES = [(signal.label, name) for name, signal in SIGNALS.items()]
+DEFAULT_EPISODES = 80
+
+TRAIN_LABEL = """(n) => {
+    const whole = Number.isInteger(n) && n > 0;
+    return whole ? `Train ${n} episode${n === 1 ? "" : "s"}` : "Train";
+}"""
+
+
+def teach_tab(page: Page, _: gr.Tab) -> None:
+    """Lay out the tab and say what its controls do."""
+    with gr.Row(elem_classes="spa-main", equal_height=True):
+        with gr.Column(scale=7, min_width=320, elem_classes="spa-stage"):
+            _problem(page)
+            _thumbs(page)
+            families = html("spa-families", charts.family_chart({}, {}, False))
+        with gr.Column(scale=4, min_width=320, elem_classes="spa-desk"):
+            _training(page)
+            accuracy = html("spa-accuracy", charts.accuracy_chart([], {}, False))
+            loss = html("spa-loss", charts.loss_chart([]))
+    exam, paint = page.exam, page.painter
+    page.lesson.show(
+        families,
+        paint.families,
+        lambda lesson: (lesson.results()[-1:], lesson.chat_template, exam.version),
+    )
+    page.lesson.show(
+        accuracy,
+        paint.accuracy,
+        lambda lesson: (
+            lesson.results(),
+            lesson.chat_template,
+            paint.until(lesson),
+            paint.rewards(lesson),
+            exam.version,
+        ),
+    )
+    page.lesson.show(
+        loss,
+        painting.loss,
+        lambda lesson: (
+            lesson.signal,
+            lesson.graded if SIGNALS[lesson.signal].earned else lesson.learner,
+        ),
+    )
+
+
+def _problem(page: Page) -> None:
+    """A problem from the arena, or a question of one's own, and the four answers to it."""
+    lesson = page.lesson
+    with gr.Column(elem_classes="spa-panel spa-problem-panel"):
+        with gr.Tabs(elem_classes="spa-source"):
+            with gr.Tab("From the arena", id="arena"), gr.Row(elem_classes="spa-choosers"):
+                family = _chooser(FAMILY_CHOICES, ANY_FAMILY, "Family", "spa-family")
+                difficulty = _chooser(
+                    DIFFICULTY_CHOICES, ANY_DIFFICULTY, "Difficulty", "spa-difficulty"
+                )
+                new_problem = gr.Button(
+                    "New problem", size="md", min_width=140, elem_id="spa-new-problem"
+                )
+            with gr.Tab("Your own question", id="own"), gr.Row(elem_classes="spa-choosers"):
+                question = gr.Textbox(
+                    label="Your question",
+                    show_label=False,
+                    placeholder="Your question",
+                    max_length=MAX_QUESTION,
+                    scale=4,
+                    min_width=200,
+                    elem_id="spa-own-question",
+                )
+                answer = gr.Textbox(
+                    label="Its answer (optional)",
+                    show_label=False,
+                    placeholder="Its answer (optional)",
+                    max_length=MAX_ANSWER,
+                    scale=2,
+                    min_width=120,
+                    elem_id="spa-own-answer",
+                )
+                ask = gr.Button("Ask", size="md", scale=1, min_width=100, elem_id="spa-ask-own")
+        problem = html("spa-problem", cards.problem_placeholder())
+    answers = html("spa-answers", cards.answer_grid([GradedCompletion()] * len(CONDITIONS)))
+
+    def draw(lesson: Lesson, family: object, difficulty: object) -> None:
+        lesson.draw(checked_families(family), checked_difficulty(difficulty))
+
+    def show_own(lesson: Lesson, question: object, answer: object) -> None:
+        lesson.show(own_problem(question, answer))
+
+    lesson.show(
+        problem,
+        page.painter.problem,
+        lambda lesson: (lesson.comparison.problem, lesson.learnt_from_shown),
+    )
+    lesson.show(
+        answers,
+        page.painter.answers,
+        lambda lesson: (lesson.comparison.completions, page.painter.watched(lesson)),
+    )
+    lesson.act(
+        new_problem.click,
+        draw,
+        [family, difficulty],
+        busy=_answering,
+        trigger_mode="multiple",
+    )
+    asked = [ask.click, question.submit, answer.submit]
+    lesson.act(asked, show_own, [question, answer], busy=_answering, trigger_mode="multiple")
+
+
+def _training(page: Page) -> None:
+    """What to do next, the buttons that teach, and how it is taught."""
+    lesson = page.lesson
+    with gr.Column(elem_classes="spa-panel spa-train-panel"):
+        hint = html("spa-hint", cards.hint("One moment …", "working"))
+        with gr.Column(elem_classes="spa-action"):
+            with gr.Row(elem_classes="spa-buttons"):
+                train = gr.Button(
+                    f"Train {DEFAULT_EPISODES} episodes",
+                    variant="primary",
+                    scale=4,
+                    min_width=180,
+                    elem_id="spa-train",
+                )
+                stop = gr.Button(
+                    "Stop", interactive=False, scale=1, min_width=80, elem_id="spa-stop"
+                )
+            progress = html("spa-progress", cards.progress(0, 0, None, None))
+        with gr.Column(elem_classes="spa-more"):
+            with gr.Row(elem_classes="spa-buttons spa-quiet"):
+                train_one = gr.Button(
+                    "Train on this problem",
+                    size="md",
+                    scale=3,
+                    min_width=180,
+                    elem_id="spa-train-one",
+                )
+                undo = gr.Button("Undo", size="md", scale=1, min_width=70, elem_id="spa-undo")
+                reset = gr.Button("Reset", size="md", scale=1, min_width=70, elem_id="spa-reset")
+            with gr.Row(elem_classes="spa-settings"):
+                signal = gr.Radio(
+                    SIGNAL_CHOICES,
+                    value="answer",
+                    label="How it learns",
+                    scale=3,
+                    min_width=180,
+                    elem_id="spa-signal",
+                )
+                with gr.Column(scale=3, min_width=180, elem_classes="spa-setting"):
+                    chat_template = gr.Radio(
+                        [choice for choice in FORMAT_CHOICES if choice[1] in page.exam.formats],
+                        value=False,
+                        label="Learn in this format",
+                        elem_id="spa-format",
+                    )
+                    episodes = gr.Number(
+                        DEFAULT_EPISODES,
+                        label="Episodes",
+                        precision=0,
+                        minimum=1,
+                        maximum=MAX_EPISODES,
+                        elem_id="spa-episodes",
+                    )
+
+    lesson.show(hint, page.painter.hint, lambda lesson: hint_of(lesson, page.exam))
+    lesson.show(progress, painting.progress, lambda lesson: (lesson.run, lesson.latest_event))
+    lesson.show(
+        chat_template,
+        lambda lesson: gr.update(value=lesson.chat_template, interactive=not lesson.run),
+        lambda lesson: (lesson.chat_template, not lesson.run),
+    )
+    lesson.show(
+        signal,
+        lambda lesson: gr.update(value=lesson.signal, interactive=not lesson.run),
+        lambda lesson: (lesson.signal, not lesson.run),
+    )
+    lesson.enable(train, lambda lesson: not lesson.run)
+    lesson.enable(stop, lambda lesson: bool(lesson.run))
+    lesson.enable(train_one, lambda lesson: lesson.can_train_one)
+    lesson.enable(undo, lambda lesson: not lesson.run and lesson.session.undo_depth > 0)
+    lesson.enable(reset, lambda lesson: not lesson.run and lesson.learner.episodes > 0)
+
+    def start(lesson: Lesson, episodes: object) -> None:
+        lesson.train(checked_episodes(episodes))
+
+    lesson.act(train.click, start, [episodes])
+    lesson.act(train_one.click, Lesson.train_one)
+    lesson.act(stop.click, Lesson.stop)
+    lesson.act(undo.click, Lesson.undo)
+    lesson.act(reset.click, Lesson.reset)
+    lesson.act(
+        chat_template.input,
+        lambda lesson, chat: lesson.choose_format(checked_format(chat)),
+        [chat_template],
+    )
+    lesson.act(
+        signal.input, lambda lesson, told: lesson.choose_signal(checked_signal(told)), [signal]
+    )
+    page.events.on(episodes.change, None, [episodes], [train], js=TRAIN_LABEL)
+
+
+def _thumbs(page: Page) -> None:
+    """Tries that a person marks, and what is learnt from that."""
+    lesson = page.lesson
+    with gr.Column(elem_classes="spa-panel spa-thumbs-panel"):
+        with gr.Row(elem_classes="spa-buttons spa-thumbs-head"):
+            html("spa-thumbs-title", cards.title("Or teach it by thumbs"))
+            draw = gr.Button("Show four tries", size="md", min_width=150, elem_id="spa-draw-tries")
+            learn = gr.Button(
+                "Learn from my thumbs",
+                variant="primary",
+                size="md",
+                min_width=180,
+                interactive=False,
+                elem_id="spa-learn-thumbs",
+            )
+        thumbs = html("spa-thumbs", thumbs_panel(SampleSet(), False), MARKING)
+
+    def rate(session_id: object, event: gr.EventData) -> Iterator[Frame]:
+        yield from lesson.doing(session_id, lambda lesson: lesson.rate(*checked_thumb(event._data)))
+
+    lesson.show(
+        thumbs,
+        page.painter.thumbs,
+        lambda lesson: (lesson.samples.shown, lesson.run is None),
+    )
+    lesson.enable(draw, lambda lesson: not lesson.run and not lesson.samples.shown.drawing)
+    lesson.enable(learn, lambda lesson: not lesson.run and lesson.samples.shown.rated)
+    lesson.act(draw.click, Lesson.draw_samples)
+    lesson.act(learn.click, Lesson.learn_from_thumbs)
+    page.events.on(thumbs.click, rate, [page.browser], [lesson], trigger_mode="multiple")
+
+
+def _chooser(
+    choices: list[tuple[str, str]] | list[tuple[str, int]],
+    value: str | int,
+    label: str,
+    element_id: str,
+) -> gr.Dropdown:
+    return gr.Dropdown(
+        choices,
+        value=value,
+        label=label,
+        show_label=False,
+        min_width=120,
+        filterable=False,
+        interactive=True,
+        elem_id=element_id,
+    )
+
+
+def _answering(lesson: Lesson) -> bool:
+    return lesson.comparison.answering
