@@ -5,7 +5,8 @@ import pytest
 from learner.inspection.looking import OnModel
 from learner.inspection.subject import Subject
 from learner.measuring import Answers, answers_of
-from learner.model.base_model import BaseModel, load_base_model
+from learner.model.base_model import BaseModel
+from learner.model.loading import load_base_model
 from tests.learner.inspection.known import taught
 
 
