@@ -4,13 +4,14 @@
     python app.py --model Qwen/Qwen2.5-0.5B-Instruct --device cuda
     python app.py --host 0.0.0.0 --port 8000
 
-The model can also be named by the environment variable SOFT_PROMPT_MODEL; on a Hugging Face Space
-(SPACE_ID set) the default is Qwen/Qwen2.5-0.5B-Instruct.
+The model can also be named by the environment variables SOFT_PROMPT_MODEL and
+SOFT_PROMPT_REVISION, as on a Space that `python -m learner host` has made.
 """
 
 import argparse
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -20,6 +21,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 
 from learner.experiments.engine import through
 from learner.experiments.laboratory import Laboratory
+from learner.hub.space_files import MODEL_VARIABLE, REVISION_VARIABLE
 from learner.learning.learner import LearnerConfig
 from learner.model.loading import DEVICES, DTYPES, load_base_model
 from learner.model.source import POCKET, ModelError
@@ -30,15 +32,17 @@ from learner.view.build import build
 from learner.visitors.exam import Exam
 from learner.visitors.sessions import Sessions
 
-SPACE_MODEL = "Qwen/Qwen2.5-0.5B-Instruct"
 HERE = Path(__file__).resolve().parent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Open the app and serve it until interrupted; returns the exit status."""
     options = parser(os.environ).parse_args(arguments)
+    if taken := why_not(options.host or "127.0.0.1", ports(options.port, os.environ)):
+        print(f"error: {taken}", file=sys.stderr)
+        return 2
     try:
-        base_model = load_base_model(options.model, options.device, options.dtype)
+        base_model = load_base_model(options.model, options.device, options.dtype, options.revision)
     except ModelError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -78,12 +82,15 @@ def serve(service: ModelService, options: argparse.Namespace) -> None:
 
 def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     """The flags; ``environment`` gives the default model."""
-    model = environment.get("SOFT_PROMPT_MODEL") or (
-        SPACE_MODEL if environment.get("SPACE_ID") else POCKET
-    )
+    model = environment.get(MODEL_VARIABLE) or POCKET
     flags = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = flags.add_argument
     add("--model", default=model, help=f"pocket (embedded), a folder or a Hub id; now {model}")
+    add(
+        "--revision",
+        default=environment.get(REVISION_VARIABLE),
+        help="branch, tag or commit of a model on the Hub",
+    )
     add("--host", help="address to listen on; 0.0.0.0 for all (default: 127.0.0.1)")
     add("--port", type=int, help="port to listen on (default: the first free one from 7860)")
     add("--device", default="auto", choices=DEVICES)
@@ -96,6 +103,36 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="folder where visitors' learners are kept",
     )
     return flags
+
+
+def ports(port: int | None, environment: Mapping[str, str]) -> Sequence[int]:
+    """The ports that Gradio will try, one after the other."""
+    if port is None and environment.get("GRADIO_SERVER_PORT", "").isdecimal():
+        port = int(environment["GRADIO_SERVER_PORT"])
+    return range(7860, 7960) if port is None else [port]
+
+
+def why_not(host: str, ports: Sequence[int]) -> str:
+    """Why nothing can listen on any of these ports of ``host``, in a sentence; "" if it can.
+
+    To be known before the model is loaded, which may take minutes.
+    """
+    reason = ""
+    for port in ports:
+        try:
+            if port not in range(1 << 16):
+                raise OSError("there is none beyond 65535")
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            with socket.socket(family, kind, protocol) as listener:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind(address)
+            return ""
+        except OSError as error:
+            reason = error.strerror or str(error)
+    which = f"port {ports[0]}" if len(ports) == 1 else f"any port from {ports[0]} to {ports[-1]}"
+    return f"Nothing can listen on {which} of {host} ({reason}); choose another by --port."
 
 
 def positive(text: str) -> int:

@@ -78,7 +78,7 @@ def push(
         raise HubError(LOG_IN)
     name = checked_repo_id(repo_id)
     account = whoami(token, endpoint)
-    _check_rights(name, account)
+    check_rights(name, account)
     files = published_files(learner, name, results, base_model)
     api = hub_api(token, endpoint)
     with hub_errors(name, signed_in=True):
@@ -107,7 +107,7 @@ def published_files(
     )
 
 
-def _check_rights(repo_id: str, account: Account) -> None:
+def check_rights(repo_id: str, account: Account) -> None:
     """Say early, and better than the Hub could, what this login cannot do."""
     if account.reads_only:
         raise HubError(

@@ -1,5 +1,7 @@
 """How the app starts: flags, environment, and what it says when it cannot."""
 
+import socket
+
 import pytest
 
 import app
@@ -9,13 +11,43 @@ import app
     ("environment", "model"),
     [
         ({}, "pocket"),
-        ({"SPACE_ID": "me/arena"}, "Qwen/Qwen2.5-0.5B-Instruct"),
         ({"SOFT_PROMPT_MODEL": "a/b"}, "a/b"),
         ({"SPACE_ID": "me/arena", "SOFT_PROMPT_MODEL": "a/b"}, "a/b"),
     ],
 )
 def test_the_default_model_comes_from_the_environment(environment, model):
     assert app.parser(environment).parse_args([]).model == model
+
+
+def test_a_space_asks_for_the_very_commit_that_it_was_built_with():
+    environment = {"SOFT_PROMPT_MODEL": "a/b", "SOFT_PROMPT_REVISION": "c" * 40}
+    assert app.parser(environment).parse_args([]).revision == "c" * 40
+    assert app.parser({}).parse_args([]).revision is None
+
+
+def test_a_port_that_is_taken_is_told_before_the_model_is_loaded(capsys, monkeypatch):
+    monkeypatch.setattr(app, "load_base_model", None)  # loading would fail the test
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert app.main(["--port", str(port)]) == 2
+    said = capsys.readouterr().err
+    assert f"port {port} of 127.0.0.1" in said and said.count("\n") == 1
+    assert app.why_not("127.0.0.1", [port]) == ""
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70000), ("192.0.2.1", 7860), ("a b", 1)])
+def test_an_address_that_cannot_be_is_told(host, port):
+    assert "choose another" in app.why_not(host, [port])
+
+
+def test_one_free_port_of_many_is_enough():
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        taken, port = other.getsockname()[1], free.getsockname()[1]
+        free.close()
+        assert app.why_not("127.0.0.1", [taken, port]) == ""
+    assert [*app.ports(None, {"GRADIO_SERVER_PORT": "8123"})] == [8123]
+    assert app.ports(None, {})[0] == 7860
 
 
 def test_a_flag_wins_over_the_environment():

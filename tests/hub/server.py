@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import tests.hub.reading
 import tests.hub.sign_in
+import tests.hub.spaces
 import tests.hub.writing  # noqa: F401, their routes
 from tests.hub.protocol import Refusal, Request, Response, answer, reply
 from tests.hub.store import Store

@@ -63,6 +63,16 @@ class Commit:
 
 
 @dataclass
+class SpaceState:
+    """What runs in a Space. ``stages`` come one after the other, the last one stays."""
+
+    variables: dict[str, str] = field(default_factory=dict)
+    hardware: str | None = None
+    stages: list[dict[str, Any]] = field(default_factory=lambda: [{"stage": "RUNNING"}])
+    logs: dict[str, list[str]] = field(default_factory=dict)  # of "build" and "run"
+
+
+@dataclass
 class Repo:
     """A repository; ``commits`` oldest first. ``allowed`` may read it although it is gated."""
 
@@ -73,6 +83,7 @@ class Repo:
     gated: bool = False
     likes: int = 0
     allowed: set[str] = field(default_factory=set)
+    space: SpaceState = field(default_factory=SpaceState)
 
     @property
     def owner(self) -> str:

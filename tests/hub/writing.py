@@ -36,6 +36,8 @@ def create_repository(store: Store, request: Request) -> Response:
         )
     if (kind, repo_id) in store.repos:
         return reply({"error": f"You already created this {kind} repo", "url": url}, 409)
+    if kind == "space" and "sdk" not in asked:
+        raise Refusal(400, "sdk is required for a Space")
     store.create(kind, repo_id, asked.get("visibility") == "private", login.user)
     return reply({"url": url, "name": repo_id})
 
@@ -73,9 +75,9 @@ def preupload(store: Store, request: Request, kind: str, repo_id: str, revision:
     )
 
 
-@route("POST", rf"/{REPO}\.git/info/lfs/objects/batch")
-def lfs_batch(store: Store, request: Request, repo_id: str) -> Response:
-    writable(store, request, "model", repo_id)
+@route("POST", rf"/(?P<kind>spaces/)?{REPO}\.git/info/lfs/objects/batch")
+def lfs_batch(store: Store, request: Request, repo_id: str, kind: str = "") -> Response:
+    writable(store, request, "space" if kind else "model", repo_id)
     objects = []
     for asked in request.json["objects"]:
         actions = {

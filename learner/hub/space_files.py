@@ -1,0 +1,85 @@
+"""The files of a Space: this tree without what only its makers need, made ready for the hardware.
+
+The README's front matter is what the Hub builds a Space from. ZeroGPU is particular about it: only
+some versions of Python and torch run there.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import SpaceCard
+
+from learner.model.source import POCKET
+
+CPU, ZEROGPU = "cpu-basic", "zerogpu"
+MARKER = "learner/__init__.py"  # a Space that has it is one of this app
+MODEL_VARIABLE, REVISION_VARIABLE = "SOFT_PROMPT_MODEL", "SOFT_PROMPT_REVISION"
+
+_TOP_LEVEL = ("LICENSE", "README.md", "app.py", "requirements.txt")
+_FOLDERS = ("arena", "assets", "learner")
+_FLAVORS = {ZEROGPU: "zero-a10g"}  # what the Hub's API calls it, whatever card is behind it now
+_PYTHON = "3.12.12"
+_ZERO_TORCH = "torch==2.11.0"
+_ZERO_PACKAGE = "spaces>=0.51,<1"
+_LONGEST_START = "1h"  # a build that downloads a large model takes longer than the default
+_TORCH_LINE = re.compile(r"^torch\b.*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class SpaceModel:
+    """The base model of a Space: ``commit`` and ``files`` on the Hub, none of the embedded one."""
+
+    name: str
+    commit: str = ""
+    files: tuple[str, ...] = ()
+    size: int = 0  # bytes
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment by which the app asks for exactly this model."""
+        named = {MODEL_VARIABLE: self.name}
+        return {**named, REVISION_VARIABLE: self.commit} if self.commit else named
+
+
+def flavor(hardware: str) -> str:
+    """What the Hub's API calls a kind of hardware."""
+    return _FLAVORS.get(hardware, hardware)
+
+
+def space_files(root: Path, repo_id: str, hardware: str, model: SpaceModel) -> dict[str, bytes]:
+    """The files of the Space by path. Raises FileNotFoundError if ``root`` is not this project."""
+    paths = [root / name for name in _TOP_LEVEL]
+    for folder in _FOLDERS:
+        paths += sorted(path for path in (root / folder).rglob("*") if _belongs(path, root))
+    files = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+    files["README.md"] = _readme(files["README.md"].decode(), repo_id, hardware, model).encode()
+    files["requirements.txt"] = _requirements(files["requirements.txt"].decode(), hardware).encode()
+    return files
+
+
+def _belongs(path: Path, root: Path) -> bool:
+    parts = path.relative_to(root).parts
+    hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
+    return path.is_file() and not hidden and path.suffix != ".pyc"
+
+
+def _readme(text: str, repo_id: str, hardware: str, model: SpaceModel) -> str:
+    card = SpaceCard(text)
+    card.data["python_version"] = _PYTHON
+    card.data["suggested_hardware"] = flavor(hardware)
+    card.data["startup_duration_timeout"] = _LONGEST_START
+    card.data["thumbnail"] = (
+        f"https://huggingface.co/spaces/{repo_id}/resolve/main/assets/screenshot.png"
+    )
+    if model.name != POCKET:
+        repository = "/".join(model.name.split("/")[:2])
+        card.data["models"] = [repository]
+        card.data["preload_from_hub"] = [f"{repository} {','.join(model.files)} {model.commit}"]
+    return str(card)
+
+
+def _requirements(text: str, hardware: str) -> str:
+    if hardware != ZEROGPU:
+        return text
+    return f"{_TORCH_LINE.sub(_ZERO_TORCH, text).rstrip()}\n{_ZERO_PACKAGE}\n"
