@@ -19,12 +19,13 @@ from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
 
+from arena.command_line import Parser, told, whole_number
 from learner.experiments.engine import through
 from learner.experiments.laboratory import Laboratory
 from learner.hub.space_files import MODEL_VARIABLE, REVISION_VARIABLE
 from learner.learning.learner import LearnerConfig
 from learner.model.loading import DEVICES, DTYPES, load_base_model
-from learner.model.source import POCKET, ModelError
+from learner.model.source import POCKET
 from learner.service.in_process import Service
 from learner.service.protocol import ModelService
 from learner.view import theme
@@ -39,15 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Open the app and serve it until interrupted; returns the exit status."""
     options = parser(os.environ).parse_args(arguments)
     if taken := why_not(options.host or "127.0.0.1", ports(options.port, os.environ)):
-        print(f"error: {taken}", file=sys.stderr)
-        return 2
+        return told(ValueError(taken))
     try:
         base_model = load_base_model(options.model, options.device, options.dtype, options.revision)
-    except ModelError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    with Service(base_model) as service:
-        serve(service, options)
+        with Service(base_model) as service:
+            serve(service, options)
+    except (ValueError, OSError) as error:  # what a person can mend is one of these
+        return told(error)
     return 0
 
 
@@ -83,19 +82,21 @@ def serve(service: ModelService, options: argparse.Namespace) -> None:
 def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     """The flags; ``environment`` gives the default model."""
     model = environment.get(MODEL_VARIABLE) or POCKET
-    flags = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    add = flags.add_argument
+    flags = Parser(prog="python app.py", text=__doc__)
+    add = flags.add_argument_group("base model").add_argument
     add("--model", default=model, help=f"pocket (embedded), a folder or a Hub id; now {model}")
     add(
         "--revision",
         default=environment.get(REVISION_VARIABLE),
         help="branch, tag or commit of a model on the Hub",
     )
+    add("--device", default="auto", choices=DEVICES, help="where it runs")
+    add("--dtype", default="auto", choices=["auto", *DTYPES], help="of its weights")
+    add = flags.add_argument_group("server").add_argument
     add("--host", help="address to listen on; 0.0.0.0 for all (default: 127.0.0.1)")
-    add("--port", type=int, help="port to listen on (default: the first free one from 7860)")
-    add("--device", default="auto", choices=DEVICES)
-    add("--dtype", default="auto", choices=["auto", *DTYPES])
-    add("--held-out", type=positive, default=200, help="problems that everybody is scored on")
+    add("--port", type=whole_number(0, 65535), help="to listen on (default: first free from 7860)")
+    held_out = whole_number(1, 10_000)
+    add("--held-out", type=held_out, default=200, help="problems that everybody is scored on (200)")
     add(
         "--sessions",
         type=Path,
@@ -120,7 +121,7 @@ def why_not(host: str, ports: Sequence[int]) -> str:
     reason = ""
     for port in ports:
         try:
-            if port not in range(1 << 16):
+            if port not in range(1 << 16):  # as the environment may say
                 raise OSError("there is none beyond 65535")
             family, kind, protocol, _, address = socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -133,14 +134,6 @@ def why_not(host: str, ports: Sequence[int]) -> str:
             reason = error.strerror or str(error)
     which = f"port {ports[0]}" if len(ports) == 1 else f"any port from {ports[0]} to {ports[-1]}"
     return f"Nothing can listen on {which} of {host} ({reason}); choose another by --port."
-
-
-def positive(text: str) -> int:
-    """A number of problems. Raises ArgumentTypeError below 1, ValueError for no number."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 if __name__ == "__main__":

@@ -15,16 +15,19 @@ _CHOICE = re.compile(r"argument (?:\S+/)?(\S+): invalid choice: (.+) \(choose fr
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose help is ``text``: a paragraph, and examples. A mistake is told in one line.
+    """A parser whose help is ``text``: paragraphs, the second of which are examples.
+
+    A mistake is told in one line.
 
     Parsers of commands are of this class too, and refuse flags that they do not know themselves,
     with the one that was probably meant.
     """
 
     def __init__(self, *, text: str = "", **rest: Any) -> None:
-        told, _, examples = text.partition("\n\n")
+        first, examples, *more = [*text.strip().split("\n\n"), ""]
+        summary = first.split(": ", 1)[-1]
         super().__init__(
-            description=told.split(": ", 1)[-1],
+            description="\n\n".join([summary[:1].upper() + summary[1:], *more]).strip(),
             epilog=f"examples:\n{_indented(examples)}" if examples else None,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             **rest,

@@ -63,6 +63,21 @@ def test_the_held_out_set_has_at_least_one_problem(value, capsys):
     assert "--held-out" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--modle", "pocket"], "There is no --modle; did you mean --model?"),
+        (["--port", "99999"], "--port: 99999 is not a whole number from 0 to 65535"),
+        (["--device", "gpu"], "--device cannot be gpu"),
+    ],
+)
+def test_a_mistake_in_the_flags_is_one_line_and_status_2(flags, says, capsys):
+    with pytest.raises(SystemExit) as caught:
+        app.main(flags)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert caught.value.code == 2 and says in line
+
+
 def test_a_model_that_cannot_be_loaded_is_one_sentence_and_status_2(capsys, tmp_path):
     assert app.main(["--model", str(tmp_path / "nothing"), "--sessions", str(tmp_path)]) == 2
     error = capsys.readouterr().err
