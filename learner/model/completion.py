@@ -1,33 +1,45 @@
 """Completions: batched decoding, greedy or sampled, streamed token by token.
 
-Questions with different soft prompts and in different formats are answered as one batch, each
-prefix read once. Decoding is greedy unless a seed is given, so that an answer is a property of the
-model and the prompt; with a seed it is drawn at temperature 1 (`token_choice`). The model's
-own ``generation_config`` (sampling, repetition penalty) plays no part.
-A row that has ended leaves the batch. Rows that do not fit into memory together are decoded one
-after another in parts, which share the prefixes that were read; should memory run out nevertheless,
-a part goes on in halves, where it was.
+Questions with different soft prompts and in different formats are answered in one running batch:
+rows join it and leave it at any token, and each prefix is read once. Decoding is greedy unless a
+seed is given, so that an answer is a property of the model and the prompt; with a seed it is drawn
+at temperature 1 (`token_choice`). The model's own ``generation_config`` (sampling, repetition
+penalty) plays no part.
+
+Where somebody else must not wait for long, prompts are read in chunks and a token is written after
+each: nothing takes longer than it may, whoever joins. Rows that do not fit into memory join as
+others leave; should it run out nevertheless, all go on where they were, half of them at a time.
 """
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 
 import torch
 
 from learner.model.base_model import BaseModel
-from learner.model.decoding_cache import Prefixes
+from learner.model.decoding_cache import DecodedRows, Prefix, Prefixes, prefix_of
 from learner.model.formatting import Examples, decode, encode, format_of
-from learner.model.forward import Batch, PrefixKey, Row, row_length, split_passes
-from learner.model.memory import OutOfMemory, attempt, decoding_budget, give_back
-from learner.model.token_choice import TokenChoice
+from learner.model.forward import (
+    Batch,
+    PrefixKey,
+    Row,
+    decoded_rows,
+    next_logits,
+    row_length,
+    split_passes,
+)
+from learner.model.memory import OutOfMemory, attempt, decoding_budget, give_back, planned
+from learner.model.pace import Pace
+from learner.model.token_choice import choose, random_numbers
 
-# Ended rows are computed along until they are this share of the batch: then moving the keys and
-# values of the rest costs less than what they would cost.
-ENDED_SHARE = 0.25
 # Tokens between two waits for the device. What is written beyond the end of a row is dropped.
 TOKENS_A_WAIT = {"cuda": 4, "cpu": 1}
+LOOKED_AT = 256  # rows that wait, when the next chunk is put together
+LONG = 2  # times as long as a chunk: then a prompt is read in parts
 UNDECODED = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -52,7 +64,7 @@ class Completion:
     """What the model wrote: without special tokens and, in plain text, up to its first newline.
 
     ``tokens`` counts what was generated, the token that ended it included; ``finished`` says that
-    it ended by itself; ``seconds`` runs from the start of the batch to this row's last token.
+    it ended by itself; ``seconds`` runs from when it was asked to its last token.
     ``ids`` are those tokens. ``entropy`` is the mean entropy (nats) of the distributions that they
     were drawn from; None where nothing was drawn.
     """
@@ -72,10 +84,12 @@ def complete(
     prefixes: Prefixes | None = None,
 ) -> tuple[Completion, ...]:
     """The completions of one batch, in order. As `stream_completions`, whose last item it is."""
-    decoding = _Decoding(base_model, asks, max_new_tokens, prefixes)
-    while decoding.advance():
-        pass
-    return decoding.completions()
+    rows = [Writing(base_model, ask, max_new_tokens) for ask in asks]
+    batch = RunningBatch(base_model, prefixes)
+    batch.add(rows)
+    while batch.advance():
+        _raise_first(rows)
+    return tuple(row.completion() for row in rows)
 
 
 def stream_completions(
@@ -91,211 +105,359 @@ def stream_completions(
     Raises ValueError, in a sentence, if a question cannot be asked: there is none, it is too long,
     the model has no chat template, or the soft prompt is not of its size; and OutOfMemory.
     """
-    decoding = _Decoding(base_model, asks, max_new_tokens, prefixes)
-    while decoding.advance():
-        yield decoding.completions()
+    rows = [Writing(base_model, ask, max_new_tokens) for ask in asks]
+    batch = RunningBatch(base_model, prefixes)
+    batch.add(rows)
+    while batch.advance():
+        _raise_first(rows)
+        yield tuple(row.completion() for row in rows)
     if not asks:
         yield ()
 
 
-class _Decoding:
-    """The state of one batch: what every row has written, and which rows still write.
+def _raise_first(rows: Sequence["Writing"]) -> None:
+    for row in rows:
+        if row.error is not None:
+            raise row.error
 
-    Rows are decoded in parts, as many at a time as fit into memory; mostly that is all of them.
+
+class Writing:
+    """A row: what is asked, what was written so far, and whether that is all."""
+
+    def __init__(self, base_model: BaseModel, ask: Ask, max_new_tokens: int) -> None:
+        """Raises ValueError, in a sentence, if it cannot be asked."""
+        if max_new_tokens < 1:
+            raise ValueError(f"A completion has at least 1 token, not {max_new_tokens}.")
+        self.ask = ask
+        self.error: Exception | None = None  # why it ended before its end
+        self.written: list[int] = []
+        self.part: Prefix | None = None  # what has been read of a prompt that is read in parts ...
+        self.part_ids = 0  # ... with so many of its token ids
+        self._base_model = base_model
+        self._most = max_new_tokens
+        self._format = format_of(base_model, ask.chat_template)
+        self._head, self._question = _tokens(base_model, ask)
+        self._finished = False
+        self._began = time.perf_counter()
+        self._seconds = 0.0
+        self._entropy = 0.0  # summed over the tokens
+        self._numbers = [] if ask.seed is None else random_numbers(ask.seed, max_new_tokens)
+        soft = 0 if ask.prompt is None else len(_checked(base_model, ask.prompt))
+        length = soft + len(self._head) + len(self._question) + max_new_tokens
+        if length > base_model.context_length:
+            raise ValueError(
+                f"The question is too long: {length} tokens with soft prompt and completion, "
+                f"where {base_model.name} reads {base_model.context_length}."
+            )
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is written."""
+        return self._finished or self.left == 0 or self.error is not None
+
+    @property
+    def left(self) -> int:
+        """How many tokens it may write yet."""
+        return self._most - len(self.written)
+
+    @property
+    def head_length(self) -> int:
+        """Token ids that it may share with others, its prefix's."""
+        return len(self._head)
+
+    def row(self, prompt: int | None) -> Row:
+        """What is to be read of it, behind soft prompt number ``prompt``."""
+        if self.part is None:
+            return Row(prompt, self._head, (*self._question, *self.written))
+        ids = (*self._head, *self._question, *self.written)
+        return Row(prompt, ids[: self.part_ids], ids[self.part_ids :])
+
+    def number(self, ahead: int) -> float:
+        """The random number of its token after the next ``ahead``."""
+        return self._numbers[min(len(self.written) + ahead, self._most - 1)]
+
+    def write(self, token: int, entropy: float, now: float) -> None:
+        """Its next token, drawn from a distribution of this entropy; none after its end."""
+        if not self.ended:
+            self._finished = self._ends(token)
+            self.written.append(token)
+            self._entropy += entropy
+            self._seconds = now - self._began
+
+    def completion(self) -> Completion:
+        """What it has written so far."""
+        drawn = bool(self._numbers and self.written)
+        return Completion(
+            text=self._text(),
+            tokens=len(self.written),
+            finished=self._finished,
+            seconds=self._seconds,
+            ids=tuple(self.written),
+            entropy=self._entropy / len(self.written) if drawn else None,
+        )
+
+    def _ends(self, token: int) -> bool:
+        """Whether this token, the next, is the end of it."""
+        if token in self._format.end_ids:
+            return True
+        if not self._format.ends_at_newline:
+            return False
+        text = decode(self._base_model, [token])
+        if "\n" not in text:
+            return False
+        return "\n" in text.lstrip() or bool(self._text())
+
+    def _text(self) -> str:
+        """What was written, without what is no complete character yet."""
+        text = decode(self._base_model, self.written).strip()
+        if self._format.ends_at_newline:
+            text = text.split("\n", 1)[0].rstrip()
+        return text if self._finished else text.rstrip(UNDECODED)
+
+
+class RunningBatch:
+    """Rows that are decoded together; they join and leave at any token. For one thread.
+
+    With paces, `advance` takes no longer than they say: prompts are read in chunks of as many
+    tokens as fit into the seconds of ``chunk``, in turn with a token for the rows there are, which
+    are no more than fit into those of ``step``. Without, all are read first that fit into memory.
     """
 
     def __init__(
         self,
         base_model: BaseModel,
-        asks: Sequence[Ask],
-        max_new_tokens: int,
-        prefixes: Prefixes | None,
+        prefixes: Prefixes | None = None,
+        chunk: Pace | None = None,
+        step: Pace | None = None,
     ) -> None:
-        if max_new_tokens < 1:
-            raise ValueError(f"A completion has at least 1 token, not {max_new_tokens}.")
-        self._began = time.perf_counter()
         self._base_model = base_model
-        self._max_new_tokens = max_new_tokens
-        self._asks = asks
-        self._formats = [format_of(base_model, ask.chat_template) for ask in asks]
-        self._written: list[list[int]] = [[] for _ in asks]
-        self._finished = [False] * len(asks)
-        self._seconds = [0.0] * len(asks)
-        self._entropy = [None if ask.seed is None else 0.0 for ask in asks]  # summed over tokens
-        self._final: dict[int, Completion] = {}
-        distinct = {id(ask.prompt): ask.prompt for ask in asks if ask.prompt is not None}
-        numbers = {key: number for number, key in enumerate(distinct)}
-        self._prompts = list(distinct.values())
-        self._on_device = _on_device(base_model, self._prompts)
-        self._lengths = [len(prompt) for prompt in self._prompts]
-        self._asked = [_row(base_model, ask, numbers.get(id(ask.prompt))) for ask in asks]
-        for row in self._asked:
-            length = row_length(row, self._lengths) + max_new_tokens
-            if length > base_model.context_length:
-                raise ValueError(
-                    f"The question is too long: {length} tokens with soft prompt and completion, "
-                    f"where {base_model.name} reads {base_model.context_length}."
-                )
-        budget = decoding_budget(base_model)
-        parts = split_passes(self._asked, self._lengths, budget, max_new_tokens)
-        if prefixes is None and len(parts) > 1:
-            prefixes = Prefixes()
-        self._prefixes = prefixes
-        self._parts = deque((rows, False) for rows in parts)  # to come, and whether each is a half
-        # The part that is being decoded.
-        self._rows: list[int] = []  # the ask of each row of the batch, ended ones too
-        self._is_half = False
-        self._batch: Batch | None = None
-        self._tokens: torch.Tensor | None = None  # the newest token of each row of the batch
-        self._choice: TokenChoice | None = None
+        self._prefixes = Prefixes() if prefixes is None else prefixes
+        self._chunk, self._step = chunk, step
+        self._unread: deque[Writing] = deque()
+        self._rows: list[Writing] = []  # in the order of their slots
+        self._decoded: DecodedRows | None = None
+        self._newest = torch.empty(0)  # the newest token of each row
+        self._wrote = True  # and did not read a chunk, last
+        self._most: int | None = None  # rows, once memory has run out
 
-    def advance(self) -> bool:
-        """Write on in every row of the part; False if all rows had ended before.
+    def __len__(self) -> int:
+        """How many rows there are, those included that were not read yet."""
+        return len(self._rows) + len(self._unread)
 
-        Raises OutOfMemory.
+    def add(self, rows: Sequence[Writing]) -> None:
+        """Have these rows join, in order, as soon as there is room."""
+        self._unread.extend(rows)
+
+    def drop(self, rows: Collection[Writing]) -> None:
+        """Have these rows leave before their next token."""
+        self._unread = deque(row for row in self._unread if row not in rows)
+        self._close_up([row not in rows for row in self._rows])
+
+    def clear(self) -> list[Writing]:
+        """Have all rows leave; returns them."""
+        self._put_back()
+        rows = list(self._unread)
+        self._unread.clear()
+        self._most = None
+        return rows
+
+    def advance(self) -> list[Writing]:
+        """Read a chunk of prompts, or write a token; the rows that it was about, if any are left.
+
+        A row that does not fit into memory alone ends with an error. Whatever is raised leaves all
+        rows to be read again.
         """
-        if all(map(self._ended, self._rows)):
-            self._batch = None
-            if not self._parts:
-                return False
-            self._rows, self._is_half = self._parts.popleft()
-        while not (written := attempt(self._write, self._base_model.device)):
-            self._halve()
-        now = time.perf_counter() - self._began
-        for tokens, entropies in written[0]:
-            for i, token, entropy in zip(self._rows, tokens, entropies, strict=True):
-                if not self._ended(i):
-                    self._finished[i] = self._ends(i, int(token))
-                    self._written[i].append(int(token))
-                    self._seconds[i] = now
-                    drawn_from = self._entropy[i]
-                    self._entropy[i] = None if drawn_from is None else drawn_from + entropy
-        return True
+        self._close_up([not row.ended for row in self._rows])
+        if not len(self):
+            self._most = None
+            return []
+        reads = self._unread and (self._wrote or self._chunk is None or not self._rows)
+        chunk = self._next_chunk() if reads else []
+        self._wrote = not chunk
+        about = chunk or list(self._rows)
+        run = partial(self._read, chunk) if chunk else self._write
+        try:
+            with torch.inference_mode():
+                fits = attempt(run, self._base_model.device)
+        except Exception:
+            self._put_back()
+            raise
+        if not fits:
+            self._run_out(max(1, len(self._rows) + len(chunk)))
+        return about
 
-    def _write(self) -> list[tuple[list[float], list[float]]]:
-        """Tokens and entropies of all rows of the batch, a few times; one wait for the device."""
-        writing = [place for place, i in enumerate(self._rows) if not self._ended(i)]
-        left = self._max_new_tokens - len(self._written[self._rows[writing[0]]])
-        if self._batch is not None and len(writing) <= (1 - ENDED_SHARE) * len(self._rows):
-            self._retire(writing)
-        steps = []
+    def _next_chunk(self) -> list[Writing]:
+        """The rows to be read next: as many as memory, the paces and the batch have room for."""
+        most = len(self._unread) if self._chunk is None else min(LOOKED_AT, len(self._unread))
+        for limit in (self._most, self._step.size if self._step else None):
+            if limit is not None:
+                most = min(most, max(limit, 1) - len(self._rows))
+        waiting = list(islice(self._unread, max(0, most)))
+        if not waiting:
+            return []
+        budget, room = decoding_budget(self._base_model), self._room(waiting)
+        prompts = _prompts(waiting)
+        lengths, rows = [len(prompt) for prompt in prompts], _rows(waiting, prompts)
+        if self._rows:
+            needed = budget.bytes(len(rows[0].tokens), row_length(rows[0], lengths), 1, room)
+            if needed > planned(self._base_model.device):
+                return []
+        if self._chunk is not None:
+            budget = replace(budget, tokens=min(budget.tokens, self._chunk.size))
+        known = self._known(waiting, rows)
+        return [waiting[i] for i in split_passes(rows, lengths, budget, room, known)[0]]
+
+    def _read(self, chunk: Sequence[Writing]) -> None:
+        """Read these rows, the first that wait, and write their next tokens."""
+        began, device = time.perf_counter(), self._base_model.device
+        prompts = _prompts(chunk)
+        lengths, rows = [len(prompt) for prompt in prompts], _rows(chunk, prompts)
+        known, room = self._known(chunk, rows), self._room(chunk)
+        soft = torch.cat(prompts).to(device) if prompts else None
+        unread = len(rows[0].tokens) if known else row_length(rows[0], lengths)
+        if self._chunk is not None and len(chunk) == 1 and unread > LONG * self._chunk.size:
+            self._read_part(chunk[0], rows[0], known, soft)
+            return
+        # What sampled rows share is their question, which nobody else will ask.
+        asked = [row.prefix for row, own in zip(rows, chunk, strict=True) if own.ask.seed is None]
+        to_store = [key for key in dict.fromkeys(asked) if key not in known]
+        columns = max(row_length(row, lengths) for row in rows) + room
+        count = len(self._rows) + len(chunk)
+        self._decoded = decoded_rows(self._base_model, count, columns, self._decoded)
+        batch = Batch(self._base_model, rows, lengths, known, to_store, self._decoded, room)
+        newest, entropies = choose(batch.logits(soft), _numbers(chunk, 0))
+        self._newest = torch.cat((self._newest.to(newest), newest))
+        tokens, entropy = torch.stack((newest.double(), entropies)).tolist()
+        for (number, head), prefix in batch.stored.items():
+            self._prefixes.put(None if number is None else prompts[number], head, prefix)
+        for row in chunk:
+            self._unread.popleft()
+            row.part = None
+        self._rows.extend(chunk)
+        _write_down(chunk, tokens, entropy)
+        if self._chunk is not None:
+            self._chunk.measured(len(batch), time.perf_counter() - began)
+
+    def _read_part(
+        self,
+        writing: Writing,
+        row: Row,
+        known: Mapping[PrefixKey, Prefix],
+        prompt: torch.Tensor | None,
+    ) -> None:
+        """Read as much of a long prompt as a chunk may hold; others may share its head."""
+        assert self._chunk is not None
+        began, soft = time.perf_counter(), 0 if prompt is None else len(prompt)
+        ids = row.head + row.tokens
+        before = len(row.head) if known else 0
+        after = before + max(1, self._chunk.size - (0 if known else soft))
+        if before < writing.head_length < after:
+            after = writing.head_length
+        part = Row(row.prompt, ids[:before], ids[before:after])
+        decoded = decoded_rows(self._base_model, 1, soft + after)
+        lengths = [] if prompt is None else [soft]
+        batch = Batch(self._base_model, [part], lengths, known, decoded=decoded)
+        batch.logits(prompt)
+        writing.part, writing.part_ids = prefix_of(decoded, 0), after
+        if after == writing.head_length and writing.ask.seed is None:
+            self._prefixes.put(writing.ask.prompt, ids[:after], writing.part)
+        self._chunk.measured(len(batch), time.perf_counter() - began)
+
+    def _write(self) -> None:
+        """Write the next token of every row, a few times; one wait for the device."""
+        assert self._decoded is not None
+        began, steps = time.perf_counter(), []
+        most = TOKENS_A_WAIT[self._base_model.device.type]
+        for step in range(min(most, max(row.left for row in self._rows))):
+            logits = next_logits(self._base_model, self._decoded, self._newest)
+            self._newest, entropies = choose(logits, _numbers(self._rows, step))
+            steps.append(torch.stack((self._newest.double(), entropies)))
+        for tokens, entropy in torch.stack(steps).tolist():
+            _write_down(self._rows, tokens, entropy)
+        if self._step is not None:
+            self._step.measured(len(self._rows), (time.perf_counter() - began) / len(steps))
+
+    def _room(self, rows: Sequence[Writing]) -> int:
+        """Tokens that a row may write yet, those included that are dropped."""
+        return max(row.left for row in rows) + TOKENS_A_WAIT[self._base_model.device.type]
+
+    def _known(self, waiting: Sequence[Writing], rows: Sequence[Row]) -> dict[PrefixKey, Prefix]:
+        """What has been read before of what these rows begin with."""
+        found = {
+            row.prefix: writing.part or self._prefixes.get(writing.ask.prompt, row.head)
+            for writing, row in zip(waiting, rows, strict=True)
+        }
+        return {key: prefix for key, prefix in found.items() if prefix is not None}
+
+    def _close_up(self, stays: Sequence[bool]) -> None:
+        """Drop the rows that do not stay; the last ones move to where they were."""
+        count = sum(stays)
+        if self._decoded is None or count == len(self._rows):
+            return
+        moving = iter([i for i in range(count, len(stays)) if stays[i]])
+        order = [i if stays[i] else next(moving) for i in range(count)]
         with torch.inference_mode():
-            for _ in range(min(left, TOKENS_A_WAIT[self._base_model.device.type])):
-                logits = self._begin(left) if self._batch is None else self._next()
-                assert self._choice is not None
-                self._tokens, entropy = self._choice.choose(logits)
-                steps.append(torch.stack((self._tokens.double(), entropy)))
-        return [(tokens, entropies) for tokens, entropies in torch.stack(steps).tolist()]
+            self._decoded.keep(order)
+            self._newest = self._newest[
+                torch.tensor(order, dtype=torch.int64).to(self._newest.device)
+            ]
+        self._rows = [self._rows[i] for i in order]
+        if not order:
+            self._decoded = None
 
-    def _begin(self, room: int) -> torch.Tensor:
-        """Read the rows of the part, with what they have written; logits of their next tokens."""
-        written = [self._written[i] for i in self._rows]
-        rows = [
-            replace(self._asked[i], tokens=self._asked[i].tokens + tuple(tokens))
-            for i, tokens in zip(self._rows, written, strict=True)
-        ]
-        seeds = [self._asks[i].seed for i in self._rows]
-        device, most = self._base_model.device, self._max_new_tokens
-        choice = TokenChoice(seeds, most, device, step=len(written[0]))
-        known, to_store = {}, []
-        if self._prefixes is not None:
-            for key in dict.fromkeys(row.prefix for row in rows):
-                prefix = self._prefixes.get(self._prompt(key), key[1])
-                if prefix is not None:
-                    known[key] = prefix
-            # What sampled rows share is their question, which nobody else will ask.
-            asked = [row.prefix for row, seed in zip(rows, seeds, strict=True) if seed is None]
-            to_store = [key for key in dict.fromkeys(asked) if key not in known]
-        batch = Batch(self._base_model, rows, self._lengths, room, known, to_store)
-        logits = batch.logits(self._on_device)
-        if self._prefixes is not None:
-            for key, prefix in batch.stored.items():
-                self._prefixes.put(self._prompt(key), key[1], prefix)
-        self._batch, self._choice = batch, choice
-        return logits
+    def _put_back(self) -> None:
+        """Let go of what has been read of all rows, and have them wait."""
+        self._unread.extendleft(reversed([row for row in self._rows if not row.ended]))
+        self._rows = []
+        self._decoded = None
+        self._newest = torch.empty(0)
 
-    def _next(self) -> torch.Tensor:
-        assert self._batch is not None and self._tokens is not None
-        return self._batch.next_logits(self._tokens)
-
-    def _prompt(self, key: PrefixKey) -> torch.Tensor | None:
-        return None if key[0] is None else self._prompts[key[0]]
-
-    def _halve(self) -> None:
-        """Memory ran out: go on with half of the rows that still write, and the rest after them."""
-        writing = [i for i in self._rows if not self._ended(i)]
-        if self._is_half or len(writing) < 2:
-            raise OutOfMemory(len(writing), self._base_model.device)
-        middle = (len(writing) + 1) // 2
-        self._batch = self._tokens = self._choice = None
-        self._rows, self._is_half = writing[:middle], True
-        self._parts.appendleft((writing[middle:], True))
+    def _run_out(self, rows: int) -> None:
+        """Memory ran out over so many rows: half of them go on, the others after them."""
+        self._put_back()
+        if rows == 1:
+            alone = self._unread.popleft()
+            alone.part, alone.error = None, OutOfMemory(1, self._base_model.device)
+        self._most = (rows + 1) // 2
         give_back(self._base_model.device)
 
-    def completions(self) -> tuple[Completion, ...]:
-        """What all rows have written so far."""
-        return tuple(self._completion(i) for i in range(len(self._written)))
 
-    def _retire(self, writing: list[int]) -> None:
-        """Drop all rows of the batch but those at these places."""
-        assert self._batch is not None and self._tokens is not None and self._choice is not None
-        self._batch.keep(writing)
-        self._choice.keep(writing)
-        self._tokens = self._tokens[writing]
-        self._rows = [self._rows[place] for place in writing]
-
-    def _ended(self, i: int) -> bool:
-        return self._finished[i] or len(self._written[i]) == self._max_new_tokens
-
-    def _ends(self, i: int, token: int) -> bool:
-        """Whether this token, the next of row i, is the end of its completion."""
-        layout = self._formats[i]
-        if token in layout.end_ids:
-            return True
-        if not layout.ends_at_newline:
-            return False
-        text = decode(self._base_model, [token])
-        if "\n" not in text:
-            return False
-        return "\n" in text.lstrip() or bool(self._text(i))
-
-    def _completion(self, i: int) -> Completion:
-        if i in self._final:
-            return self._final[i]
-        written, entropy = self._written[i], self._entropy[i]
-        completion = Completion(
-            text=self._text(i),
-            tokens=len(written),
-            finished=self._finished[i],
-            seconds=self._seconds[i],
-            ids=tuple(written),
-            entropy=None if entropy is None or not written else entropy / len(written),
-        )
-        if self._ended(i):
-            self._final[i] = completion
-        return completion
-
-    def _text(self, i: int) -> str:
-        """What row i has written, without what is no complete character yet."""
-        text = decode(self._base_model, self._written[i]).strip()
-        if self._formats[i].ends_at_newline:
-            text = text.split("\n", 1)[0].rstrip()
-        return text if self._finished[i] else text.rstrip(UNDECODED)
+def _prompts(rows: Sequence[Writing]) -> list[torch.Tensor]:
+    """The soft prompts of the rows, each once."""
+    prompts = {id(row.ask.prompt): row.ask.prompt for row in rows}
+    return [prompt for prompt in prompts.values() if prompt is not None]
 
 
-def _row(base_model: BaseModel, ask: Ask, prompt: int | None) -> Row:
+def _rows(writings: Sequence[Writing], prompts: Sequence[torch.Tensor]) -> list[Row]:
+    """What is to be read of the rows, by the numbers of their prompts."""
+    numbers = {id(prompt): number for number, prompt in enumerate(prompts)}
+    return [one.row(numbers.get(id(one.ask.prompt))) for one in writings]
+
+
+def _numbers(rows: Sequence[Writing], ahead: int) -> dict[int, float]:
+    """The random numbers of the rows that are sampled, for the token after the next ``ahead``."""
+    return {i: row.number(ahead) for i, row in enumerate(rows) if row.ask.seed is not None}
+
+
+def _write_down(rows: Sequence[Writing], tokens: Sequence[float], entropy: Sequence[float]) -> None:
+    now = time.perf_counter()
+    for row, token, drawn_from in zip(rows, tokens, entropy, strict=True):
+        row.write(int(token), drawn_from, now)
+
+
+def _tokens(base_model: BaseModel, ask: Ask) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Token ids that others may share, and a row's own: of samples, all but the last are shared."""
     encoded = encode(base_model, ask.question, None, ask.chat_template, ask.examples)
     if ask.seed is None:
-        return Row(prompt, encoded.head, encoded.question)
-    return Row(prompt, encoded.head + encoded.question[:-1], encoded.question[-1:])
+        return encoded.head, encoded.question
+    return encoded.head + encoded.question[:-1], encoded.question[-1:]
 
 
-def _on_device(base_model: BaseModel, prompts: list[torch.Tensor]) -> torch.Tensor | None:
-    """All prompts one after another on the model's device; ValueError if one is of another size."""
-    for prompt in prompts:
-        if prompt.ndim != 2 or prompt.shape[1] != base_model.hidden_size:
-            raise ValueError(
-                f"A soft prompt for {base_model.name} has {base_model.hidden_size} numbers a "
-                f"token; this one has the shape {tuple(prompt.shape)}."
-            )
-    return torch.cat(prompts).to(base_model.device) if prompts else None
+def _checked(base_model: BaseModel, prompt: torch.Tensor) -> torch.Tensor:
+    """The soft prompt; ValueError if it is of another size than the model's."""
+    if prompt.ndim != 2 or prompt.shape[1] != base_model.hidden_size:
+        raise ValueError(
+            f"A soft prompt for {base_model.name} has {base_model.hidden_size} numbers a "
+            f"token; this one has the shape {tuple(prompt.shape)}."
+        )
+    return prompt

@@ -33,63 +33,113 @@ Step = Callable[[Attends, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class DecodedRows(Protocol):
-    """Rows that are being decoded: filled by a pass, then a token a row and step."""
+    """Rows that are being decoded, a slot each: they join by a pass, then write a token a step.
 
-    def fill(self, layer: int, keys: torch.Tensor, values: torch.Tensor, heads: int) -> None: ...
+    Token i of a row stands in column i of its slot. So a row's length is all that a step must know
+    of it: in which column its next token goes, at which position, and what it sees.
+    """
 
-    def next_logits(self, step: Step, tokens: torch.Tensor) -> torch.Tensor: ...
+    def __len__(self) -> int: ...
 
-    def keep(self, rows: torch.Tensor) -> None: ...
+    def holds(self, rows: int, columns: int) -> bool:
+        """Whether there is room for so many rows of so many tokens."""
+        ...
+
+    def join(self, layout: Layout, rows: Sequence[int], room: int) -> None:
+        """Take up these segments of a packed pass, each with the prefix that it continues.
+
+        The pass is run next, and fills them in; each may write ``room`` tokens yet.
+        """
+
+    def fill(self, layer: int, keys: torch.Tensor, values: torch.Tensor, heads: int) -> None:
+        """Take the joining rows' share of a packed pass's keys and values [sources, heads * D]."""
+
+    def next_logits(self, step: Step, tokens: torch.Tensor) -> torch.Tensor:
+        """Logits [rows, vocabulary] after one more token [rows] of every row, on the device."""
+        ...
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drop all rows but these, which stand in this order then."""
+
+    def taken(self) -> tuple[States, list[int]]:
+        """Keys and values [slots, heads, columns, D] of every layer, and the rows' lengths."""
+        ...
+
+    def take_over(self, states: States, lengths: Sequence[int]) -> None:
+        """Go on with the rows of another, where there are none yet."""
 
 
+ROOM_STEP, SLOT_STEP = 32, 16  # slots grow by so many columns, or so many at a time
 PREFIX_BYTES = 64 << 20  # kept at most, of all prefixes; one of 33 tokens takes 0.4 MB at 0.5B
 
 
 class CachedRows:
-    """Keys and values of rows that are being decoded, for one new token a row and pass.
+    """`DecodedRows` in slots that grow as they are needed; what a row leaves, the next one takes.
 
-    Rows are aligned at their ends (padding on the left), so that a new token goes to the same
-    column of every row. Buffers have room for all tokens to come: nothing is copied to append.
+    Slots have columns for all tokens to come: nothing is copied to write one. A step runs over as
+    many columns as the longest row has tokens.
     """
 
-    def __init__(
-        self, layout: Layout, rows: Sequence[int], room: int, device: torch.device
-    ) -> None:
-        """``rows`` are the segments to decode after, each with the prefix it continues."""
-        tokens = [layout.tokens_of(row) for row in rows]
-        self._filled = max(len(row) for row in tokens)
-        self._room = self._filled + room
-        padding = np.array([self._filled - len(row) for row in tokens])
-        index = np.stack([np.pad(row, (self._filled - len(row), 0), "edge") for row in tokens])
-        self._index = torch.from_numpy(index.ravel()).to(device)
-        self._rows = len(rows)
-        hidden = np.arange(self._room) < padding[:, None]
-        self._hidden = torch.from_numpy(hidden)[:, None, None].to(device) if hidden.any() else None
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._layers: States = {}  # [slots, heads, columns, D], more slots than rows perhaps
+        self._room = 0  # columns that each slot must have
+        self._lengths: list[int] = []
+        self._columns = self._slots = torch.zeros(0, dtype=torch.int64, device=device)
         self._mask: torch.Tensor | None = None
-        self._positions = torch.tensor([len(row) for row in tokens], device=device)[:, None]
-        self._layers: States = {}
+        self._joined = 0  # rows before those that joined last
+        self._index = torch.zeros((0, 0), dtype=torch.int64)  # where those come from
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def holds(self, rows: int, columns: int) -> bool:
+        return True
+
+    def join(self, layout: Layout, rows: Sequence[int], room: int) -> None:
+        tokens = [layout.tokens_of(row) for row in rows]
+        lengths = [len(row) for row in tokens]
+        index = np.stack([np.pad(row, (0, max(lengths) - len(row)), "edge") for row in tokens])
+        self._index = torch.from_numpy(index).to(self._device)
+        self._room = max(self._room, -(-(max(lengths) + room) // ROOM_STEP) * ROOM_STEP)
+        self._joined = len(self)
+        self._set([*self._lengths, *lengths])
 
     def fill(self, layer: int, keys: torch.Tensor, values: torch.Tensor, heads: int) -> None:
-        """Take the rows' share of a packed pass's keys and values [sources, heads * D]."""
-        self._layers[layer] = (self._buffer(keys, heads), self._buffer(values, heads))
+        before = self._layers.get(layer, (None, None))
+        self._layers[layer] = (
+            self._filled(before[0], keys, heads),
+            self._filled(before[1], values, heads),
+        )
 
     def next_logits(self, step: Step, tokens: torch.Tensor) -> torch.Tensor:
-        """Logits [rows, vocabulary] after one more token [rows] of every row, on the device."""
-        self._filled += 1
-        logits = step(self, tokens, self._positions)
-        self._positions = self._positions + 1
-        return logits
+        positions = self._columns[:, None]
+        self._lengths = [length + 1 for length in self._lengths]
+        self._columns = self._columns + 1
+        self._mask = None
+        return step(self, tokens, positions)
 
-    def keep(self, rows: torch.Tensor) -> None:
-        """Drop all rows but these (indices on the device, in order)."""
+    def keep(self, rows: Sequence[int]) -> None:
+        moved = [(to, row) for to, row in enumerate(rows) if to != row]
+        if moved:
+            to, source = torch.tensor(moved, device=self._device).t()
+            for states in self._layers.values():
+                for kept in states:
+                    kept[to] = kept[source]
+        self._set([self._lengths[row] for row in rows])
+        if not rows:
+            self._layers, self._room = {}, 0
+
+    def taken(self) -> tuple[States, list[int]]:
+        return self._layers, self._lengths
+
+    def take_over(self, states: States, lengths: Sequence[int]) -> None:
         self._layers = {
-            layer: (keys.index_select(0, rows), values.index_select(0, rows))
-            for layer, (keys, values) in self._layers.items()
+            layer: (keys[: len(lengths)].clone(), values[: len(lengths)].clone())
+            for layer, (keys, values) in states.items()
         }
-        self._positions = self._positions.index_select(0, rows)
-        if self._hidden is not None:
-            self._hidden = self._hidden.index_select(0, rows)
-            self._mask = None
+        self._room = next(iter(states.values()))[0].shape[2]
+        self._set([*lengths])
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
@@ -99,30 +149,61 @@ class CachedRows:
         Returns [B, 1, heads, D].
         """
         keys, values = self._layers[layer]
-        column = self._filled - 1
-        keys[:, :, column] = key[:, :, 0]
-        values[:, :, column] = value[:, :, 0]
+        keys[self._slots, :, self._columns - 1] = key[:, :, 0]
+        values[self._slots, :, self._columns - 1] = value[:, :, 0]
         rows, heads, _, width = query.shape
-        folded = query.view(rows, key.shape[1], -1, width)
-        if self._hidden is not None and self._mask is None:
-            zeros = torch.zeros(self._hidden.shape, dtype=query.dtype, device=query.device)
-            self._mask = zeros.masked_fill_(self._hidden, -torch.inf)
-        mask = None if self._mask is None else self._mask[..., : self._filled]
+        longest = max(self._lengths)
         output = F.scaled_dot_product_attention(
-            folded,
-            keys[:, :, : self._filled],
-            values[:, :, : self._filled],
-            attn_mask=mask,
+            query.view(rows, key.shape[1], -1, width),
+            keys[:rows, :, :longest],
+            values[:rows, :, :longest],
+            attn_mask=self._mask_of(query.dtype),
             scale=scale,
         )
         return output.reshape(rows, 1, heads, -1)
 
-    def _buffer(self, states: torch.Tensor, heads: int) -> torch.Tensor:
-        width = states.shape[1] // heads
-        buffer = states.new_empty((self._rows, heads, self._room, width))
-        rows = states.index_select(0, self._index).view(self._rows, -1, heads, width)
-        buffer[:, :, : self._filled] = rows.transpose(1, 2)
-        return buffer
+    def _set(self, lengths: list[int]) -> None:
+        self._lengths = lengths
+        self._columns = torch.tensor(lengths, dtype=torch.int64, device=self._device)
+        self._slots = torch.arange(len(lengths), device=self._device)
+        self._mask = None
+
+    def _mask_of(self, dtype: torch.dtype) -> torch.Tensor | None:
+        """What each row sees [rows, 1, 1, columns], once for all layers; None if all see all."""
+        if self._mask is None and len(set(self._lengths)) > 1:
+            columns = torch.arange(max(self._lengths), device=self._device)
+            unseen = columns >= self._columns[:, None]
+            mask = torch.zeros(unseen.shape, dtype=dtype, device=self._device)
+            self._mask = mask.masked_fill_(unseen, -torch.inf)[:, None, None]
+        return self._mask
+
+    def _filled(self, kept: torch.Tensor | None, states: torch.Tensor, heads: int) -> torch.Tensor:
+        """What was kept, or a larger place with it, and the slots of those who join filled."""
+        before, after = self._joined, len(self)
+        if kept is None or kept.shape[0] < after or kept.shape[2] < self._room:
+            slots = -(-after // SLOT_STEP) * SLOT_STEP if before else after
+            larger = states.new_zeros((slots, heads, self._room, states.shape[1] // heads))
+            if kept is not None and before:
+                larger[:before, :, : kept.shape[2]] = kept[:before]
+            kept = larger
+        taken = states.index_select(0, self._index.ravel()).view(*self._index.shape, heads, -1)
+        joining = kept[before:after]
+        joining[:, :, : taken.shape[1]] = taken.transpose(1, 2)
+        # What stood there may be no number, and a weight of zero times that is none either.
+        joining[:, :, taken.shape[1] :] = 0
+        return kept
+
+
+def prefix_of(rows: DecodedRows, row: int) -> "Prefix":
+    """A copy of all that stands in a row's slot, for others to continue."""
+    layers, lengths = rows.taken()
+    length = lengths[row]
+
+    def copied(states: torch.Tensor) -> torch.Tensor:
+        return states[row, :, :length].transpose(0, 1).reshape(length, -1).clone()
+
+    states = {layer: (copied(keys), copied(values)) for layer, (keys, values) in layers.items()}
+    return Prefix(length, states)
 
 
 @dataclass(frozen=True, eq=False)

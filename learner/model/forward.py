@@ -9,7 +9,7 @@ they are asked for. A row that shares its prefix with nobody is simply one piece
 Training and decoding are the only callers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -52,15 +52,16 @@ class Batch:
         base_model: BaseModel,
         rows: Sequence[Row],
         prompt_lengths: Sequence[int],
-        decode_room: int = 0,
         known: Mapping[PrefixKey, Prefix] | None = None,
         to_store: Sequence[PrefixKey] = (),
+        decoded: DecodedRows | None = None,
+        room: int = 0,
     ) -> None:
         """``prompt_lengths`` are the soft tokens of each prompt that the rows refer to.
 
-        With ``decode_room`` the pass keeps keys and values to decode that many tokens after it.
         Prefixes that are ``known`` are not read again; those ``to_store`` are in ``stored``
-        afterwards. Neither has a gradient.
+        afterwards. The rows join those that are ``decoded``, to write up to ``room`` tokens after
+        the pass. None of these has a gradient.
         """
         known = known or {}
         layout = _Rows(rows, prompt_lengths, known)
@@ -80,15 +81,12 @@ class Batch:
         self._keep = torch.from_numpy(np.pad(layout.keep, (0, spare), "edge")).to(device)
         self._soft_places = torch.tensor(layout.soft_places, device=device)
         self._soft_sources = torch.tensor(layout.soft_sources, device=device)
-        self.cache = (
-            _decoded_rows(base_model, segments, layout.row_segments, decode_room)
-            if decode_room
-            else None
-        )
+        if decoded is not None:
+            decoded.join(segments, layout.row_segments, room)
         self._packed = PackedSegments(
             segments,
             device,
-            self.cache,
+            decoded,
             [known[key] for key in layout.known],
             [(layout.prefix_starts[key], prefix) for key, prefix in self.stored.items()],
         )
@@ -110,27 +108,31 @@ class Batch:
         logits = run_packed(self._base_model.model, self._packed, embeddings, self._keep)
         return logits[: self._predictions]
 
-    def next_logits(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Logits [rows, vocabulary] after one more token for every row that is still decoded.
 
-        ``tokens`` [rows] are on the device. Needs ``decode_room`` and a first pass of `logits`.
-        """
-        assert self.cache is not None
-        return self.cache.next_logits(partial(run_step, self._base_model.model), tokens)
+def next_logits(base_model: BaseModel, rows: DecodedRows, tokens: torch.Tensor) -> torch.Tensor:
+    """Logits [rows, vocabulary] after one more token of every row; to be read before the next.
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Go on decoding only these of the rows, in this order."""
-        assert self.cache is not None
-        self.cache.keep(torch.tensor(rows, device=self._base_model.device))
+    ``tokens`` [rows] are on the device.
+    """
+    return rows.next_logits(partial(run_step, base_model.model), tokens)
 
 
-def _decoded_rows(
-    base_model: BaseModel, layout: Layout, rows: Sequence[int], room: int
+def decoded_rows(
+    base_model: BaseModel, rows: int, columns: int, before: DecodedRows | None = None
 ) -> DecodedRows:
-    """Where these rows' keys and values are kept: where graphs can be repeated, if possible."""
+    """Where so many rows of so many tokens are kept, with those from ``before`` among them.
+
+    That is where a CUDA graph can repeat a step, if possible.
+    """
+    if before is not None and before.holds(rows, columns):
+        return before
     token, device = cached_bytes(base_model), base_model.device
-    static = static_rows(base_model.fixtures, layout, rows, room, token, device)
-    return static or CachedRows(layout, rows, room, device)
+    after: DecodedRows | None = static_rows(base_model.fixtures, rows, columns, token, device)
+    if after is None:
+        after = CachedRows(device)
+    if before is not None and len(before):
+        after.take_over(*before.taken())
+    return after
 
 
 def row_length(row: Row, prompt_lengths: Sequence[int]) -> int:
@@ -155,23 +157,28 @@ def _rounded(size: int) -> int:
 
 
 def split_passes(
-    rows: Sequence[Row], prompt_lengths: Sequence[int], budget: Budget, room: int = 0
+    rows: Sequence[Row],
+    prompt_lengths: Sequence[int],
+    budget: Budget,
+    room: int = 0,
+    known: Container[PrefixKey] = (),
 ) -> list[list[int]]:
     """Cut rows (by index, in order) into passes that the budget holds, at least a row each.
 
-    ``room`` is how many tokens every row has yet to decode.
+    ``room`` is how many tokens every row has yet to decode, at most. Prefixes that are ``known``
+    are not read.
     """
     passes: list[list[int]] = []
     tokens = taken = 0
     prefixes: set[PrefixKey] = set()
     for i, row in enumerate(rows):
         length = row_length(row, prompt_lengths)
-        new = len(row.tokens) if row.prefix in prefixes else length
+        new = len(row.tokens) if row.prefix in prefixes or row.prefix in known else length
         takes = budget.bytes(new, length, row.predictions, room)
         if not passes or tokens + new > budget.tokens or taken + takes > budget.free:
             passes.append([])
             tokens, taken, prefixes = 0, 0, set()
-            new = length
+            new = len(row.tokens) if row.prefix in known else length
             takes = budget.bytes(new, length, row.predictions, room)
         passes[-1].append(i)
         prefixes.add(row.prefix)

@@ -79,7 +79,7 @@ def training_budget(base_model: BaseModel) -> Budget:
     hidden, intermediate, layers, heads = _shape(base_model)
     size = base_model.dtype.itemsize
     token = layers * (20 * hidden + 3 * intermediate) * size
-    free = _planned(base_model.device)
+    free = planned(base_model.device)
     longest = LONGEST_TRAINING
     if base_model.device.type == "cpu":
         longest = min(longest, WIDEST // (intermediate * size))
@@ -103,7 +103,7 @@ def decoding_budget(base_model: BaseModel) -> Budget:
     token = cached + (20 * hidden + 3 * intermediate) * size
     return Budget(
         tokens=LONGEST_DECODING,
-        free=max(_planned(base_model.device), LEAST * token),
+        free=max(planned(base_model.device), LEAST * token),
         token=token,
         logits=base_model.vocabulary_size * (2 * size + 12),
         score=heads * size,
@@ -195,7 +195,8 @@ def free_system_bytes(root: Path = Path("/")) -> int:
     return max(0, min([available, *_group_rooms(root)]))
 
 
-def _planned(device: torch.device) -> int:
+def planned(device: torch.device) -> int:
+    """Bytes that a pass may plan with, from what is free now."""
     return int(SHARE[device.type] * free_bytes(device))
 
 

@@ -80,11 +80,13 @@ class StaticRows:
         self._count = self._joined = 0
         self._index = torch.empty(0)
 
-    def join(self, layout: Layout, rows: Sequence[int]) -> None:
-        """Take up the segments ``rows`` of a packed pass, each with the prefix it continues.
+    def __len__(self) -> int:
+        return self._count
 
-        The pass is run next, and fills them in. There must be room for them.
-        """
+    def holds(self, rows: int, columns: int) -> bool:
+        return rows <= self._arena.rows and columns <= self._arena.columns
+
+    def join(self, layout: Layout, rows: Sequence[int], room: int) -> None:
         arena = self._arena
         self._joined, self._count = self._count, self._count + len(rows)
         tokens = [layout.tokens_of(row) for row in rows]
@@ -96,7 +98,6 @@ class StaticRows:
         arena.column[self._joined : self._count] = newest.to(arena.column.device)
 
     def fill(self, layer: int, keys: torch.Tensor, values: torch.Tensor, heads: int) -> None:
-        """Take the joining rows' share of a packed pass's keys and values [sources, heads * D]."""
         own = slice(self._joined, self._count)
         for kept, given in zip(self._arena.layer(layer, keys, heads), (keys, values), strict=True):
             rows = given.index_select(0, self._index)
@@ -104,48 +105,49 @@ class StaticRows:
             kept[own] = rows.transpose(1, 2)
 
     def next_logits(self, step: Step, tokens: torch.Tensor) -> torch.Tensor:
-        """Logits [rows, vocabulary] after one more token of every row; to be read before the next.
-
-        ``tokens`` [rows] are on the device.
-        """
         self._arena.tokens[: self._count] = tokens
         return self._arena.step(step, _at_least(self._count, ROWS))[: self._count]
 
-    def keep(self, rows: torch.Tensor) -> None:
-        """Drop all rows but these (indices on the device, in order)."""
+    def keep(self, rows: Sequence[int]) -> None:
         self._count = len(rows)
+        index = torch.tensor(rows, dtype=torch.int64, device=self._arena.column.device)
         for states in (*self._arena.layers.values(), (self._arena.column,)):
             for kept in states:
-                kept[: self._count] = kept.index_select(0, rows)
+                kept[: self._count] = kept.index_select(0, index)
+
+    def taken(self) -> tuple[States, list[int]]:
+        return self._arena.layers, (self._arena.column[: self._count] + 1).tolist()
+
+    def take_over(self, states: States, lengths: Sequence[int]) -> None:
+        arena, self._count = self._arena, len(lengths)
+        arena.column[: self._count] = torch.tensor(lengths, device=arena.column.device) - 1
+        for layer, taken in states.items():
+            _, heads, columns, width = taken[0].shape
+            kept = arena.layer(layer, taken[0].new_empty((0, heads * width)), heads)
+            for own, given in zip(kept, taken, strict=True):
+                own[: self._count] = 0  # also what was there and may be no number
+                own[: self._count, :, :columns] = given[: self._count]
 
 
 def static_rows(
-    fixtures: Fixtures,
-    layout: Layout,
-    rows: Sequence[int],
-    room: int,
-    token: int,
-    device: torch.device,
+    fixtures: Fixtures, rows: int, columns: int, token: int, device: torch.device
 ) -> StaticRows | None:
-    """Rows of a pass in an arena that is kept, or a new one, with ``room`` tokens to come.
+    """Room for so many rows of so many tokens in an arena that is kept, or in a new one.
 
     None if there are too many, or no room for another arena; ``token`` are the bytes of one token.
     """
-    if not fixtures.max_bytes or len(rows) > ROWS[-1]:
+    if not fixtures.max_bytes or rows > ROWS[-1]:
         return None
-    most = max(len(layout.tokens_of(row)) for row in rows) + room
-    columns = -(-most // COLUMN_STEP) * COLUMN_STEP
+    columns = -(-columns // COLUMN_STEP) * COLUMN_STEP
     for number in range(2):  # a second one, should somebody's rows be in the first
-        key = (_at_least(len(rows), ROWS), columns, number)
+        key = (_at_least(rows, ROWS), columns, number)
         arena = fixtures.get(key)
         if arena is None:
             arena = Arena(*key[:2], token, device)
             if not fixtures.put(key, arena):
                 return None
         if isinstance(arena, Arena) and not arena.is_lent:
-            lent = arena.lend()
-            lent.join(layout, rows)
-            return lent
+            return arena.lend()
     return None
 
 

@@ -75,7 +75,7 @@ def test_samples_are_no_longer_than_an_answer_may_be(
     qwen2: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also those of a model that never ends by itself."""
-    monkeypatch.setattr("learner.model.completion._Decoding._ends", lambda *_: False)
+    monkeypatch.setattr("learner.model.completion.Writing._ends", lambda *_: False)
     monkeypatch.setattr(reward, "MAX_SAMPLE_TOKENS", MAX_SAMPLE_TOKENS)
     ((drawn, *_),) = draw_groups(qwen2, [(learner(qwen2), PROBLEMS[:1])])
     assert {len(sample.completion.ids) for sample in drawn.samples} == {MAX_SAMPLE_TOKENS}

@@ -96,7 +96,7 @@ def scripted(
         return row
 
     monkeypatch.setattr("learner.model.forward.Batch.logits", logits)
-    monkeypatch.setattr("learner.model.forward.Batch.next_logits", logits)
+    monkeypatch.setattr("learner.model.completion.next_logits", logits)
     asks = [Ask(QUESTIONS[0], chat_template)]
     return [stage[0] for stage in stream_completions(base_model, asks, 30)]
 

@@ -11,9 +11,16 @@ from hypothesis import strategies as st
 
 from arena import stream
 from learner.model.base_model import BaseModel
-from learner.model.decoding_cache import Prefix
+from learner.model.decoding_cache import CachedRows, Prefix
 from learner.model.formatting import encode
-from learner.model.forward import Batch, Row, row_length, split_passes
+from learner.model.forward import (
+    Batch,
+    Row,
+    decoded_rows,
+    next_logits,
+    row_length,
+    split_passes,
+)
 from learner.model.memory import Budget
 from tests.learner.tiny_models import build_base_model, build_model
 
@@ -137,13 +144,14 @@ def test_the_pass_holds_every_token_once(qwen2: BaseModel) -> None:
 def test_decoding_token_by_token_is_the_plain_forward(base_model: BaseModel) -> None:
     prompts = random_prompts(base_model, [3, 5])
     rows = [Row(row.prompt, row.head, row.tokens[:-1]) for row in MIXED]
-    batch = Batch(base_model, rows, [3, 5], decode_room=2)
+    decoded = decoded_rows(base_model, len(rows), 32)
+    batch = Batch(base_model, rows, [3, 5], decoded=decoded, room=2)
     kept = [4, 1, 5]
     with torch.inference_mode():
         batch.logits(prompts)
-        batch.next_logits(torch.tensor([row.tokens[-1] for row in MIXED]))
-        batch.keep(kept)
-        second = batch.next_logits(torch.tensor([50, 51, 52]))
+        next_logits(base_model, decoded, torch.tensor([row.tokens[-1] for row in MIXED]))
+        decoded.keep(kept)
+        second = next_logits(base_model, decoded, torch.tensor([50, 51, 52]))
         for logits, i, token in zip(second, kept, (50, 51, 52), strict=True):
             row = Row(MIXED[i].prompt, MIXED[i].head, (*MIXED[i].tokens, token))
             expected = plain_logits(base_model.model, row, prompts, [3, 5])[0]
@@ -208,14 +216,16 @@ def test_prefixes_that_were_read_before_change_nothing(
         mock.patch("learner.model.forward._compiles_shapes", return_value=rounded),
         torch.inference_mode(),
     ):
-        first = Batch(base_model, rows, lengths, decode_room=1, to_store=keys)
-        expected = first.logits(prompts), first.next_logits(token)
+        decoded = CachedRows(base_model.device)
+        first = Batch(base_model, rows, lengths, to_store=keys, decoded=decoded, room=1)
+        expected = first.logits(prompts), next_logits(base_model, decoded, token)
         assert list(first.stored) == keys
         for known in (first.stored, {key: first.stored[key] for key in keys[:1]}):
-            again = Batch(base_model, rows, lengths, decode_room=1, known=known)
+            decoded = CachedRows(base_model.device)
+            again = Batch(base_model, rows, lengths, known=known, decoded=decoded, room=1)
             saved = sum(_length(key, lengths) for key in known)
             assert len(again) <= len(first) - (0 if rounded else saved)
-            found = again.logits(prompts), again.next_logits(token)
+            found = again.logits(prompts), next_logits(base_model, decoded, token)
             for ours, theirs in zip(found, expected, strict=True):
                 torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
 

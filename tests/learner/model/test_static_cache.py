@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learner.model import static_cache
-from learner.model.attention import PackedSegments, run_packed, run_step
-from learner.model.base_model import BaseModel, prepare
+from learner.model.base_model import BaseModel, base_model_of, prepare
 from learner.model.completion import Ask, complete
 from learner.model.cuda_graphs import Fixtures, clear_fixtures
-from learner.model.forward import Batch, Row
-from learner.model.packing import Layout, Segment
+from learner.model.decoding_cache import DecodedRows
+from learner.model.forward import Batch, Row, decoded_rows, next_logits
+from learner.model.source import FOLDER, ModelSource
 from learner.model.static_cache import Arena, StaticRows, static_rows
 from tests.learner.questions import MANY, PROMPTS, QUESTIONS
 from tests.learner.tiny_models import build_model, build_tokenizer
@@ -36,8 +36,9 @@ asks = st.builds(
 def model_on(device: str, room: int, architecture: str = "qwen2") -> BaseModel:
     """A tiny model with so many bytes for arenas."""
     model = build_model(architecture).to(device)
-    prepared, target = prepare(model, build_tokenizer(), architecture), torch.device(device)
-    base_model = BaseModel("tiny", "random-0", prepared, build_tokenizer(), target, torch.float32)
+    prepared = prepare(model, build_tokenizer(), architecture)
+    source = ModelSource(FOLDER, "tiny", "random-0")
+    base_model = base_model_of(source, prepared, build_tokenizer(), torch.device(device))
     vars(base_model)["fixtures"] = Fixtures(room)
     return base_model
 
@@ -79,10 +80,9 @@ def test_a_repeated_step_gives_the_same_numbers_as_one_that_is_run(static: BaseM
     found = []
     with torch.inference_mode():
         for _ in range(4):
-            batch = Batch(static, rows, [], decode_room=3)
-            batch.logits(None)
-            found.append(torch.stack([batch.next_logits(tokens).clone() for _ in range(3)]))
-            del batch
+            decoded = read(static, rows, room=3)
+            found.append(torch.stack([next_logits(static, decoded, tokens).clone() for _ in "abc"]))
+            del decoded
     assert len(static.fixtures) == 1
     assert all(torch.equal(one, found[0]) for one in found)
 
@@ -91,21 +91,20 @@ def test_a_repeated_step_gives_the_same_numbers_as_one_that_is_run(static: BaseM
 def test_rows_that_leave_move_the_others_up(static: BaseModel) -> None:
     rows = [Row(None, (5,), tuple(range(10 + n, 20 + 2 * n))) for n in range(7)]
     with torch.inference_mode():
-        batch = Batch(static, rows, [], decode_room=6)
-        batch.logits(None)
+        decoded = read(static, rows, room=6)
         written: list[tuple[int, ...]] = [()] * 7
         left = list(range(7))
         for step, kept in enumerate(([6, 0, 3, 4, 1], [0, 2, 4], [2])):
             new = [50 + step + i for i in left]
-            logits = batch.next_logits(torch.tensor(new, device=static.device))
+            logits = next_logits(static, decoded, torch.tensor(new, device=static.device))
             for i, token in zip(left, new, strict=True):
                 written[i] = (*written[i], token)
             assert_plain(static, logits, [rows[i].head + rows[i].tokens + written[i] for i in left])
-            batch.keep(kept)
+            decoded.keep(kept)
             left = [left[place] for place in kept]
         assert_plain(
             static,
-            batch.next_logits(torch.tensor([9], device=static.device)),
+            next_logits(static, decoded, torch.tensor([9], device=static.device)),
             [rows[left[0]].head + rows[left[0]].tokens + written[left[0]] + (9,)],
         )
 
@@ -124,25 +123,42 @@ def test_rows_join_others_that_are_further_on(static: BaseModel) -> None:
     texts: list[tuple[int, ...]] = []
     with torch.inference_mode():
         for joining in ([(7, 8, 9), (20, 21)], [(30,)], [(41, 42, 43, 44), (5, 6)]):
-            read(static, lent, joining)
+            read(static, [Row(None, (), text) for text in joining], into=lent)
             texts += joining
             for token in (3, 4):
                 texts = [(*text, token + i) for i, text in enumerate(texts)]
                 newest = torch.tensor([text[-1] for text in texts], device=static.device)
-                logits = lent.next_logits(lambda *given: run_step(static.model, *given), newest)
+                logits = next_logits(static, lent, newest)
                 assert_plain(static, logits, texts)
-            lent.keep(torch.arange(len(texts) - 1, -1, -1, device=static.device))
+            lent.keep(range(len(texts) - 1, -1, -1))
             texts.reverse()
 
 
-def read(base_model: BaseModel, lent: StaticRows, texts: list[tuple[int, ...]]) -> None:
-    """Run over these texts, and have them join."""
-    layout = Layout([Segment(len(text)) for text in texts])
-    lent.join(layout, range(len(texts)))
-    ids = torch.tensor([token for text in texts for token in text], device=base_model.device)
-    packed = PackedSegments(layout, base_model.device, lent)
-    embeddings = base_model.model.get_input_embeddings()(ids)
-    run_packed(base_model.model, packed, embeddings, torch.tensor([0], device=base_model.device))
+def read(
+    base_model: BaseModel, rows: list[Row], room: int = 0, into: DecodedRows | None = None
+) -> DecodedRows:
+    """Run over these rows, and have them join others or be by themselves."""
+    columns = max(len(row.head) + len(row.tokens) for row in rows) + room
+    decoded = decoded_rows(base_model, len(rows), columns) if into is None else into
+    Batch(base_model, rows, [], decoded=decoded, room=room).logits(None)
+    return decoded
+
+
+@pytest.mark.usefixtures("few_rows")
+def test_rows_that_outgrow_an_arena_go_on_in_a_larger_one_or_in_growing_views() -> None:
+    static = model_on("cpu", 2 * 64 * 512)  # bytes: two rows, or one, of the smallest kind
+    texts = [(7, 8, 9), (20, 21, 22, 23), (30,)]
+    with torch.inference_mode():
+        decoded, kinds = None, []
+        for count, text in enumerate(texts, 1):
+            decoded = decoded_rows(static, count, 64, decoded)
+            kinds.append(type(decoded))
+            read(static, [Row(None, (), text)], room=4, into=decoded)
+            texts[:count] = [(*one, count) for one in texts[:count]]
+            logits = next_logits(static, decoded, torch.full((count,), count))
+            assert_plain(static, logits, texts[:count])
+            vars(static)["fixtures"].max_bytes *= 2
+    assert kinds[0] is StaticRows
 
 
 def test_numbers_that_are_not_finite_are_gone_with_their_row(static: BaseModel) -> None:
@@ -159,32 +175,30 @@ def test_batches_at_the_same_time_do_not_meet(static: BaseModel) -> None:
     rows = [[Row(None, (5,), (first, first + 1))] for first in (10, 20, 30)]
     tokens = torch.tensor([40], device=static.device)
 
-    def started(i: int) -> Batch:
-        batch = Batch(static, rows[i], [], decode_room=4)
-        batch.logits(None)
-        return batch
+    def started(i: int) -> DecodedRows:
+        return read(static, rows[i], room=4)
 
     with torch.inference_mode():
         alone = []
         for i in range(3):
-            batch = started(i)
-            alone.append([batch.next_logits(tokens).clone() for _ in range(4)])
-            del batch
+            decoded = started(i)
+            alone.append([next_logits(static, decoded, tokens).clone() for _ in range(4)])
+            del decoded
         together = [started(i) for i in range(3)]  # more than there are arenas of one size
-        assert [type(batch.cache) is StaticRows for batch in together] == [True, True, False]
+        assert [type(decoded) is StaticRows for decoded in together] == [True, True, False]
         for step in range(4):
-            for batch, expected in zip(together, alone, strict=True):
-                torch.testing.assert_close(batch.next_logits(tokens), expected[step])
-    del together, batch
-    assert type(started(0).cache) is StaticRows
+            for decoded, expected in zip(together, alone, strict=True):
+                found = next_logits(static, decoded, tokens)
+                torch.testing.assert_close(found, expected[step])
+    del together, decoded
+    assert type(started(0)) is StaticRows
 
 
 def test_arenas_have_a_bound_and_those_in_use_stay() -> None:
     fixtures, device = Fixtures(3 * 64 * 10), torch.device("cpu")
-    layout = Layout([Segment(5)])
 
-    def rows(room: int) -> StaticRows | None:
-        return static_rows(fixtures, layout, [0], room, 10, device)
+    def rows(columns: int) -> StaticRows | None:
+        return static_rows(fixtures, 1, columns, 10, device)
 
     first = rows(20)
     assert first is not None and rows(100) is not None

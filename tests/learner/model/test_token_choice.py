@@ -13,10 +13,9 @@ from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion, complete
 from learner.model.formatting import decode, encode
 from learner.model.forward import Batch
-from learner.model.token_choice import TokenChoice, most_likely
+from learner.model.token_choice import choose, most_likely, random_numbers
 from tests.learner.tiny_models import build_base_model, build_model
 
-CPU = torch.device("cpu")
 QUESTIONS = ("What comes next: 2, 4, 6, 8?", "Alice is taller than Bob. Who is the tallest?")
 PROMPT = torch.randn((4, 32), generator=torch.Generator().manual_seed(0))
 
@@ -24,8 +23,8 @@ PROMPT = torch.randn((4, 32), generator=torch.Generator().manual_seed(0))
 def test_tokens_are_drawn_as_often_as_the_model_says() -> None:
     p = torch.tensor([0.5, 0.0, 0.3, 0.15, 0.05])
     rows = 4000
-    choice = TokenChoice(range(rows), 1, CPU)
-    drawn, entropies = choice.choose(p.log().expand(rows, -1))
+    numbers = {i: random_numbers(i, 1)[0] for i in range(rows)}
+    drawn, entropies = choose(p.log().expand(rows, -1), numbers)
     found = Counter(drawn.tolist())
     for token, share in enumerate(p.tolist()):
         assert abs(found[token] / rows - share) <= 4 * math.sqrt(share * (1 - share) / rows)
@@ -33,27 +32,38 @@ def test_tokens_are_drawn_as_often_as_the_model_says() -> None:
     assert entropies.tolist() == pytest.approx([exact] * rows, rel=1e-5)
 
 
-@given(seed=st.integers(0, 2**63 - 1), tokens=st.integers(1, 300), step=st.integers(0, 5))
+@given(
+    seed=st.integers(0, 1000), tokens=st.integers(1, 300), number=st.floats(0, 1, exclude_max=True)
+)
 def test_a_token_is_where_the_cumulative_distribution_passes_the_rows_own_number(
-    seed: int, tokens: int, step: int
+    seed: int, tokens: int, number: float
 ) -> None:
-    logits = torch.randn((1, tokens), generator=torch.Generator().manual_seed(seed % 1000)) * 3
-    numbers = torch.rand(6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    choice = TokenChoice([seed], 6, CPU)
-    for _ in range(step):
-        choice.choose(logits)
-    token = int(choice.choose(logits)[0])
+    logits = torch.randn((1, tokens), generator=torch.Generator().manual_seed(seed)) * 3
+    token = int(choose(logits, {0: number})[0])
     cumulative = torch.softmax(logits[0].double(), dim=0).cumsum(0)
     below = float(cumulative[token - 1]) if token else 0.0
-    assert below - 1e-6 <= numbers[step] <= float(cumulative[token]) + 1e-6
+    assert below - 1e-6 <= number <= float(cumulative[token]) + 1e-6
 
 
-def test_without_seeds_the_most_likely_token_is_taken() -> None:
+@given(seed=st.integers(0, 2**63 - 1), count=st.integers(1, 9), more=st.integers(0, 9))
+def test_a_rows_numbers_follow_from_its_seed_however_many_are_drawn(
+    seed: int, count: int, more: int
+) -> None:
+    numbers = random_numbers(seed, count)
+    assert random_numbers(seed, count + more)[:count] == numbers
+    assert len(numbers) == count and all(0 <= number < 1 for number in numbers)
+
+
+def test_rows_without_a_number_take_the_most_likely_token() -> None:
     logits = torch.randn((7, 50), generator=torch.Generator().manual_seed(1))
-    tokens, entropies = TokenChoice([None] * 7, 3, CPU).choose(logits)
+    tokens, entropies = choose(logits, {})
     assert torch.equal(tokens, logits.argmax(-1)) and not entropies.any()
-    mixed, _ = TokenChoice([None, 1, None, 2, 3, None, 4], 3, CPU).choose(logits)
-    assert torch.equal(mixed[[0, 2, 5]], logits.argmax(-1)[[0, 2, 5]])
+    mixed, entropies = choose(logits, {1: 0.1, 3: 0.999, 4: 0.5, 6: 0.3})
+    greedy = [0, 2, 5]
+    assert torch.equal(mixed[greedy], logits.argmax(-1)[greedy]) and not entropies[greedy].any()
+    for row, number in ((1, 0.1), (3, 0.999), (4, 0.5), (6, 0.3)):
+        alone, entropy = choose(logits[row : row + 1], {0: number})
+        assert mixed[row] == alone[0] and entropies[row] == pytest.approx(float(entropy[0]))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -68,28 +78,10 @@ def test_of_equals_the_first_is_taken(dtype: torch.dtype, transposed: bool) -> N
     assert most_likely(logits).tolist() == first
 
 
-def test_rows_that_stay_keep_their_own_numbers() -> None:
-    logits = torch.randn((4, 50), generator=torch.Generator().manual_seed(1))
-    whole, part = (TokenChoice([5, None, 7, 8], 3, CPU) for _ in range(2))
-    whole.choose(logits)
-    part.choose(logits)
-    part.keep([1, 3])
-    expected, _ = whole.choose(logits)
-    assert torch.equal(part.choose(logits[[1, 3]])[0], expected[[1, 3]])
-
-
-def test_rows_that_are_taken_up_again_go_on_with_their_numbers() -> None:
-    logits = torch.randn((2, 50), generator=torch.Generator().manual_seed(1))
-    whole = TokenChoice([5, 7], 3, CPU)
-    whole.choose(logits)
-    resumed = TokenChoice([5, 7], 3, CPU, step=1)
-    assert torch.equal(resumed.choose(logits)[0], whole.choose(logits)[0])
-
-
 def test_logits_that_are_no_numbers_stay_in_their_row() -> None:
     logits = torch.zeros(2, 5)
     logits[0] = torch.nan
-    drawn, entropies = TokenChoice([1, 2], 1, CPU).choose(logits)
+    drawn, entropies = choose(logits, {0: 0.5, 1: 0.5})
     assert 0 <= drawn[0] < 5 and math.isnan(entropies[0])
     assert float(entropies[1]) == pytest.approx(math.log(5))
 
@@ -152,8 +144,8 @@ def test_samples_of_one_question_read_it_once(
     made: list[Batch] = []
 
     class Recorded(Batch):
-        def __init__(self, *arguments: object) -> None:
-            super().__init__(*arguments)  # type: ignore[arg-type]
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options)  # type: ignore[arg-type]
             made.append(self)
 
     monkeypatch.setattr(completion, "Batch", Recorded)

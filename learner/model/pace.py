@@ -1,0 +1,35 @@
+"""How much of something takes so long: a size that is found out by measuring."""
+
+NEWEST_SHARE = 0.3  # of a measurement in the running estimate
+MOST_AT_ONCE = 2.0  # the most that a size grows or shrinks by from one measurement
+TELLING = 0.5  # of the size: what was much smaller does not say what the size takes
+
+
+class Pace:
+    """A size (of tokens, of rows) that takes about ``seconds``, between ``least`` and ``most``.
+
+    What something takes need not be proportional to its size, and changes when a machine gets busy
+    or free again; so nothing is assumed but that more takes longer, and nothing kept for long.
+    """
+
+    def __init__(self, seconds: float, first: int, least: int = 1, most: int = 1 << 20) -> None:
+        """``first`` is the size while nothing has been measured."""
+        self._seconds = seconds
+        self._least, self._most = least, most
+        self._size = float(min(max(first, least), most))
+
+    @property
+    def size(self) -> int:
+        return int(self._size)
+
+    def measured(self, size: int, seconds: float) -> None:
+        """So much took so many seconds."""
+        fits = size * self._seconds / max(seconds, 1e-9)
+        if size < TELLING * self._size and fits >= self._size:
+            return
+        if fits > MOST_AT_ONCE * self._size:
+            self._size *= MOST_AT_ONCE  # far from it: no need to be cautious
+        else:
+            fits = max(fits, self._size / MOST_AT_ONCE)
+            self._size += NEWEST_SHARE * (fits - self._size)
+        self._size = min(max(self._size, self._least), self._most)
