@@ -19,6 +19,7 @@ from typing import Any
 
 from learner.checkpoint.atomic_folder import write_file
 from learner.checkpoint.files import load, save
+from learner.checkpoint.format import ADAPTER_CONFIG
 from learner.checkpoint.reading import CheckpointError, shown
 from learner.experiments.engine import Learners, Run
 from learner.experiments.results_file import (
@@ -39,6 +40,16 @@ INTERRUPTED, CURVES = "interrupted", "learning_curves.png"
 def checkpoint_name(episodes: int) -> str:
     """The name of the checkpoint after so many episodes."""
     return f"checkpoint_ep{episodes}"
+
+
+def milestones(folder: Path) -> list[tuple[int, Path]]:
+    """The checkpoints of a run after so many episodes, in order; none if it has one a family."""
+    found = [
+        (int(path.name.removeprefix("checkpoint_ep")), path)
+        for path in folder.glob("checkpoint_ep*")
+        if path.name.removeprefix("checkpoint_ep").isdecimal()
+    ]
+    return sorted(one for one in found if (one[1] / ADAPTER_CONFIG).is_file())
 
 
 def save_run(run: Run, folder: Path, base_model: ModelFacts) -> None:

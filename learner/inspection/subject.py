@@ -8,10 +8,9 @@ import torch
 from arena import Problem
 from arena.crossed import crossed_mean
 from arena.statistics import Interval, mcnemar_exact
-from learner.learning.learner import Learner, new_learner
+from learner.learning.learner import Learner
 from learner.learning.worked_examples import worked_examples
 from learner.measuring import SHARED, Answers, Measurement, Score, measured
-from learner.model.base_model import BaseModel
 from learner.model.formatting import Examples
 
 
@@ -57,20 +56,21 @@ class Change:
     p_value: float
 
 
-def subject_of(base_model: BaseModel, learner: Learner) -> Subject:
-    """A learner as a subject, beside the untrained prompt that its settings start from.
+def subject_of(learner: Learner, untrained: Learner) -> Subject:
+    """A learner as a subject, beside the untrained learner that its settings start from.
 
     Where it started elsewhere (from what others learnt, or before it was imported), that is still
     an untrained prompt of the same length.
     """
-    untrained = new_learner(base_model, learner.config).prompt
-    if untrained.shape != learner.prompt.shape:
+    if untrained.prompt.shape != learner.prompt.shape:
         raise ValueError(
             f"The soft prompt has {len(learner.prompt)} vectors, but its settings say "
-            f"{len(untrained)}; look into one whose settings are its own."
+            f"{len(untrained.prompt)}; look into one whose settings are its own."
         )
     config = learner.config
-    return Subject(learner.prompt, untrained, config.chat_template, worked_examples(config.shots))
+    return Subject(
+        learner.prompt, untrained.prompt, config.chat_template, worked_examples(config.shots)
+    )
 
 
 def scores(

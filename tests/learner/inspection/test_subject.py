@@ -15,7 +15,7 @@ def test_vectors_that_are_not_kept_are_as_they_were_untrained() -> None:
 
 def test_a_learner_stands_beside_the_prompt_it_started_from(qwen2: BaseModel) -> None:
     learner = new_learner(qwen2, LearnerConfig(seed=3, shots=2, chat_template=True))
-    subject = subject_of(qwen2, learner)
+    subject = subject_of(learner, new_learner(qwen2, learner.config))
     assert torch.equal(subject.untrained, learner.prompt)
     assert subject.chat_template and len(subject.examples) == 2
 
@@ -23,7 +23,7 @@ def test_a_learner_stands_beside_the_prompt_it_started_from(qwen2: BaseModel) ->
 def test_a_prompt_of_another_length_than_its_settings_say_is_refused(qwen2: BaseModel) -> None:
     odd = untrained(qwen2, LearnerConfig(), torch.zeros(3, qwen2.hidden_size))
     with pytest.raises(ValueError, match="3 vectors, but its settings say 8"):
-        subject_of(qwen2, odd)
+        subject_of(odd, new_learner(qwen2, odd.config))
 
 
 def test_a_change_is_paired() -> None:

@@ -1,0 +1,145 @@
+"""``python -m learner inspect``: Look inside a soft prompt: what it learnt, each answer checked.
+
+python -m learner inspect --checkpoint runs/mine
+python -m learner inspect --checkpoint runs/mine --text "Answer key" --output-dir inside
+python -m learner inspect --checkpoint user/name --problems 40 --json -
+"""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import torch
+
+from arena import held_out
+from learner import wording
+from learner.checkpoint.atomic_folder import write_file
+from learner.checkpoint.files import load, save
+from learner.cli.flags import add_any_model, add_base_model, add_problems
+from learner.experiments.folder import milestones
+from learner.hub.opening import open_checkpoint
+from learner.inspection.findings import found, made, markdown
+from learner.inspection.pictures import pictures
+from learner.inspection.record import as_record
+from learner.inspection.size import Size, made_smaller
+from learner.inspection.strength import Snapshot
+from learner.inspection.subject import subject_of
+from learner.inspection.whole import Material, Parts, inspect
+from learner.learning.learner import Learner, new_learner
+from learner.measuring import answers_of
+from learner.model.base_model import BaseModel
+from learner.model.loading import load_base_model
+
+REPORT, RECORD = "inspection.md", "inspection.json"
+OTHER_SEED = 1  # added to a learner's seed: an untrained prompt that is not its own
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    add = parser.add_argument
+    add(
+        "--checkpoint",
+        required=True,
+        help="soft prompt to look into: a run, a folder, a zip or .pt file, a Hub id",
+    )
+    add_any_model(parser)
+    add("--text", nargs="+", default=[], help="texts of yours to compare it with")
+    add("--output-dir", type=Path, help="folder for the report (default: a new one in runs)")
+    add("--json", action="store_true", help="only print the result as JSON")
+    add("--save-smallest", type=Path, metavar="FOLDER", help="save the smallest that loses nothing")
+    asking = parser.add_argument_group("asking")
+    add_problems(asking, 100, "held-out problems", least=2)
+    add_base_model(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the command. Raises ValueError, in a sentence, for what a person can mend."""
+    base_model = load_base_model(options.model, options.device, options.dtype)
+    learner = open_checkpoint(options.checkpoint, base_model, options.any_model)
+    other = replace(learner.config, seed=learner.config.seed + OTHER_SEED)
+    material = Material(
+        answers=answers_of(base_model),
+        on_model=lambda work: work(base_model),
+        subject=subject_of(learner, new_learner(base_model, learner.config)),
+        other_untrained=new_learner(base_model, other).prompt,
+        problems=held_out(options.problems, options.held_out_seed),
+        snapshots=_snapshots(options.checkpoint, learner, base_model),
+        own_texts=options.text,
+    )
+    began = time.perf_counter()
+    parts: Parts = {}
+    for name, part in inspect(material):
+        parts[name] = part
+        heading, sentence = found(part)
+        seconds = time.perf_counter() - began
+        print(f"[{seconds:.1f} s] {heading}: {sentence}\n", file=sys.stderr, flush=True)
+    if options.save_smallest:
+        _save_smallest(learner, parts, options.save_smallest, base_model)
+    record = {
+        "model": base_model.name,
+        "revision": base_model.revision,
+        "dtype": str(base_model.dtype).removeprefix("torch."),
+        "chat_template": learner.config.chat_template,
+        "episodes": learner.episodes,
+        "held_out_seed": options.held_out_seed,
+        "seconds": time.perf_counter() - began,
+        **{name: as_record(part) for name, part in parts.items()},
+    }
+    text = json.dumps(record, indent=2)
+    if options.json:
+        print(text)
+        return
+    folder = options.output_dir or _fresh_folder(base_model)
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = pictures(parts)
+    for name, picture in drawn.items():
+        write_file(picture, folder / f"{name}.png")
+    about = (
+        f"{base_model.name}, {'with' if learner.config.chat_template else 'without'} the chat "
+        f"template, after {wording.count(learner.episodes, 'episode')}; "
+        f"{wording.count(options.problems, 'held-out problem')}, 95 % intervals. "
+        f"Looked into in {record['seconds']:.0f} seconds."
+    )
+    named = {name: f"{name}.png" for name in drawn}
+    write_file(markdown(parts, named, about).encode(), folder / REPORT)
+    write_file(f"{text}\n".encode(), folder / RECORD)
+    print(f"Written to {folder / REPORT}, with {RECORD} and {len(drawn)} pictures.")
+
+
+def _fresh_folder(base_model: BaseModel) -> Path:
+    now = datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    return Path("runs") / f"{now}-{base_model.source.short_name}-inside"
+
+
+def _snapshots(reference: str, learner: Learner, base_model: BaseModel) -> list[Snapshot]:
+    """The milestones up to the learner, if it is a run's and they were kept."""
+    folder = Path(reference)
+    return [
+        Snapshot(episodes, load(place, base_model).prompt)
+        for episodes, place in milestones(folder)
+        if episodes <= learner.episodes
+    ]
+
+
+def _save_smallest(learner: Learner, parts: Parts, folder: Path, base_model: BaseModel) -> None:
+    """Save the smallest that loses nothing, in PEFT's format as any other; say so if none does."""
+    part = parts["size"]
+    assert isinstance(part, Size)
+    smallest = part.smallest
+    if smallest is None:
+        print("Nothing smaller is sure to do as well, so nothing was saved.", file=sys.stderr)
+        return
+    prompt = made_smaller(learner.prompt, smallest.bits, smallest.rank, smallest.kept)
+    smaller = replace(
+        learner,
+        config=replace(learner.config, soft_tokens=len(prompt)),
+        prompt=prompt,
+        first_moment=torch.zeros_like(prompt),
+        second_moment=torch.zeros_like(prompt),
+    )
+    saved = save(smaller, folder, base_model)
+    print(f"The smallest, {made(smallest)}, is in {saved}.", file=sys.stderr)

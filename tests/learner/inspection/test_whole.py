@@ -1,0 +1,68 @@
+import io
+import json
+
+import pytest
+from PIL import Image
+
+from arena import held_out
+from learner.inspection.findings import found, markdown
+from learner.inspection.looking import OnModel
+from learner.inspection.pictures import pictures
+from learner.inspection.record import as_record
+from learner.inspection.strength import Snapshot
+from learner.inspection.subject import Subject
+from learner.inspection.whole import Material, Parts, inspect
+from learner.measuring import Answers
+
+NAMES = ["strength", "path", "changes", "nearest", "likeness", "listening", "vectors", "size"]
+
+
+@pytest.fixture(scope="module")
+def parts(answers: Answers, on_model: OnModel, subjects: list[Subject]) -> Parts:
+    """The inspection of a prompt cut to three vectors, which has few subsets."""
+    whole, other = subjects[1], subjects[2]
+    subject = Subject(whole.trained[:3], whole.untrained[:3])
+    path = [Snapshot(0, subject.untrained), Snapshot(80, subject.trained)]
+    asked = held_out(8)
+    return dict(
+        inspect(Material(answers, on_model, subject, other.untrained[:3], asked, path, ["My key"]))
+    )
+
+
+def test_every_part_is_there_in_order(parts: Parts) -> None:
+    assert list(parts) == NAMES
+
+
+def test_every_part_says_what_it_found_and_over_how_many(parts: Parts) -> None:
+    for part in parts.values():
+        heading, sentence = found(part)
+        assert heading and sentence.endswith(".")
+        assert "n = " in sentence or " of 8 " in sentence
+
+
+def test_the_record_is_json_with_n_and_interval(parts: Parts) -> None:
+    record = json.loads(json.dumps(as_record(parts), allow_nan=False))
+    assert set(record) == set(NAMES)
+    score = record["strength"]["scores"][0]
+    assert score["n"] == 8 and score["interval"][0] <= score["accuracy"] <= score["interval"][1]
+    assert record["size"]["bits"][0]["loses_nothing"] is True
+    assert any(one["kind"] == "your text" for one in record["likeness"]["trained"])
+
+
+def test_the_report_has_every_section_and_picture(parts: Parts) -> None:
+    drawn = pictures(parts)
+    text = markdown(parts, {name: f"{name}.png" for name in drawn}, "About it.")
+    assert text.count("\n## ") == len(NAMES)
+    assert "](vectors.png)" in text
+    assert "2 worked examples left blank" in text
+    for picture in drawn.values():
+        assert Image.open(io.BytesIO(picture)).width > 300
+
+
+def test_one_problem_is_too_few(
+    answers: Answers, on_model: OnModel, subjects: list[Subject]
+) -> None:
+    subject = subjects[0]
+    material = Material(answers, on_model, subject, subject.untrained, held_out(1))
+    with pytest.raises(ValueError, match="at least 2 problems, not 1"):
+        next(inspect(material))
