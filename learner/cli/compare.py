@@ -12,12 +12,13 @@ from pathlib import Path
 
 from learner.checkpoint.atomic_folder import write_file
 from learner.cli.flags import COUNT, SEED, SEEDS, add_hardware
-from learner.experiments.driving import Stopped, drive, read_runs
+from learner.experiments.driving import Stopped, drive
 from learner.experiments.engine import direct
 from learner.experiments.estimates import Arm
 from learner.experiments.figures import comparison
+from learner.experiments.folder import read_runs
 from learner.experiments.original import PUBLISHED
-from learner.experiments.settings import BEST, PRESETS, Experiment
+from learner.experiments.settings import PRESETS, TUNED, Experiment
 from learner.model.loading import load_base_model
 from learner.report.table import as_csv, markdown
 
@@ -35,8 +36,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--formats", nargs="+", choices=[*FORMATS], default=["chat", "plain"], help="to ask in")
     add("--presets", nargs="+", choices=[*PRESETS], default=["best"], help="settings to run")
     add("--seeds", type=SEEDS, default=3, help="seeds of each, side by side (3)")
-    add("--episodes", type=COUNT, default=BEST.episodes, help="problems to learn from")
-    add("--eval-problems", type=COUNT, default=BEST.eval_problems, help="held-out ones a measure")
+    add("--episodes", type=COUNT, default=TUNED.episodes, help="problems to learn from")
+    add("--eval-problems", type=COUNT, default=TUNED.eval_problems, help="held-out ones a measure")
     add(
         "--validation-problems",
         type=COUNT,

@@ -11,7 +11,7 @@ from typing import Any
 
 from arena import DIFFICULTIES, FAMILIES
 from arena.command_line import whole_number
-from learner.experiments.settings import BEST, MAX_PROBLEMS, PRESETS, STARTS, Experiment
+from learner.experiments.settings import MAX_PROBLEMS, PRESETS, STARTS, TUNED, Experiment
 from learner.learning.learner import INITIALISERS, LOSSES, MAX_SHOTS
 from learner.learning.signals import SIGNALS
 from learner.model.loading import DEVICES, DTYPES
@@ -77,7 +77,7 @@ def add_problems(
 
 def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
     """Everything that decides a run but the model."""
-    best, config = BEST, BEST.config
+    best, config = TUNED, TUNED.config
 
     def adding(title: str) -> Callable[..., None]:
         group = parser.add_argument_group(title)

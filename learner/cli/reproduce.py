@@ -16,10 +16,11 @@ from learner.checkpoint.atomic_folder import write_file
 from learner.cli.flags import COUNT, SEED, SEEDS, add_hardware
 from learner.experiments.driving import Stopped
 from learner.experiments.engine import direct
+from learner.experiments.folder import slug
 from learner.experiments.results_file import environment
 from learner.model.loading import load_base_model
 from learner.model.source import POCKET
-from learner.report.bench import Bench, Scale, slug
+from learner.report.bench import Bench, Scale
 from learner.report.reproduction import CHAPTERS, REPORT
 
 

@@ -20,14 +20,14 @@ from learner.cli.flags import (
     experiment_of,
     settings_given,
 )
-from learner.experiments.driving import Stopped, drive, run_folders, seed_folders
+from learner.experiments.driving import Stopped, drive
 from learner.experiments.engine import direct
 from learner.experiments.estimates import Arm
-from learner.experiments.folder import open_record
+from learner.experiments.folder import open_record, run_folders, seed_folders
 from learner.experiments.keeping import draw_together
 from learner.experiments.results_file import RESULTS, environment, parse_past
 from learner.experiments.settings import Experiment
-from learner.hub.opening import BEST
+from learner.hub.opening import BEST_FOLDER
 from learner.model.base_model import BaseModel
 from learner.model.loading import load_base_model
 from learner.model.source import HUB, POCKET, locate, recorded_source
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
     draw_together(folder, results)
     print(
         f"\n{summary(Arm('', results))}\n\nSaved to {folder}; its best soft prompt: "
-        f"{', '.join(str(path / BEST) for path in folders)}"
+        f"{', '.join(str(path / BEST_FOLDER) for path in folders)}"
     )
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from arena import Problem
 from learner.checkpoint.reading import CheckpointError
-from learner.experiments.driving import read_runs
 from learner.experiments.engine import Engine, Run
+from learner.experiments.folder import read_runs
 from learner.experiments.keeping import draw_together, finish, keep_going
 from learner.experiments.pace import Pace, Progress
 from learner.experiments.plan import Plan

@@ -14,43 +14,16 @@ from tqdm import tqdm
 
 from arena.crossed import crossed_accuracy
 from learner import wording
-from learner.checkpoint.reading import CheckpointError
 from learner.experiments.ctrl_c import CtrlC
 from learner.experiments.engine import Engine, Run
 from learner.experiments.keeping import finish, keep_going
 from learner.experiments.results import Results
-from learner.experiments.results_file import RESULTS
-from learner.experiments.results_reading import read_results
+from learner.experiments.results_file import read_results
 from learner.experiments.settings import Experiment
 
 
 class Stopped(Exception):
     """Somebody pressed Ctrl-C. What was learnt is saved; the message says where."""
-
-
-def seed_folders(folder: Path, seeds: Sequence[int]) -> list[Path]:
-    """Where the runs of these seeds go: one run into the folder, several into one each within."""
-    return [folder] if len(seeds) == 1 else [folder / f"seed-{seed}" for seed in seeds]
-
-
-def run_folders(folder: Path) -> list[Path]:
-    """The folders of the runs that lie in ``folder``: itself, or one for each seed.
-
-    Raises CheckpointError if there is none.
-    """
-    if (folder / RESULTS).is_file():
-        return [folder]
-    found = [path.parent for path in folder.glob(f"seed-*/{RESULTS}")]
-    if not found:
-        raise CheckpointError(f"There is no run in {folder}: it has no {RESULTS}.")
-    return sorted(found, key=lambda path: (len(path.name), path.name))
-
-
-def read_runs(path: Path) -> tuple[Results, ...]:
-    """The results of a run, or of all seeds, in a folder or a file. Raises CheckpointError."""
-    if path.is_file():
-        return (read_results(path),)
-    return tuple(read_results(folder) for folder in run_folders(path))
 
 
 def drive(

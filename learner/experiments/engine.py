@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from functools import partial
 
 from arena import FAMILIES, Problem
-from learner.experiments.lessons import Episode, next_lessons
+from learner.experiments.problem_order import Episode, next_problems
 from learner.experiments.settings import Experiment
 from learner.experiments.starts import Train, joint_starts, meta_starts
 from learner.learning.learner import Learner, LearnerConfig, new_learner
@@ -179,7 +179,7 @@ def _learn(engine: Engine, runs: Sequence[Run], clock: Callable[[], float]) -> l
     plans = []
     for run in runs:
         room = next(end for end in run.experiment.milestones if end > run.done) - run.done
-        plans.append(next_lessons(run.experiment, run.past, room))
+        plans.append(next_problems(run.experiment, run.past, room))
     requests = [
         (run.learners[name], problems)
         for run, plan in zip(runs, plans, strict=True)

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
 
-from arena.crossed import Table, crossed_mean, difference
+from arena.crossed import Table, crossed_accuracy, crossed_mean, difference
 from arena.statistics import Interval, mcnemar_exact, wilson
 from arena.unpaired import difference_interval, fisher_exact
-from learner.experiments.figures import accuracy_of, interval_of
-from learner.experiments.results import Results
+from learner.experiments.results import Results, Share
 from learner.measuring import Score
 
 Which = Callable[[Results], Score]
@@ -60,9 +59,7 @@ class Arm:
 
     def estimate(self, which: Which) -> Estimate:
         """The accuracy of the arm."""
-        scores = [which(run) for run in self.runs]
-        problems = min(score.n for score in scores)
-        return Estimate(accuracy_of(scores), interval_of(scores), problems, len(scores))
+        return estimate([which(run) for run in self.runs])
 
     def effect(self, after: Which, before: Which) -> Effect:
         """The difference between two scores of the same runs."""
@@ -166,3 +163,33 @@ def _separate(after: Sequence[Score], before: Sequence[Score]) -> Effect:
 def rate(arm: Arm) -> float:
     """Episodes a second of all the arm's seeds together, in learning alone."""
     return fmean(run.episodes_per_second for run in arm.runs) * len(arm.runs)
+
+
+def estimate(scores: Sequence[Score]) -> Estimate:
+    """The mean accuracy of one score a seed.
+
+    Its interval is over seeds and problems where outcomes are known; else over all answers: for the
+    original's runs, Wilson's of the one score there is.
+    """
+    problems = min(score.n for score in scores)
+    if all(score.outcomes for score in scores) and len({score.n for score in scores}) == 1:
+        interval = crossed_accuracy([score.right for score in scores]).interval
+    else:
+        interval = wilson(sum(score.correct for score in scores), sum(s.n for s in scores))
+    return Estimate(fmean(score.accuracy for score in scores), interval, problems, len(scores))
+
+
+def curve_of(runs: Sequence[Results]) -> dict[int, Estimate]:
+    """The accuracy of the runs by episodes, at every milestone that all of them have passed."""
+    milestones = set.intersection(*({score.episodes for score in run.curve} for run in runs))
+    return {
+        episodes: estimate(
+            [score for run in runs for score in run.curve if score.episodes == episodes]
+        )
+        for episodes in sorted(milestones)
+    }
+
+
+def pooled(shares: Sequence[Share]) -> Share:
+    """One share for all seeds: as sure as one of them, because the problems are the same."""
+    return Share(fmean(share.accuracy for share in shares), min(share.n for share in shares))

@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 
-from arena.crossed import crossed_accuracy
-from arena.statistics import Interval, wilson
+from arena.statistics import Interval
 from learner import plot
+from learner.experiments.estimates import curve_of, estimate, pooled
 from learner.experiments.results import Results, Share
 from learner.learning.answer import ANSWER
 from learner.learning.signals import SIGNALS
-from learner.measuring import Score
 from learner.plot import PALE, PALETTE, Axis, Panel, Sheet
 
 WINDOW = 9  # episodes that a running median looks back over
@@ -55,9 +54,9 @@ def comparison(arms: Mapping[str, Sequence[Results]]) -> bytes:
             ([run.curve[0] for run in runs], 0.16, True),
             ([run.final for run in runs], -0.16, False),
         ):
-            interval = interval_of(scores)
-            panel.bar_across(interval.low, interval.high, level + shift, colour)
-            panel.dot((accuracy_of(scores), level + shift), colour, hollow)
+            mean = estimate(scores)
+            panel.bar_across(mean.interval.low, mean.interval.high, level + shift, colour)
+            panel.dot((mean.value, level + shift), colour, hollow)
     return sheet.png()
 
 
@@ -84,21 +83,6 @@ def effects(rows: Mapping[str, tuple[float, Interval]], title: str) -> bytes:
         panel.bar_across(interval.low, interval.high, level, colour)
         panel.dot((value, level), colour, hollow=not clear)
     return sheet.png()
-
-
-def accuracy_of(scores: Sequence[Score]) -> float:
-    """The mean accuracy of one score a seed."""
-    return fmean(score.accuracy for score in scores)
-
-
-def interval_of(scores: Sequence[Score]) -> Interval:
-    """Its 95 % interval: over seeds and problems where outcomes are known, else over all answers.
-
-    For the latter, the original's runs, it is the Wilson interval of the one score there is.
-    """
-    if all(score.outcomes for score in scores) and len({score.n for score in scores}) == 1:
-        return crossed_accuracy([score.right for score in scores]).interval
-    return wilson(sum(score.correct for score in scores), sum(score.n for score in scores))
 
 
 def _loss_panel(sheet: Sheet, runs: Sequence[Results]) -> None:
@@ -146,12 +130,10 @@ def _accuracy_panel(
     colours = _colours(len(arms))
     lines = []
     for runs, pale in zip(arms.values(), _colours(len(arms), PALE), strict=True):
-        milestones = sorted(set.intersection(*({s.episodes for s in run.curve} for run in runs)))
-        points = []
-        for episodes in milestones:
-            scores = [s for run in runs for s in run.curve if s.episodes == episodes]
-            interval = interval_of(scores)
-            points.append((episodes, accuracy_of(scores), interval.low, interval.high))
+        points = [
+            (episodes, one.value, one.interval.low, one.interval.high)
+            for episodes, one in curve_of(runs).items()
+        ]
         if len(arms) == 1:
             panel.band([(x, low, high) for x, _, low, high in points], pale)
         lines.append(points)
@@ -163,7 +145,7 @@ def _accuracy_panel(
             panel.dot((x, y), colour)
         alone = [run.alone for run in runs if run.alone is not None]
         if alone:
-            panel.dashes(accuracy_of(alone), colour if len(arms) > 1 else plot.FAINT_INK)
+            panel.dashes(estimate(alone).value, colour if len(arms) > 1 else plot.FAINT_INK)
     panel.name("- -  model alone", plot.FAINT_INK)
 
 
@@ -181,7 +163,7 @@ def _before_after_panel(
     for (level, _), name in zip(rows.ticks, names, strict=bool(names)):
         for place_, shift, colour in ((0, 0.13, plot.FAINT_INK), (1, -0.13, PALETTE[0])):
             groups = [kind[name][place_] for kind in kinds]
-            interval = _pooled(groups).interval
+            interval = pooled(groups).interval
             if interval is not None:
                 panel.bar_across(interval.low, interval.high, level + shift, colour)
             accuracy = fmean(group.accuracy for group in groups)
@@ -193,11 +175,6 @@ def _before_after_panel(
 def _room(sheet: Sheet, names: Iterable[str]) -> float:
     """The room that the longest of these names takes beside a panel, pixels."""
     return max(sheet.text_width(name) for name in names) + 20
-
-
-def _pooled(groups: Sequence[Share]) -> Share:
-    """One group for all seeds: as sure as one of them, because the problems are the same."""
-    return Share(fmean(group.accuracy for group in groups), min(group.n for group in groups))
 
 
 def _colours(count: int, palette: Sequence[str] = PALETTE) -> list[str]:

@@ -11,6 +11,7 @@ is written in whole: learners first, then the ``results.json`` that speaks of th
 crash leaves behind is a run as it was at a milestone, and at most one interval is lost.
 """
 
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,15 +23,17 @@ from learner.checkpoint.files import load, save
 from learner.checkpoint.format import ADAPTER_CONFIG
 from learner.checkpoint.reading import CheckpointError, shown
 from learner.experiments.engine import Learners, Run
+from learner.experiments.results import Results
 from learner.experiments.results_file import (
     RESULTS,
     as_json,
     environment,
     parse_past,
     parse_run_record,
+    read_results,
     read_results_file,
 )
-from learner.hub.opening import BEST
+from learner.hub.opening import BEST_FOLDER
 from learner.measuring import SHARED
 from learner.model.base_model import ModelFacts
 
@@ -74,7 +77,7 @@ def save_run(run: Run, folder: Path, base_model: ModelFacts) -> None:
 
 def save_best(run: Run, folder: Path, base_model: ModelFacts, curve: bool) -> None:
     """Write what the run keeps to ``best``, with a picture of how it learnt if ``curve``."""
-    _save_learners(run.kept, folder / BEST, base_model, curve)
+    _save_learners(run.kept, folder / BEST_FOLDER, base_model, curve)
 
 
 def is_finished(folder: Path) -> bool:
@@ -145,3 +148,33 @@ def _save_learners(
 
 def _load_learners(folder: Path, names: Sequence[str], base_model: ModelFacts) -> Learners:
     return {name: load(folder if name == SHARED else folder / name, base_model) for name in names}
+
+
+def seed_folders(folder: Path, seeds: Sequence[int]) -> list[Path]:
+    """Where the runs of these seeds go: one run into the folder, several into one each within."""
+    return [folder] if len(seeds) == 1 else [folder / f"seed-{seed}" for seed in seeds]
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The folders of the runs that lie in ``folder``: itself, or one for each seed.
+
+    Raises CheckpointError if there is none.
+    """
+    if (folder / RESULTS).is_file():
+        return [folder]
+    found = [path.parent for path in folder.glob(f"seed-*/{RESULTS}")]
+    if not found:
+        raise CheckpointError(f"There is no run in {folder}: it has no {RESULTS}.")
+    return sorted(found, key=lambda path: (len(path.name), path.name))
+
+
+def read_runs(path: Path) -> tuple[Results, ...]:
+    """The results of a run, or of all seeds, in a folder or a file. Raises CheckpointError."""
+    if path.is_file():
+        return (read_results(path),)
+    return tuple(read_results(folder) for folder in run_folders(path))
+
+
+def slug(name: str) -> str:
+    """A name as it can be that of a folder."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

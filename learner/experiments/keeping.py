@@ -13,8 +13,7 @@ from learner.experiments.engine import Engine, Run, advance, start_runs
 from learner.experiments.figures import learning_curves
 from learner.experiments.folder import CURVES, load_together, save_best, save_run
 from learner.experiments.results import Results
-from learner.experiments.results_file import RESULTS
-from learner.experiments.results_reading import read_results
+from learner.experiments.results_file import RESULTS, read_results
 from learner.experiments.settings import Experiment
 from learner.model.base_model import ModelFacts
 

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from arena import FAMILIES
-from learner.experiments.settings import BEST, ORIGINAL, Experiment
-from learner.report.bench import with_config
+from learner.experiments.settings import ORIGINAL, TUNED, Experiment
 
 MAX_NAME = 40
 EPISODES, SEEDS, PROBLEMS = (1, 400), (1, 5), (20, 500)  # fewest and most of each
@@ -38,7 +37,7 @@ TECHNIQUES: Mapping[str, Technique] = {
         "the best settings",
         "The settings that did best here: it is told each answer, and learns from four problems "
         "a step.",
-        BEST,
+        TUNED,
     ),
     "original": Technique(
         "the original's settings",
@@ -49,29 +48,29 @@ TECHNIQUES: Mapping[str, Technique] = {
     "curriculum": Technique(
         "curriculum",
         "Easy problems first; harder ones as they are mastered.",
-        replace(BEST, order="curriculum"),
+        replace(TUNED, order="curriculum"),
     ),
     "per family": Technique(
         "a prompt for each family",
         "Five soft prompts instead of one, each learnt from its own family's problems.",
-        replace(BEST, per_family=True),
+        replace(TUNED, per_family=True),
     ),
     "examples": Technique(
         "2 worked examples",
         "Two solved problems stand before every question, beside the soft prompt.",
-        with_config(BEST, shots=2),
+        TUNED.with_config(shots=2),
     ),
     "meta": Technique(
         "a start learnt on other families (meta)",
         "Reptile looks for a start from which any family is learnt quickly: on the families that "
         "you leave out below, or on all, if you leave out none.",
-        replace(BEST, start="meta"),
+        replace(TUNED, start="meta"),
     ),
     "reward": Technique(
         "told only right or wrong (reward)",
         "It is never told an answer, only whether its own tries are right; slower, and less is "
         "needed to know.",
-        with_config(BEST, signal="reward"),
+        TUNED.with_config(signal="reward"),
     ),
 }
 """What there is to try, the plain way first."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from arena.statistics import Interval, wilson
-from learner.experiments.lessons import Episode
+from learner.experiments.problem_order import Episode
 from learner.experiments.settings import Experiment
 from learner.measuring import Score
 

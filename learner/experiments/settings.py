@@ -120,9 +120,13 @@ class Experiment:
         count = len(self.families)
         return tuple(self.episodes * (i + 1) // count for i in range(count))
 
+    def with_config(self, **changes: Any) -> "Experiment":
+        """The experiment with changes to the learner's settings."""
+        return replace(self, config=replace(self.config, **changes))
+
     def with_seed(self, seed: int) -> "Experiment":
         """The same experiment from another seed."""
-        return replace(self, config=replace(self.config, seed=seed))
+        return self.with_config(seed=seed)
 
     def problems(self, split: str = "held-out") -> tuple[Problem, ...]:
         """The fixed problems that it is measured on: the "held-out" or the "validation" ones."""
@@ -176,7 +180,7 @@ def _require(holds: bool, sentence: str) -> None:
         raise ValueError(sentence)
 
 
-BEST = Experiment()
+TUNED = Experiment()
 ORIGINAL = Experiment(
     config=LearnerConfig(
         soft_tokens=8,
@@ -190,5 +194,5 @@ ORIGINAL = Experiment(
     eval_problems=20,
     validation_problems=0,
 )
-PRESETS: Mapping[str, Experiment] = {"best": BEST, "original": ORIGINAL}
+PRESETS: Mapping[str, Experiment] = {"best": TUNED, "original": ORIGINAL}
 """Settings by name: the best measured here, and those of the original experiments."""

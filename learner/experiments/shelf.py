@@ -16,11 +16,9 @@ from pathlib import Path
 
 from learner.checkpoint.atomic_folder import write_file
 from learner.checkpoint.reading import CheckpointError, parse_json
-from learner.experiments.driving import seed_folders
-from learner.experiments.folder import INTERRUPTED
+from learner.experiments.folder import INTERRUPTED, seed_folders, slug
 from learner.experiments.plan import TECHNIQUES, Plan, PlanError, checked_name
 from learner.experiments.settings import Experiment, parse_experiment
-from learner.report.bench import slug
 
 MAX_RUNS = 8
 MAX_PLACE = 40  # characters of a folder's name, less a number that tells it from others

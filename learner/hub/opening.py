@@ -14,7 +14,7 @@ from learner.learning.learner import Learner
 from learner.measuring import SHARED
 from learner.model.base_model import ModelFacts
 
-BEST = "best"  # the folder, within that of a run, of the soft prompt that did best
+BEST_FOLDER = "best"  # the folder, within that of a run, of the soft prompt that did best
 
 
 def open_checkpoint(
@@ -70,9 +70,9 @@ def prompt_folders(folder: Path) -> Mapping[str, Path]:
     ``folder`` is a run's, which stands for the best it found; one of its checkpoints; or any other
     checkpoint. Raises CheckpointError where it holds the runs of several seeds.
     """
-    if (folder / BEST).is_dir():
-        folder = folder / BEST
-    elif seeds := sorted(map(str, folder.glob(f"seed-*/{BEST}"))):
+    if (folder / BEST_FOLDER).is_dir():
+        folder = folder / BEST_FOLDER
+    elif seeds := sorted(map(str, folder.glob(f"seed-*/{BEST_FOLDER}"))):
         raise CheckpointError(
             f"{folder} holds a run for each seed; choose the best of one: {', '.join(seeds)}."
         )

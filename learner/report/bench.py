@@ -1,6 +1,5 @@
 """The bench that a reproduction works at: one model, one folder, the same seeds and problems."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,9 +7,9 @@ from pathlib import Path
 from learner.experiments.driving import drive
 from learner.experiments.engine import Engine
 from learner.experiments.estimates import Arm
-from learner.experiments.folder import is_finished
+from learner.experiments.folder import is_finished, slug
 from learner.experiments.results import Results
-from learner.experiments.settings import BEST, ORIGINAL, Experiment
+from learner.experiments.settings import ORIGINAL, TUNED, Experiment
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Bench:
 
     def best(self, chat_template: bool, **changes: object) -> Experiment:
         """The best settings at this bench's scale, with changes to the experiment."""
-        return self._scaled(BEST, chat_template, changes)
+        return self._scaled(TUNED, chat_template, changes)
 
     def original(self, chat_template: bool) -> Experiment:
         """The original's settings, measured on as many problems as everything here."""
@@ -79,13 +78,3 @@ class Bench:
             held_out_seed=self.scale.held_out_seed,
         )
         return replace(scaled, **changes)  # type: ignore[arg-type]
-
-
-def with_config(experiment: Experiment, **changes: object) -> Experiment:
-    """The experiment with changes to the learner's settings."""
-    return replace(experiment, config=replace(experiment.config, **changes))  # type: ignore[arg-type]
-
-
-def slug(name: str) -> str:
-    """A name as it can be that of a folder."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -13,10 +13,10 @@ from statistics import fmean
 from arena.statistics import Interval, mean_interval
 from learner import wording
 from learner.experiments.estimates import Arm, Which, versus
-from learner.experiments.lessons import Episode
+from learner.experiments.problem_order import Episode
 from learner.experiments.results import Results
 from learner.learning.signals import SIGNALS
-from learner.report.bench import Bench, with_config
+from learner.report.bench import Bench
 
 LONGER = 3  # times as many episodes: a verdict tells less than an answer
 NEAR = 0.9  # of the templated accuracy
@@ -53,7 +53,7 @@ def signal_arms(bench: Bench, chat: bool) -> dict[str, Arm]:
     )
     return {
         signal: bench.arm(
-            f"{signal}, {'chat' if chat else 'plain'}", with_config(experiment, signal=signal)
+            f"{signal}, {'chat' if chat else 'plain'}", experiment.with_config(signal=signal)
         )
         for signal in SIGNALS
     }

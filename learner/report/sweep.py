@@ -13,7 +13,7 @@ from learner import wording
 from learner.experiments.estimates import Arm, Effect, Estimate, alone, effect
 from learner.experiments.results import Results
 from learner.measuring import Score
-from learner.report.bench import Bench, with_config
+from learner.report.bench import Bench
 
 LONGER = 4  # times as many episodes, at most
 DEFAULT = "default"
@@ -87,7 +87,7 @@ def sweep(bench: Bench, chat: bool) -> Sweep:
     experiment = bench.best(chat, episodes=longest, eval_at=(episodes, longest))
     arms = bench.together(
         f"settings, {'chat' if chat else 'plain'}",
-        [with_config(experiment, **changes) for changes in CHANGES.values()],
+        [experiment.with_config(**changes) for changes in CHANGES.values()],
     )
     settings = [
         _setting(name, Arm(name, runs), length)

@@ -25,7 +25,7 @@ from learner.experiments.estimates import (
 from learner.experiments.results import Results
 from learner.learning.worked_examples import worked_examples
 from learner.measuring import Measurement, Score, measured
-from learner.report.bench import Bench, with_config
+from learner.report.bench import Bench
 
 SHOTS = (1, 2, 4, 8)  # numbers of worked examples tried in validation
 
@@ -125,7 +125,7 @@ def _few_shot(bench: Bench, chat: bool, default: Arm) -> list[Finding]:
     shots = best_shots(bench, chat)
     last_only = bench.best(chat, eval_interval=bench.scale.episodes, validation_problems=0)
     name = f"{_format(chat)}, {wording.count(shots, 'worked example')}"
-    arm = bench.arm(name, with_config(last_only, shots=shots))
+    arm = bench.arm(name, last_only.with_config(shots=shots))
     without = Arm("examples alone", arm.runs[:1])
     return [
         Finding(

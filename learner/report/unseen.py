@@ -15,7 +15,7 @@ from learner import wording
 from learner.experiments.results import Results
 from learner.experiments.settings import STARTS
 from learner.experiments.starts import EPISODES_PER_FAMILY
-from learner.report.bench import Bench, with_config
+from learner.report.bench import Bench
 
 MEASURED = (0, 1, 5, 20)  # episodes
 
@@ -32,16 +32,13 @@ class Start:
 
 def learn_unseen(bench: Bench, chat: bool) -> list[Start]:
     """Each start, on each family in turn."""
-    plain = with_config(
-        bench.best(
-            chat,
-            episodes=MEASURED[-1],
-            eval_at=MEASURED[1:],
-            eval_problems=max(2, bench.scale.problems // len(FAMILIES)),
-            validation_problems=0,
-        ),
-        episodes_per_step=1,
-    )
+    plain = bench.best(
+        chat,
+        episodes=MEASURED[-1],
+        eval_at=MEASURED[1:],
+        eval_problems=max(2, bench.scale.problems // len(FAMILIES)),
+        validation_problems=0,
+    ).with_config(episodes_per_step=1)
     starts = []
     for name in STARTS:
         runs = bench.together(

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from html import escape
 
 from arena.statistics import Interval
-from learner.experiments.estimates import Arm, Estimate, alone
-from learner.experiments.figures import accuracy_of, interval_of
+from learner.experiments.estimates import Arm, Estimate, alone, curve_of
 from learner.view.chart_parts import (
     NARROW_SPACE,
     axis_end,
@@ -52,11 +51,9 @@ class Series:
 
 def series_of(arm: Arm, mark: str, slot: int, published: bool = False) -> Series:
     """The line of an experiment: the mean of its seeds at every milestone that all have passed."""
-    milestones = set.intersection(*({score.episodes for score in run.curve} for run in arm.runs))
-    points = []
-    for episodes in sorted(milestones):
-        scores = [score for run in arm.runs for score in run.curve if score.episodes == episodes]
-        points.append(Point(episodes, accuracy_of(scores), interval_of(scores)))
+    points = [
+        Point(episodes, one.value, one.interval) for episodes, one in curve_of(arm.runs).items()
+    ]
     problems = max(score.n for run in arm.runs for score in run.curve)
     asked = f"{count(problems, 'problem')} × {count(len(arm.runs), 'seed')}"
     if published:

@@ -9,7 +9,7 @@ from learner.experiments.desk import Desk, DeskError
 from learner.experiments.folder import CURVES
 from learner.experiments.results_file import RESULTS
 from learner.experiments.shelf import Entry
-from learner.hub.opening import BEST
+from learner.hub.opening import BEST_FOLDER
 from learner.learning.learner import Learner
 from learner.model.base_model import ModelFacts
 
@@ -48,5 +48,5 @@ def best_learner(desk: Desk, entry: Entry, base_model: ModelFacts) -> tuple[Lear
         raise DeskError("It has not learnt anything yet that could be used.")
     rights = [max((score.correct for score in run.validation), default=0) for run in results]
     best = rights.index(max(rights))
-    learner = load(desk.shelf.run_folders(entry)[best] / BEST, base_model)
+    learner = load(desk.shelf.run_folders(entry)[best] / BEST_FOLDER, base_model)
     return learner, learner.episodes

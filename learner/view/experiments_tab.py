@@ -21,7 +21,7 @@ from learner.experiments.plan import (
     checked_problems,
     plan_of,
 )
-from learner.experiments.settings import BEST
+from learner.experiments.settings import TUNED
 from learner.view import cards
 from learner.view.experiments_files import best_learner, results_file
 from learner.view.experiments_painting import SAVE_FIGURE, DeskView, Options
@@ -66,7 +66,7 @@ def experiments_tab(page: Page, _: gr.Tab) -> None:
 
 def _form(page: Page) -> None:
     """What to try, and the button that starts it."""
-    config = BEST.config
+    config = TUNED.config
     with gr.Column(scale=4, min_width=300, elem_classes="spa-panel"):
         html("spa-lab-words", cards.explanation("Try something", _WORDS))
         name = gr.Textbox(
@@ -87,10 +87,10 @@ def _form(page: Page) -> None:
             elem_id="spa-run-format",
         )
         with gr.Row(elem_classes="spa-numbers"):
-            episodes = _number(BEST.episodes, "Episodes", "spa-run-episodes")
+            episodes = _number(TUNED.episodes, "Episodes", "spa-run-episodes")
             seeds = _number(DEFAULT_SEEDS, f"Seeds (1–{SEEDS[1]})", "spa-run-seeds")
-            problems = _number(BEST.eval_problems, "Held-out problems", "spa-run-problems")
-        power = html("spa-power", power_line(BEST.eval_problems))
+            problems = _number(TUNED.eval_problems, "Held-out problems", "spa-run-problems")
+        power = html("spa-power", power_line(TUNED.eval_problems))
         start = gr.Button("Start", variant="primary", elem_id="spa-start")
         with gr.Accordion("More settings", open=False, elem_id="spa-more-settings"):
             with gr.Row(elem_classes="spa-numbers"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from learner.experiments.results_reading import parse_results, read_results
+from learner.experiments.results_file import parse_results, read_results
 from tests.browser.running_app import open_app
 from tests.browser.visitor import Visitor
 

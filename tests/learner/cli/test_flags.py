@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from learner.cli.flags import add_experiment_flags, experiment_of, settings_given
-from learner.experiments.settings import BEST, ORIGINAL
+from learner.experiments.settings import ORIGINAL, TUNED
 
 
 def parsed(line):
@@ -20,8 +20,8 @@ def chosen(line):
 
 
 def test_without_flags_it_is_the_best_with_the_template():
-    assert chosen("") == replace(BEST, config=replace(BEST.config, chat_template=True))
-    assert chosen("--no-chat-template") == BEST
+    assert chosen("") == replace(TUNED, config=replace(TUNED.config, chat_template=True))
+    assert chosen("--no-chat-template") == TUNED
 
 
 def test_the_originals_own_command_means_what_it_meant():
@@ -51,7 +51,7 @@ def test_the_originals_own_command_means_what_it_meant():
     ],
 )
 def test_flags_of_the_run(line, settings):
-    assert chosen(f"--no-chat-template {line}") == replace(BEST, **settings)
+    assert chosen(f"--no-chat-template {line}") == replace(TUNED, **settings)
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_flags_of_the_run(line, settings):
     ],
 )
 def test_flags_of_the_learner(line, settings):
-    config = replace(BEST.config, **settings)
-    assert chosen(f"--no-chat-template {line}") == replace(BEST, config=config)
+    config = replace(TUNED.config, **settings)
+    assert chosen(f"--no-chat-template {line}") == replace(TUNED, config=config)
 
 
 def test_only_what_was_given_counts_as_given():

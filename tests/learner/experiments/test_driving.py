@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from learner.checkpoint.reading import CheckpointError
-from learner.experiments.driving import Stopped, drive, read_runs, run_folders, seed_folders
+from learner.experiments.driving import Stopped, drive
+from learner.experiments.folder import read_runs, run_folders, seed_folders
 from learner.experiments.results_file import RESULTS
 from tests.learner.experiments.pupils import SMALL, Pupils
 

@@ -8,7 +8,7 @@ import torch
 
 from arena import FAMILIES
 from learner.experiments.engine import ALONE, EXAMPLES, advance, direct, start_runs, through
-from learner.experiments.lessons import SHARED
+from learner.experiments.problem_order import SHARED
 from learner.experiments.settings import Experiment
 from learner.learning.learner import LearnerConfig
 from learner.measuring import Score

@@ -12,6 +12,7 @@ from learner.experiments.estimates import (
     Arm,
     alone,
     effect,
+    estimate,
     final,
     initial,
     kept,
@@ -20,8 +21,8 @@ from learner.experiments.estimates import (
     versus_change,
 )
 from learner.experiments.original import PUBLISHED
-from learner.experiments.results_reading import parse_results
-from learner.measuring import score_of
+from learner.experiments.results_file import parse_results
+from learner.measuring import Score, score_of
 from tests.learner.experiments.originals import train_qwen_record
 from tests.learner.experiments.runs import PROBLEMS, made_up
 
@@ -107,3 +108,11 @@ def test_which_score_is_meant():
     with pytest.raises(ValueError, match="did not measure the model alone"):
         alone(PUBLISHED[0])
     assert rate(arm(seeds=3)) == pytest.approx(150.0)
+
+
+def test_an_interval_over_seeds_is_wider_than_if_all_answers_were_independent():
+    scores = [score_of("1111100000", False, 80), score_of("1111110000", False, 80)]
+    pooled = Score(11, 20).interval
+    crossed = estimate(scores).interval
+    assert crossed.high - crossed.low > pooled.high - pooled.low
+    assert estimate([Score(11, 20)]).interval == pooled

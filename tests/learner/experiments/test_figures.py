@@ -8,12 +8,10 @@ import pytest
 from PIL import Image
 
 from arena.statistics import Interval
-from learner.experiments.figures import comparison, effects, interval_of, learning_curves
+from learner.experiments.figures import comparison, effects, learning_curves
 from learner.experiments.original import PUBLISHED
 from learner.experiments.results import Results
-from learner.experiments.results_reading import parse_results
-from learner.measuring import Score, score_of
-from learner.report.bench import with_config
+from learner.experiments.results_file import parse_results
 from tests.learner.experiments.originals import train_continuous_record, train_qwen_record
 from tests.learner.experiments.runs import made_up
 
@@ -36,7 +34,7 @@ def test_four_panels_of_one_run_or_of_several_seeds(count):
 
 def test_the_losses_of_a_reward_are_not_told_as_nats():
     told = made_up()
-    experiment = with_config(told.experiment, signal="reward")
+    experiment = told.experiment.with_config(signal="reward")
     assert learning_curves([replace(told, experiment=experiment)]) != learning_curves([told])
 
 
@@ -62,11 +60,3 @@ def test_effects_are_drawn_around_zero():
     rows = {"helps": (0.1, Interval(0.05, 0.15)), "unclear": (0.0, Interval(-0.02, 0.02))}
     assert size(effects(rows, "Title")) == (1040, 142)
     assert effects(rows, "Title") != effects({**rows, "helps": (-0.1, Interval(-0.2, -0.05))}, "T")
-
-
-def test_an_interval_over_seeds_is_wider_than_if_all_answers_were_independent():
-    scores = [score_of("1111100000", False, 80), score_of("1111110000", False, 80)]
-    pooled = Score(11, 20).interval
-    crossed = interval_of(scores)
-    assert crossed.high - crossed.low > pooled.high - pooled.low
-    assert interval_of([Score(11, 20)]) == pooled

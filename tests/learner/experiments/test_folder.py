@@ -10,7 +10,7 @@ from arena import FAMILIES
 from learner.checkpoint.reading import CheckpointError, OtherModelError
 from learner.experiments.engine import advance, direct, start_runs
 from learner.experiments.folder import load_run, load_together, save_run
-from learner.experiments.lessons import SHARED
+from learner.experiments.problem_order import SHARED
 from learner.experiments.results_file import RESULTS
 from learner.experiments.settings import Experiment
 from learner.hub.opening import prompt_folders

@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from learner.experiments.desk import DeskError
-from learner.experiments.driving import drive, seed_folders
+from learner.experiments.driving import drive
+from learner.experiments.folder import seed_folders
 from learner.experiments.results_file import RESULTS
 from learner.experiments.shelf import FAILED, FINISHED, GOING, STOPPED, ShelfError
 from learner.service.protocol import ServiceBusy

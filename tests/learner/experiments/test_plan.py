@@ -3,7 +3,7 @@
 import pytest
 
 from learner.experiments.plan import TECHNIQUES, PlanError, plan_of
-from learner.experiments.settings import BEST, ORIGINAL
+from learner.experiments.settings import ORIGINAL, TUNED
 
 GIVEN = {
     "name": "run 1",
@@ -17,7 +17,7 @@ GIVEN = {
 
 def test_what_is_not_said_is_as_measured_best():
     plan = plan_of(**GIVEN)
-    assert plan.experiment == BEST
+    assert plan.experiment == TUNED
     assert [experiment.seed for experiment in plan.experiments] == [0, 1, 2]
 
 

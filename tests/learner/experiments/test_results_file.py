@@ -1,4 +1,4 @@
-"""results.json: all that the original's had, and enough to go on from."""
+"""results.json: all that the original's had, enough to go on from, refused if damaged."""
 
 import json
 import math
@@ -7,8 +7,19 @@ from dataclasses import replace
 import pytest
 
 from learner.checkpoint.reading import CheckpointError
+from learner.experiments import results_file
 from learner.experiments.engine import advance, start_runs
-from learner.experiments.results_file import as_json, environment, parse_past, parse_run_record
+from learner.experiments.original import PUBLISHED
+from learner.experiments.results_file import (
+    as_json,
+    environment,
+    parse_past,
+    parse_results,
+    parse_run_record,
+    read_results,
+)
+from learner.measuring import Score
+from tests.learner.experiments.originals import train_continuous_record, train_qwen_record
 from tests.learner.experiments.pupils import SMALL, Pupils
 
 # What train_qwen.py of the original experiments wrote, key by key.
@@ -121,3 +132,121 @@ def test_what_was_changed_by_hand_is_refused_in_a_sentence(run, damage):
     data = json.dumps(json.loads(written(run)) | damage).encode()
     with pytest.raises(CheckpointError, match=r"results\.json"):
         parse_past(parse_run_record(data), 12)
+
+
+# --- read as results: ours, and the original experiments' ---
+
+
+def test_our_own_say_what_the_run_says(run):
+    results = parse_results(written(run), "mine")
+    assert (results.name, results.model, results.seed) == ("mine", "tiny-qwen2", 0)
+    assert results.experiment == run.experiment
+    assert [score.outcomes for score in results.curve] == [m.outcomes for m in run.held_out]
+    assert results.final == results.curve[-1]
+    assert results.kept.episodes == run.kept_episodes
+    assert results.alone.correct == 0
+    assert [score.correct for score in results.validation] == [
+        score.correct for score in run.validation
+    ]
+    assert results.losses == tuple((i, e.loss) for i, e in enumerate(run.past, 1))
+    assert results.problems == tuple(p.key for p in run.experiment.problems())
+    tallies = run.held_out[-1].by_family(run.experiment.problems())
+    assert {name: after.accuracy for name, (_, after) in results.families.items()} == {
+        name: tally.accuracy for name, tally in tallies.items()
+    }
+    assert list(results.difficulties) == ["1", "2", "3", "4", "5"]
+    assert len(results.step_rates) == 6
+    assert results.sampled == ()
+    assert results.finished
+
+
+def test_episodes_of_which_the_samples_are_known_are_there():
+    engine = Pupils().engine
+    told = replace(SMALL, config=replace(SMALL.config, signal="reward"))
+    *_, (rewarded,) = advance(engine, start_runs(engine, [told]))
+    assert parse_results(written(rewarded), "rewarded").sampled == rewarded.past
+
+
+def test_the_originals_first_kind_loads(tmp_path):
+    path = tmp_path / "checkpoints" / "results.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(train_qwen_record()))  # with NaN, as Python writes it
+    results = read_results(path.parent)
+    assert results.name == "checkpoints"
+    assert results.experiment is None
+    assert results.curve == (Score(2, 20), Score(7, 20, episodes=4))
+    assert results.final == Score(10, 50, episodes=4)
+    assert results.losses == ((1, 4.25), (2, 3.5), (4, 1.5))
+    assert results.families["causal"][1].accuracy == 1.0
+    assert results.families["causal"][1].interval is None  # nobody wrote down of how many
+    assert (results.chat_template, results.episodes_per_second) == (False, 0.5)
+
+
+def test_the_originals_other_kind_loads():
+    results = parse_results(json.dumps(train_continuous_record()).encode(), "tinyllama")
+    assert results.curve == (Score(1, 5), Score(9, 20, episodes=2))
+    assert results.final == Score(10, 20, episodes=2)
+    assert results.losses == ((1, 2.0), (2, 1.0))
+    assert math.isnan(results.episodes_per_second)
+
+
+def test_the_published_numbers_are_those_of_the_report():
+    shares = [(run.curve[0].accuracy, run.final.accuracy) for run in PUBLISHED]
+    assert shares == [(0.65, 0.62), (0.1, 0.2), (0.2, 0.4)]
+    assert [run.episodes_per_second for run in PUBLISHED] == [1.60, 0.57, 0.47]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"model_name": 7},
+        {"evaluations": None},
+        {"evaluations": [{"episode": 0}]},
+        {"evaluations": [{"episode": 0, "n_correct": 3, "n_total": 2}]},
+        {"final_evaluation": []},
+        {"training": [{"episode": "one", "loss": 1.0}]},
+        {"use_chat_template": "yes"},
+        {"learning_rate": None},
+        {"n_episodes": -1},
+    ],
+)
+def test_a_damaged_original_is_refused_in_a_sentence(damage):
+    data = json.dumps(train_qwen_record() | damage).encode()
+    with pytest.raises(ValueError, match=r"would be right|is not a score"):
+        parse_results(data, "checkpoints")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"problems": []},
+        {"kept_episode": "last"},
+        {"finished": None},
+        {"evaluations": []},
+        {"problems": [{"key": 1, "task_type": "causal", "difficulty": 1}]},
+    ],
+)
+def test_a_damaged_file_of_ours_is_refused_in_a_sentence(run, damage):
+    data = json.dumps(json.loads(written(run)) | damage).encode()
+    with pytest.raises(CheckpointError, match=r"results\.json"):
+        parse_results(data, "mine")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{}", b"\xff", b'{"format": "other/1"}', b"[" * 9999]
+)
+def test_what_is_no_results_file_is_refused(data):
+    with pytest.raises(CheckpointError, match=r"results\.json"):
+        parse_results(data, "mine")
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="no run in"):
+        read_results(tmp_path)
+
+
+def test_a_file_that_is_too_large_for_results_is_not_read(tmp_path, monkeypatch):
+    (tmp_path / "results.json").write_bytes(b" " * 11)
+    monkeypatch.setattr(results_file, "MAX_BYTES", 10)
+    with pytest.raises(CheckpointError, match="larger than any run's results"):
+        read_results(tmp_path)

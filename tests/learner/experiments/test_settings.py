@@ -11,10 +11,10 @@ from arena import DIFFICULTIES, FAMILIES
 from arena.sampling import split_of
 from learner.checkpoint.reading import CheckpointError
 from learner.experiments.settings import (
-    BEST,
     ORDERS,
     ORIGINAL,
     STARTS,
+    TUNED,
     Experiment,
     parse_experiment,
 )
@@ -66,9 +66,9 @@ def test_milestones_go_from_the_start_to_the_end(experiment):
 
 
 def test_milestones_of_the_original():
-    assert BEST.milestones == ORIGINAL.milestones == (0, 20, 40, 60, 80)
-    assert replace(BEST, eval_at=(1, 5, 20)).milestones == (0, 1, 5, 20, 80)
-    assert replace(BEST, episodes=50).milestones == (0, 20, 40, 50)
+    assert TUNED.milestones == ORIGINAL.milestones == (0, 20, 40, 60, 80)
+    assert replace(TUNED, eval_at=(1, 5, 20)).milestones == (0, 1, 5, 20, 80)
+    assert replace(TUNED, episodes=50).milestones == (0, 20, 40, 50)
 
 
 def test_the_original_preset_is_what_the_original_did():
@@ -80,13 +80,13 @@ def test_the_original_preset_is_what_the_original_did():
 
 
 def test_settings_that_came_later_take_their_defaults():
-    assert parse_experiment({"config": {}, "episodes": 40}, "f") == replace(BEST, episodes=40)
+    assert parse_experiment({"config": {}, "episodes": 40}, "f") == replace(TUNED, episodes=40)
 
 
 @pytest.mark.parametrize("split", ["held-out", "validation"])
 def test_what_is_measured_on_is_of_its_own_split_and_always_the_same(split):
-    problems = BEST.problems(split)
-    assert problems == BEST.with_seed(7).problems(split)
+    problems = TUNED.problems(split)
+    assert problems == TUNED.with_seed(7).problems(split)
     assert {split_of(problem) for problem in problems} == {split}
     assert len(problems) == (200 if split == "held-out" else 100)
 
@@ -112,7 +112,7 @@ def test_what_is_measured_on_is_of_its_own_split_and_always_the_same(split):
 )
 def test_what_cannot_be_is_said_in_a_sentence(settings, complaint):
     with pytest.raises(ValueError, match=complaint):
-        replace(BEST, **settings)
+        replace(TUNED, **settings)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.experiments.driving import drive, read_runs
+from learner.experiments.driving import drive
+from learner.experiments.folder import read_runs
 from learner.experiments.plan import PlanError, plan_of
 from learner.experiments.shelf import (
     FAILED,

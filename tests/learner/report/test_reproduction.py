@@ -2,8 +2,9 @@
 
 import pytest
 
-from learner.experiments.figures import accuracy_of
-from learner.report.bench import Bench, Scale, slug
+from learner.experiments.estimates import estimate
+from learner.experiments.folder import slug
+from learner.report.bench import Bench, Scale
 from learner.report.reproduction import CHAPTERS
 from learner.report.sweep import CHANGES, DEFAULT, sweep
 from learner.report.techniques import findings, findings_table, verdicts
@@ -81,7 +82,7 @@ def test_arms_of_a_bench_share_seeds_and_problems(bench):
     arms = [*bench.arms.values()]
     assert {len(arm.runs) for arm in arms} == {SCALE.seeds}
     assert len({run.problems for arm in arms for run in arm.runs}) == 1
-    assert all(0 <= accuracy_of([run.final for run in arm.runs]) <= 1 for arm in arms)
+    assert all(0 <= estimate([run.final for run in arm.runs]).value <= 1 for arm in arms)
 
 
 def test_one_seed_is_too_few():

@@ -6,10 +6,9 @@ from dataclasses import replace
 import pytest
 
 from learner.experiments.estimates import Arm
-from learner.experiments.lessons import Episode
-from learner.experiments.settings import BEST
+from learner.experiments.problem_order import Episode
+from learner.experiments.settings import TUNED
 from learner.measuring import Score
-from learner.report.bench import with_config
 from learner.report.signals import reached_text, samples_text
 from tests.learner.experiments.runs import made_up
 
@@ -35,7 +34,7 @@ def arm(*seeds, signal="reward"):
         replace(
             made_up(seed),
             sampled=tuple(sampled),
-            experiment=with_config(BEST, signal=signal).with_seed(seed),
+            experiment=TUNED.with_config(signal=signal).with_seed(seed),
         )
         for seed, sampled in enumerate(seeds)
     ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from learner.experiments.estimates import Arm
 from learner.experiments.original import PUBLISHED
-from learner.experiments.settings import BEST
+from learner.experiments.settings import TUNED
 from learner.view.experiments_chart import (
     SLOTS,
     baselines_of,
@@ -97,5 +97,5 @@ def test_names_are_text():
 
 def test_an_empty_chart_says_what_to_do():
     assert "choose what to show" in experiments_chart([], {})
-    assert BEST.episodes == 80  # where the axis ends at least
+    assert TUNED.episodes == 80  # where the axis ends at least
     assert "80 episodes" in experiments_chart([], {})

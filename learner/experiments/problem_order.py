@@ -1,18 +1,26 @@
-"""Lessons: which problems a run learns from next.
+"""Which problems a run learns from next: mixed, by a curriculum, or family after family.
 
 What comes next follows from the experiment and from what was learnt from so far; problems have a
-position in a seeded stream (`arena.stream`), so a run can go on from anywhere.
+position in a seeded stream (`arena.stream`), so a run can go on from anywhere, or be done again.
+
+A curriculum is difficulty that follows accuracy: easy problems first, harder ones as they are
+mastered (Bengio et al., 2009, "Curriculum learning"), by a staircase (Levitt, 1971, "Transformed
+up-down methods in psychoacoustics"): up a difficulty when nearly all of the latest problems at it
+were right, down when hardly any were. Rights are read off the training pass, before a problem is
+learnt from, so following them costs nothing.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from arena import Problem, stream
-from learner.experiments.curriculum import level
 from learner.experiments.settings import Experiment
 from learner.measuring import SHARED
+
+WINDOW = 6  # problems at a difficulty before it is judged
+RISE, FALL = 5, 1  # so many of them right, or more: up; so many, or fewer: down
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class Episode:
         return 0 < self.reward < 1
 
 
-def next_lessons(
+def next_problems(
     experiment: Experiment, past: Sequence[Episode], room: int
 ) -> dict[str, tuple[Problem, ...]]:
     """The problems of the next step, at most ``room`` of them, for each soft prompt by name.
@@ -83,10 +91,32 @@ def next_lessons(
     else:
         difficulties: Sequence[int] = experiment.difficulties
         if experiment.order == "curriculum":
-            difficulties = [level((episode.right for episode in past), sorted(difficulties))]
-        lessons = stream(experiment.seed, "train", experiment.families, difficulties, start)
-        problems = list(islice(lessons, count))
+            rights = (episode.right for episode in past)
+            difficulties = [next_difficulty(rights, sorted(difficulties))]
+        ordered = stream(experiment.seed, "train", experiment.families, difficulties, start)
+        problems = list(islice(ordered, count))
     return {SHARED: tuple(problems)}
+
+
+def next_difficulty(rights: Iterable[bool], difficulties: Sequence[int]) -> int:
+    """The difficulty of a curriculum's next problem.
+
+    ``rights`` says of each problem so far whether it would have been answered rightly;
+    ``difficulties`` are those to choose from, easiest first.
+    """
+    step, latest = 0, 0
+    correct = 0
+    for right in rights:
+        latest += 1
+        correct += right
+        if latest < WINDOW:
+            continue
+        if correct >= RISE:
+            step = min(step + 1, len(difficulties) - 1)
+        elif correct <= FALL:
+            step = max(step - 1, 0)
+        latest = correct = 0
+    return difficulties[step]
 
 
 def _of_sequence(experiment: Experiment, position: int) -> Problem:
@@ -106,9 +136,9 @@ def _for_each_family(
     shares = dict.fromkeys(met, 0)
     for _ in range(count):
         shares[min(met, key=lambda family: met[family] + shares[family])] += 1
-    lessons = {
+    streams = {
         family: stream(experiment.seed, "train", [family], experiment.difficulties, met[family])
         for family, share in shares.items()
         if share
     }
-    return {family: tuple(islice(lesson, shares[family])) for family, lesson in lessons.items()}
+    return {family: tuple(islice(own, shares[family])) for family, own in streams.items()}

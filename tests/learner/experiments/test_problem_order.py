@@ -2,15 +2,23 @@
 
 from collections import Counter
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena import FAMILIES, stream
+from arena import DIFFICULTIES, FAMILIES, stream
 from arena.sampling import split_of
-from learner.experiments.lessons import SHARED, Episode, next_lessons
+from learner.experiments.problem_order import (
+    FALL,
+    RISE,
+    SHARED,
+    WINDOW,
+    Episode,
+    next_difficulty,
+    next_problems,
+)
 from learner.experiments.settings import ORDERS, Experiment
 from learner.learning.learner import LearnerConfig
 
@@ -27,7 +35,7 @@ def whole(experiment, rights=lambda problem: True):
     """All problems of a run in order, step by step, and what each step had."""
     past, steps = [], []
     while len(past) < experiment.episodes:
-        plan = next_lessons(experiment, past, experiment.episodes - len(past))
+        plan = next_problems(experiment, past, experiment.episodes - len(past))
         steps.append(plan)
         for problems in plan.values():
             past += [learnt(problem, rights(problem)) for problem in problems]
@@ -42,7 +50,7 @@ def test_mixed_problems_are_the_seeds_stream():
 
 @given(st.integers(1, 7))
 def test_a_step_takes_no_more_than_there_is_room_for(room):
-    plan = next_lessons(EXPERIMENT, (), room)
+    plan = next_problems(EXPERIMENT, (), room)
     assert len(plan[SHARED]) == min(room, 3)
 
 
@@ -60,7 +68,7 @@ def test_a_sequence_takes_one_family_after_another():
     past = []
     for end in experiment.phase_ends:
         while len(past) < end:
-            plan = next_lessons(experiment, past, end - len(past))
+            plan = next_problems(experiment, past, end - len(past))
             past += [learnt(problem) for problem in plan[SHARED]]
     assert [episode.family for episode in past] == ["sequence"] * 15 + ["causal"] * 15
 
@@ -90,3 +98,41 @@ def test_families_with_prompts_of_their_own_meet_as_many_problems_each(families,
     for family in families:
         mine = [p for plan in steps for p in plan.get(family, ())]
         assert mine == list(islice(stream(4, "train", [family]), len(mine)))
+
+
+# --- a curriculum: up when nearly all is right, down when hardly anything is ---
+
+rights = st.lists(st.booleans(), max_size=80)
+
+
+def test_it_starts_easy():
+    assert next_difficulty([], DIFFICULTIES) == DIFFICULTIES[0]
+    assert next_difficulty([True] * (WINDOW - 1), DIFFICULTIES) == DIFFICULTIES[0]
+
+
+def test_a_learner_that_is_always_right_reaches_the_hardest_and_stays():
+    levels = [next_difficulty([True] * n, DIFFICULTIES) for n in range(0, 10 * WINDOW, WINDOW)]
+    assert levels == [1, 2, 3, 4, 5, 5, 5, 5, 5, 5]
+
+
+def test_a_learner_that_is_always_wrong_stays_where_it_is_easy():
+    assert next_difficulty([False] * 60, DIFFICULTIES) == 1
+
+
+def test_it_falls_back_when_hardly_anything_is_right():
+    climbed = [True] * 2 * WINDOW
+    assert next_difficulty(climbed, DIFFICULTIES) == 3
+    some = [True] * FALL + [False] * (WINDOW - FALL)
+    assert next_difficulty(climbed + some, DIFFICULTIES) == 2
+    middling = [True] * (FALL + 1) + [False] * (WINDOW - FALL - 1)
+    assert next_difficulty(climbed + middling, DIFFICULTIES) == 3
+    assert FALL + 1 < RISE  # else there would be no middling
+
+
+@given(rights, st.lists(st.sampled_from(DIFFICULTIES), min_size=1, unique=True).map(sorted))
+def test_it_moves_a_step_at_a_time_among_the_difficulties_there_are(answers, difficulties):
+    seen = [next_difficulty(answers[:n], difficulties) for n in range(len(answers) + 1)]
+    places = [difficulties.index(value) for value in seen]
+    assert all(abs(b - a) <= 1 for a, b in pairwise(places))
+    changes = [n for n, (a, b) in enumerate(pairwise(places), 1) if a != b]
+    assert all(n % WINDOW == 0 for n in changes)
