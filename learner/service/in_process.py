@@ -1,11 +1,11 @@
 """The one worker that owns the device, and merges the requests that wait at the same moment.
 
-Callers on any thread ask for training steps and completions. One worker thread serves three queues,
-turn about: short questions (a click), training, and long ones (an evaluation). A turn is one
-training pass, or as many tokens of an answering pass as fit into `TURN_SECONDS`; so nobody waits
-for anybody's evaluation, and how large a merged pass may be follows from what passes have taken
-(`scheduling.PassSizer`). What goes wrong with a request is raised at its caller and at
-nobody else.
+Callers on any thread ask for training steps and completions. One worker thread serves four queues,
+turn about: short questions (a click), training, long ones (an evaluation), and looks at the model.
+A turn is one training pass, one look, or as many tokens of an answering pass as fit into
+`TURN_SECONDS`; so nobody waits for anybody's evaluation, and how large a merged pass may be follows
+from what passes have taken (`scheduling.PassSizer`). What goes wrong with a request is raised at
+its caller and at nobody else.
 """
 
 import atexit
@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
+from typing import Any
 
 from learner.learning.learner import Learner, LearnerConfig, new_learner
 from learner.learning.training import Material, StepReport, step_rows, train_steps
@@ -24,6 +25,7 @@ from learner.model.decoding_cache import Prefixes
 from learner.service.answering import AnsweringQueue
 from learner.service.protocol import (
     MOST_STEP_ROWS,
+    Found,
     ServiceBusy,
     ServiceClosed,
     ServiceStatus,
@@ -43,7 +45,7 @@ StreamCompletions = Callable[[BaseModel, Sequence[Ask], int], Iterator[tuple[Com
 TURN_SECONDS = 0.25
 LONGEST_PASS = 1.0  # seconds; no pass is merged that keeps a click waiting for longer
 MERGE_SECONDS = 0.01  # that those of the last training pass have to come back for the next
-SHORT, TRAINING, LONG = range(3)
+SHORT, TRAINING, LONG, LOOK = range(4)
 
 
 class Service:
@@ -83,7 +85,8 @@ class Service:
         self._trainings = TrainingQueue(PassSizer(training_rows, LONGEST_PASS))
         decode = partial(stream or partial(stream_completions, prefixes=Prefixes()), base_model)
         self._askings = {kind: AnsweringQueue(decode, clock) for kind in (SHORT, LONG)}
-        self._turns = deque([SHORT, TRAINING, LONG])
+        self._looks: deque[tuple[Callable[[BaseModel], Any], Future[Any]]] = deque()
+        self._turns = deque([SHORT, TRAINING, LONG, LOOK])
         self._answering_sizer = PassSizer(answering_rows, LONGEST_PASS)
         self._meter = Meter()
         self._busy = False
@@ -146,6 +149,19 @@ class Service:
             pass
         return completions
 
+    def look(self, work: Callable[[BaseModel], Found]) -> "Future[Found]":
+        """Ask for ``work`` to be run between passes: short, and changing nothing.
+
+        A future that is cancelled while it waits is skipped. Raises ServiceBusy and ServiceClosed;
+        what ``work`` raises arrives in the future.
+        """
+        future: Future[Found] = Future()
+        with self._changed:
+            self._admit()
+            self._looks.append((work, future))
+            self._changed.notify_all()
+        return future
+
     def status(self) -> ServiceStatus:
         """A snapshot of the queue, the latest passes and the totals."""
         with self._changed:
@@ -166,7 +182,7 @@ class Service:
     @property
     def _waiting(self) -> int:
         """How many requests are in no pass yet, or not with all of their rows."""
-        return len(self._trainings) + sum(map(len, self._askings.values()))
+        return len(self._trainings) + sum(map(len, self._askings.values())) + len(self._looks)
 
     def _admit(self) -> None:
         """Raise unless one more request may wait."""
@@ -184,6 +200,8 @@ class Service:
             while (kind := self._next_turn()) is not None:
                 if kind == TRAINING:
                     self._train(self._take_trainings())
+                elif kind == LOOK:
+                    self._look()
                 else:
                     self._answer(kind)
         finally:
@@ -194,7 +212,7 @@ class Service:
         with self._changed:
             self._busy = False
             self._changed.wait_for(lambda: self._closing or any(map(self._has_work, self._turns)))
-            if self._has_work(TRAINING) and not (self._has_work(SHORT) or self._has_work(LONG)):
+            if self._has_work(TRAINING) and not self._has_other_work():
                 self._await_others()
             if self._closing:
                 return None
@@ -206,17 +224,18 @@ class Service:
             return kind
 
     def _has_work(self, kind: int) -> bool:
+        if kind == LOOK:
+            return bool(self._looks)
         return bool(self._trainings if kind == TRAINING else self._askings[kind])
+
+    def _has_other_work(self) -> bool:
+        """Whether anything but training waits."""
+        return any(self._has_work(kind) for kind in (SHORT, LONG, LOOK))
 
     def _await_others(self) -> None:
         """Give those who were in the last training pass a moment to come back for the next one."""
         self._changed.wait_for(
-            lambda: (
-                self._closing
-                or self._trainings.gathered
-                or self._has_work(SHORT)
-                or self._has_work(LONG)
-            ),
+            lambda: self._closing or self._trainings.gathered or self._has_other_work(),
             self._merge_seconds,
         )
 
@@ -281,6 +300,19 @@ class Service:
             with self._changed:
                 queue.over()
 
+    def _look(self) -> None:
+        """Run the look that has waited longest."""
+        with self._changed:
+            work, future = self._looks.popleft()
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            found = work(self.base_model)
+        except Exception as error:  # not swallowed: it is raised again at the caller
+            future.set_exception(error)
+            return
+        future.set_result(found)
+
     def _note(
         self, sizer: PassSizer, rows: int, seconds: float, stretch: float | None = None
     ) -> None:
@@ -296,7 +328,11 @@ class Service:
             self._closing = True  # also when the worker died of something that is no Exception
             self._busy = False
             trainings = self._trainings.take_all()
+            looks = [future for _, future in self._looks if future.set_running_or_notify_cancel()]
+            self._looks.clear()
             for queue in self._askings.values():
                 queue.clear(ServiceClosed())
         for training in trainings:
             training.future.set_exception(ServiceClosed())
+        for look in looks:
+            look.set_exception(ServiceClosed())

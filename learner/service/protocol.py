@@ -4,15 +4,17 @@ A `ModelService` may run in this process, on a GPU that is lent for a while, or 
 Callers hold values (learners, questions, problems) and get values back; none of them holds weights.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from learner.learning.learner import Learner, LearnerConfig
 from learner.learning.training import Material, StepReport
-from learner.model.base_model import ModelFacts
+from learner.model.base_model import BaseModel, ModelFacts
 from learner.model.completion import Ask, Completion
+
+Found = TypeVar("Found")
 
 MOST_STEP_ROWS = 1024  # of one request, since a step is not cut and everybody waits for it
 
@@ -94,6 +96,14 @@ class ModelService(Protocol):
 
     def complete(self, asks: Sequence[Ask], max_new_tokens: int = 48) -> tuple[Completion, ...]:
         """The final completions, one per ask. Raises as `ask` and its iterator do."""
+
+    def look(self, work: Callable[[BaseModel], Found]) -> "Future[Found]":
+        """Ask for ``work`` to be run where the weights are, between passes.
+
+        It is a function that changes nothing and is short, since everybody waits for it; it and
+        what it returns may travel to another process. A future that is cancelled while it waits is
+        skipped. Raises ServiceBusy and ServiceClosed; what ``work`` raises arrives in the future.
+        """
 
     def status(self) -> ServiceStatus:
         """What it is doing."""
