@@ -1,4 +1,4 @@
-"""The arrows between the parts: app → learner → arena, never back."""
+"""The arena stands alone; the other arrows are in tests/learner/test_arrows.py."""
 
 import ast
 import subprocess
@@ -40,9 +40,3 @@ def test_importing_the_arena_loads_nothing_heavy():
 def test_the_arena_is_pure_python_and_knows_nothing_above_it(path):
     allowed = {*sys.stdlib_module_names, "arena"}
     assert imported(path) <= allowed
-
-
-@pytest.mark.parametrize("path", files("learner"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_learner_knows_no_app_and_only_its_view_knows_gradio(path):
-    barred = {"app"} if (ROOT / "learner" / "view") in path.parents else {"app", "gradio"}
-    assert imported(path).isdisjoint(barred)
