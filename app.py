@@ -2,6 +2,7 @@
 
     python app.py                                    the embedded model, on http://127.0.0.1:7860
     python app.py --model Qwen/Qwen2.5-0.5B-Instruct --device cuda
+    python app.py --model SmolLM2-135M-Instruct-Q4_1.gguf
     python app.py --host 0.0.0.0 --port 8000
 
 The model can also be named by the environment variables SOFT_PROMPT_MODEL and
@@ -84,7 +85,11 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     model = environment.get(MODEL_VARIABLE) or POCKET
     flags = Parser(prog="python app.py", text=__doc__)
     add = flags.add_argument_group("base model").add_argument
-    add("--model", default=model, help=f"pocket (embedded), a folder or a Hub id; now {model}")
+    add(
+        "--model",
+        default=model,
+        help=f"pocket (embedded), a folder, a .gguf file or a Hub id; now {model}",
+    )
     add(
         "--revision",
         default=environment.get(REVISION_VARIABLE),

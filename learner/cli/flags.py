@@ -45,7 +45,9 @@ def add_base_model(parser: argparse.ArgumentParser) -> None:
     """Which base model to load, and where."""
     group = add_hardware(parser)
     group.add_argument(
-        "--model", default=POCKET, help="embedded model (pocket), a folder or a Hub id"
+        "--model",
+        default=POCKET,
+        help="embedded model (pocket), a folder, a GGUF file, or one on the Hub",
     )
 
 

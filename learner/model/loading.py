@@ -2,20 +2,29 @@
 
 import errno
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, is_offline_mode
 from huggingface_hub import errors as hub_errors
+from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import httpx
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from learner.model.base_model import BaseModel, base_model_of, prepare
+from learner.model.gguf import load_gguf
+from learner.model.memory import free_bytes
 from learner.model.own_thread import in_own_thread
-from learner.model.source import POCKET, POCKET_FOLDER, ModelError, locate
+from learner.model.source import POCKET, POCKET_FOLDER, ModelError, ModelSource, locate
 
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -28,8 +37,8 @@ def load_base_model(
 
     ``name`` is what `locate` reads; ``revision`` a branch, tag or commit of a model on the Hub.
     ``device`` "auto" is CUDA where there is one, else the CPU. ``dtype`` "auto" is bfloat16 where
-    the hardware multiplies it natively, else float32. Only safetensors are read and no code from
-    the model's repository is run.
+    the hardware multiplies it natively, else float32. Only safetensors and GGUF files are read, and
+    no code from the model's repository is run.
 
     Raises ModelError, with one sentence, for whatever keeps the model from being used.
     """
@@ -44,29 +53,16 @@ def _load(name: str, device: str, dtype: str, revision: str | None) -> BaseModel
         raise ModelError(
             f"The embedded model is missing from {path}; `python -m learner.pocket` builds it."
         )
-    place = name if path is None else str(path)
     try:
-        # Once, so that all of it is of one commit, whatever is pushed meanwhile.
-        commit = HfApi().resolve_revision(name, revision=revision) if path is None else None
-        tokenizer = AutoTokenizer.from_pretrained(place, revision=commit, trust_remote_code=False)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            place,
-            revision=commit,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=precision,
-            output_loading_info=True,
-        )
-        model, loading = loaded
-        if loading["missing_keys"]:
-            example = sorted(loading["missing_keys"])[0]
-            raise ModelError(
-                f"{name} is not a complete causal language model: it has no {example!r} weights."
-            )
+        if source.gguf_file is not None:
+            file = path or _downloaded(source, revision, target)
+            model, tokenizer = load_gguf(file, precision, target)
+            source = replace(source, revision=_digest([file]))
+        else:
+            model, tokenizer, source = _from_safetensors(source, path, precision, revision)
         prepared = prepare(model, tokenizer, name)
         torch.nn.Module.to(prepared, target)
-        weights = commit.resolved if commit is not None else _digest(Path(place))
-        return base_model_of(replace(source, revision=weights), prepared, tokenizer, target)
+        return base_model_of(source, prepared, tokenizer, target)
     except ModelError:
         raise
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -81,6 +77,52 @@ def _load(name: str, device: str, dtype: str, revision: str | None) -> BaseModel
         hub_errors.RevisionResolutionError,
     ) as error:
         raise ModelError(_explain(name, error)) from error
+
+
+def _from_safetensors(
+    source: ModelSource, path: Path | None, dtype: torch.dtype, revision: str | None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, ModelSource]:
+    """A model in a folder or on the Hub, on the CPU, and its source with its revision."""
+    place = source.name if path is None else str(path)
+    # Once, so that all of it is of one commit, whatever is pushed meanwhile.
+    commit = HfApi().resolve_revision(place, revision=revision) if path is None else None
+    tokenizer = AutoTokenizer.from_pretrained(place, revision=commit, trust_remote_code=False)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        place,
+        revision=commit,
+        trust_remote_code=False,
+        use_safetensors=True,
+        dtype=dtype,
+        output_loading_info=True,
+    )
+    model, loading = loaded
+    if loading["missing_keys"]:
+        example = sorted(loading["missing_keys"])[0]
+        raise ModelError(
+            f"{place} is not a complete causal language model: it has no {example!r} weights."
+        )
+    files = sorted(Path(place).glob("*.safetensors"))
+    weights = commit.resolved if commit is not None else _digest(files)
+    return model, tokenizer, replace(source, revision=weights)
+
+
+def _downloaded(source: ModelSource, revision: str | None, device: torch.device) -> Path:
+    """The GGUF file on the Hub as a file on this machine, and nothing else of its repository.
+
+    What is larger than the memory is not downloaded.
+    """
+    repo_id, file = str(source.hub_id), str(source.gguf_file)
+    api = HfApi()
+    commit = api.resolve_revision(repo_id, revision=revision)
+    if not is_offline_mode():
+        found = api.get_paths_info(repo_id, [file], revision=commit.resolved)
+        size = next((entry.size for entry in found if isinstance(entry, RepoFile)), 0)
+        if size > free_bytes(device):
+            raise ModelError(
+                f"{source.name} has {size / 1e9:.1f} GB, more than the memory that is free on "
+                f"{device.type} ({free_bytes(device) / 1e9:.1f} GB); take a smaller one."
+            )
+    return Path(api.hf_hub_download(repo_id, file, revision=commit.resolved))
 
 
 def native_bfloat16(device: torch.device) -> bool:
@@ -113,10 +155,10 @@ def _resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return DTYPES[dtype]
 
 
-def _digest(folder: Path) -> str:
-    """SHA-256 over the folder's safetensors, in name order."""
+def _digest(files: Sequence[Path]) -> str:
+    """SHA-256 over the files, one after the other."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in files:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)

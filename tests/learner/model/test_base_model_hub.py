@@ -1,16 +1,20 @@
 """A base model from the Hub is loaded by its name, or refused in a sentence that says why."""
 
 import errno
+import hashlib
 
 import pytest
 import torch
+from gguf import GGMLQuantizationType as Quantisation
 from huggingface_hub import constants
 from transformers import AutoModelForCausalLM
 
+from learner.model import loading
 from learner.model.loading import load_base_model
 from learner.model.source import ModelError
 from tests.hub.store import File
 from tests.learner.model.test_base_model import save
+from tests.learner.tiny_gguf import write_gguf
 from tests.learner.tiny_models import build_model
 
 REPO = "ada/tiny"
@@ -97,3 +101,40 @@ def test_a_machine_that_is_too_small_is_said(repo, monkeypatch, error, says):
 
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", full)
     assert says in refusal() and REPO in refusal()
+
+
+@pytest.fixture
+def gguf_repo(hub, tmp_path):
+    """A repository of ada's with the same model quantised twice."""
+    repo = hub.store.create("model", "ada/quantised", private=False)
+    files = {}
+    for name in ("tiny.F32.gguf", "sub/tiny.Q8_0.gguf"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        write_gguf(path, quantisation=Quantisation[path.name.split(".")[1]])
+        files[name] = File(path.read_bytes())
+    hub.store.commit(repo, "as it is", "ada", files, "")
+    return repo
+
+
+@pytest.mark.parametrize("file", ["tiny.F32.gguf", "sub/tiny.Q8_0.gguf"])
+def test_one_gguf_file_of_a_repository_is_loaded_and_no_other(hub, gguf_repo, file, tmp_path):
+    name = f"ada/quantised/{file}"
+    with hub.watching() as seen:
+        base_model = load_base_model(name, device="cpu", dtype="float32")
+    assert (base_model.name, base_model.source.hub_id) == (name, "ada/quantised")
+    assert base_model.revision == hashlib.sha256((tmp_path / file).read_bytes()).hexdigest()
+    fetched = {request.path.split("/")[-1] for request in seen if "/resolve/" in request.path}
+    assert fetched == {file.split("/")[-1]}
+
+
+def test_a_gguf_file_that_is_not_in_its_repository_is_said(hub, gguf_repo):
+    assert "ada/quantised/no.gguf lacks" in refusal("ada/quantised/no.gguf")
+    assert "ada/nothing/no.gguf" in refusal("ada/nothing/no.gguf")
+
+
+def test_a_gguf_file_larger_than_the_memory_is_not_downloaded(hub, gguf_repo, monkeypatch):
+    monkeypatch.setattr(loading, "free_bytes", lambda _: 1000)
+    with hub.watching() as seen:
+        assert "more than the memory that is free" in refusal("ada/quantised/tiny.F32.gguf")
+    assert not [request for request in seen if "/resolve/" in request.path]
