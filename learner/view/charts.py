@@ -23,6 +23,7 @@ from learner.view.chart_parts import (
     running_mean,
     svg,
 )
+from learner.view.labels import places
 from learner.wording import power as power_words
 
 FORMAT_WORDS = {True: "with the chat template", False: "without the chat template"}
@@ -63,13 +64,16 @@ def accuracy_chart(
     """
     episodes = [point.episodes for point in points] + [episodes for episodes, _ in rewards]
     top = axis_end(max(until, *episodes, 0))
-    close = len({round(10 * score.accuracy) for score in baselines.values()}) < len(baselines)
+    last = (points[-1].episodes / top, points[-1].score.accuracy) if points else None
+    where = places(
+        last, {key: baselines[key].accuracy for key in (True, False) if key in baselines}
+    )
     n = next((s.n for s in [*(p.score for p in points), *baselines.values()]), None)
     field = [
         svg(_accuracy_shapes(points, top) + _reward_shapes(rewards, top)),
         _REWARD_KEY if rewards else "",
-        *(_baseline(baselines[key], key, close) for key in (True, False) if key in baselines),
-        *(_dot(p, top, last=p is points[-1]) for p in points),
+        *(baseline(baselines[key].accuracy, key, where.baselines[key]) for key in where.baselines),
+        *(_dot(p, top, where.score if p is points[-1] else "") for p in points),
     ]
     if not points and not (rewards and baselines):
         empty = "train to draw the curve" if baselines else missing
@@ -150,30 +154,22 @@ def _accuracy_shapes(points: Sequence[CurvePoint], top: int) -> str:
     return f'<polygon class="spa-band" points="{outline}"/>{line(middle, "spa-curve")}'
 
 
-def _baseline(score: Tally, chat_template: bool, close: bool) -> str:
-    """A dashed line with its name, on the side and height where the curve is not.
-
-    ``close`` says that the other line is so near that the names could meet.
-    """
-    side = "spa-baseline-chat" if chat_template else "spa-baseline-plain"
-    below = " spa-baseline-below" if score.accuracy > 0.88 else ""
-    if close and chat_template and not below:
-        below = " spa-baseline-raised"
+def baseline(accuracy: float, chat_template: bool, place: tuple[str, int]) -> str:
+    """A dashed line for the model alone, with its name at its `labels.Places`."""
+    side, offset = place
     text = f"model alone, {'with' if chat_template else 'without'} template"
     return (
-        f'<div class="spa-baseline {side}{below}" style="bottom:{100 * score.accuracy:.2f}%">'
-        f"<span>{text} <b>{percent(score.accuracy)}</b></span></div>"
+        f'<div class="spa-baseline spa-baseline-{side}" style="bottom:{100 * accuracy:.2f}%">'
+        f'<span style="transform:translateY({-offset}px)">{text} <b>{percent(accuracy)}</b></span>'
+        "</div>"
     )
 
 
-def _dot(point: CurvePoint, top: int, last: bool) -> str:
+def _dot(point: CurvePoint, top: int, place: str) -> str:
+    """A dot; the latest has its score at a ``place`` beside it."""
     x, y = 100 * point.episodes / top, 100 * point.score.accuracy
-    low, high = 100 * point.score.interval.low, 100 * point.score.interval.high
-    label = f"<b>{percent(point.score.accuracy)}</b>" if last else ""
-    kind = "spa-dot spa-dot-last" if last else "spa-dot"
-    if last:
-        kind += " spa-dot-left" if x > 80 else " spa-dot-right" if x < 12 else ""
-        kind += " spa-dot-under" if high > 86 and low > 20 else ""
+    label = f"<b>{percent(point.score.accuracy)}</b>" if place else ""
+    kind = f"spa-dot spa-dot-last spa-dot-{place}" if place else "spa-dot"
     return f'<span class="{kind}" style="left:{x:.2f}%;bottom:{y:.2f}%">{label}</span>'
 
 

@@ -21,7 +21,8 @@ from learner.view.chart_parts import (
     plot,
     svg,
 )
-from learner.view.charts import FORMAT_WORDS
+from learner.view.charts import FORMAT_WORDS, baseline
+from learner.view.labels import places
 from learner.wording import count
 
 SLOTS = 8  # colours that lines can have
@@ -79,9 +80,10 @@ def experiments_chart(lines: Sequence[Series], baselines: Mapping[bool, Estimate
     own = [one for one in lines if not one.published and one.points]
     shapes = [_band(one, top) for one in own]
     shapes += [_line(one, top) for one in lines if len(one.points) > 1]
+    where = places(None, {chat: one.value for chat, one in baselines.items()}).baselines
     field = [
         svg("".join(shapes)),
-        *(_baseline(estimate, chat) for chat, estimate in baselines.items()),
+        *(baseline(baselines[chat].value, chat, place) for chat, place in where.items()),
         *(_dots(one, top) for one in lines),
     ]
     if not lines:
@@ -140,16 +142,6 @@ def _dot(one: Series, point: Point, top: int) -> str:
     return (
         f'<span class="spa-run-dot {_class(one)}" style="left:{left:.2f}%;bottom:{bottom:.2f}%">'
         "</span>"
-    )
-
-
-def _baseline(estimate: Estimate, chat_template: bool) -> str:
-    side = "spa-baseline-chat" if chat_template else "spa-baseline-plain"
-    below = " spa-baseline-below" if estimate.value > 0.88 else ""
-    text = f"model alone, {'with' if chat_template else 'without'} template"
-    return (
-        f'<div class="spa-baseline {side}{below}" style="bottom:{100 * estimate.value:.2f}%">'
-        f"<span>{text} <b>{percent(estimate.value)}</b></span></div>"
     )
 
 

@@ -33,8 +33,10 @@ def open_app(folder: Path, known: str = "", **environment: str) -> Iterator[str]
         opened = re.compile(r"open on (\S+)")
         found = next((match[1] for line in process.stdout if (match := opened.search(line))), None)
         assert found, log.read_text()
-        yield found
-        process.terminate()
-        process.wait(30)
+        try:
+            yield found
+        finally:
+            process.terminate()
+            process.wait(30)
     said = log.read_text()
     assert said.count("Traceback") == (known != "" and known in said), said
