@@ -46,14 +46,14 @@ def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
         family: any, comparison, sequence, causal, math_word or logic_grid. difficulty: 1 to 5, or
         0 for any. Returns the problem and four answers with their grades.
         """
-        with said():
+        with said(markup=False):
             lesson = find(session)
             lesson.draw(checked_families(family), checked_difficulty(difficulty))
             return _shown(_finished(lesson))
 
     def ask(session: str, question: str, answer: str = "") -> Json:
         """Ask a question of your own, graded if you give its answer (a number, yes/no or text)."""
-        with said():
+        with said(markup=False):
             lesson = find(session)
             lesson.show(own_problem(question, answer))
             return _shown(_finished(lesson))
@@ -66,7 +66,7 @@ def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
         signal: answer (told the gold answer), reward (only whether its own tries are right) or
         mix. Returns the learner's counts and its latest held-out result. Ends early if stopped.
         """
-        with said():
+        with said(markup=False):
             lesson = find(session)
             number, told = checked_episodes(episodes), checked_signal(signal)
             lesson.choose_format(checked_format(chat_template))
@@ -76,7 +76,7 @@ def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
 
     def train_on_problem(session: str) -> Json:
         """Train once on the problem shown last; returns its four answers afterwards."""
-        with said():
+        with said(markup=False):
             lesson = find(session)
             lesson.train_one()
             return _shown(_finished(lesson))
@@ -86,7 +86,7 @@ def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
 
         They can be marked and learnt from with `thumbs`; no right answer is needed.
         """
-        with said():
+        with said(markup=False):
             lesson = find(session)
             lesson.draw_samples()
             return _tries(_finished(lesson))
@@ -96,7 +96,7 @@ def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
 
         Returns how likely the learner was, and is, to say just that. `undo` takes it back.
         """
-        with said():
+        with said(markup=False):
             lesson = find(session)
             lesson.rate_all(checked_thumbs(marks))
             lesson.learn_from_thumbs()
@@ -104,13 +104,13 @@ def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
 
     def evaluate(session: str, chat_template: bool = False) -> Json:
         """Score the soft prompt as it is on the held-out set, paired with the model alone."""
-        with said():
+        with said(markup=False):
             learner = find(session).learner
             return _result(exam.take(learner, checked_format(chat_template)), exam)
 
     def act(action: Callable[[Lesson], None]) -> Callable[[str], Json]:
         def endpoint(session: str) -> Json:
-            with said():
+            with said(markup=False):
                 lesson = find(session)
                 action(lesson)
                 return _learner(_finished(lesson), exam)

@@ -206,11 +206,13 @@ def _before(answer: GradedCompletion) -> str:
         return '<p class="spa-before-text">&nbsp;</p>'
     text, grade = answer.before
     _, mark, word = verdict(grade)
+    if answer.finished and text.split() == answer.text.split():
+        return '<p class="spa-before-text">before: the same</p>'
     short = " ".join(text.split())
     short = short if len(short) <= 30 else f"{short[:29]}…"
+    said = f"<s>{escape(short)}</s>" if any(map(str.isalnum, short)) else "a blank"
     return (
-        f'<p class="spa-before-text">before: <i aria-hidden="true">{mark}</i> {word}'
-        f"{f' · <s>{escape(short)}</s>' if short else ''}</p>"
+        f'<p class="spa-before-text">before: <i aria-hidden="true">{mark}</i> {word} · {said}</p>'
     )
 
 

@@ -107,6 +107,8 @@ def loss_chart(losses: Sequence[tuple[int, float]]) -> str:
         mean = running_mean([y for _, y in raw])
         smooth = [(x, y) for (x, _), y in zip(raw, mean, strict=True)]
         body = svg(f"{line(raw, 'spa-loss-raw')}{line(smooth, 'spa-loss-mean')}")
+        if len(raw) == 1:  # a line has two ends
+            body += f'<span class="spa-dot" style="left:0%;bottom:{100 * raw[0][1]:.2f}%"></span>'
         ticks = [(0.0, "0"), (1.0, f"{ceiling:.1f}")]
         last_tick = [(0.0, str(first), "start"), (1.0, str(last), "end")]
         words = f"Loss {steps[0][1]:.2f} at first, {steps[-1][1]:.2f} now, {len(steps)} steps."

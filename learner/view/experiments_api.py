@@ -33,7 +33,7 @@ def add_experiments_api(laboratory: Laboratory, formats: tuple[bool, ...]) -> No
         technique: best, original, curriculum, per family, examples, meta or reward. Returns at
         once; `experiments` tells how it goes, and `stop_experiment` stops it.
         """
-        with said():
+        with said(markup=False):
             desk = laboratory.desk(session)
             plan = plan_of(
                 name or desk.fresh_name(),
@@ -49,7 +49,7 @@ def add_experiments_api(laboratory: Laboratory, formats: tuple[bool, ...]) -> No
 
     def stop_experiment(session: str) -> list[Json]:
         """Stop the experiment that is on at its next step; what was learnt is kept."""
-        with said():
+        with said(markup=False):
             desk = laboratory.desk(session)
             desk.stop()
             for _ in desk.follow(lambda: desk.busy):
@@ -61,7 +61,7 @@ def add_experiments_api(laboratory: Laboratory, formats: tuple[bool, ...]) -> No
 
         Of each point of the curve: episodes, accuracy (the mean over seeds) and its 95 % interval.
         """
-        with said():
+        with said(markup=False):
             desk = laboratory.desk(session)
             desk.resume()
             return [_entry(desk, entry) for entry in desk.entries()]

@@ -9,6 +9,7 @@ wherever it stands.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from html import escape
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import gradio as gr
@@ -141,14 +142,18 @@ class Screen(Generic[Subject, View]):
         inputs: Sequence[Block] = (),
         outputs: Sequence[Block] = (),
         busy: Callable[[Any], bool] = lambda subject: subject.busy,
+        at_first: Frame | None = None,
         **options: Any,
     ) -> None:
         """Let a trigger do ``action(subject, *inputs)`` and then follow the subject while busy.
 
-        An action may return values for ``outputs`` that are not parts of the screen.
+        An action may return values for ``outputs`` that are not parts of the screen; ``at_first``
+        is what stands there until it has succeeded.
         """
 
         def act(session_id: object, *values: object) -> Iterator[Frame]:
+            if at_first:
+                yield at_first
             yield from self.doing(session_id, lambda subject: action(subject, *values), busy)
 
         self._events.on(triggers, act, [self._browser, *inputs], [self, *outputs], **options)
@@ -172,9 +177,13 @@ class Screen(Generic[Subject, View]):
 
 
 @contextmanager
-def said() -> Iterator[None]:
-    """What goes wrong with what a visitor asked for is told to them in its own words."""
+def said(markup: bool = True) -> Iterator[None]:
+    """What goes wrong with what a visitor asked for is told to them in its own words.
+
+    The page takes them for ``markup``, so that what a person typed is escaped in them.
+    """
     try:
         yield
     except ValueError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+        words = escape(str(error), quote=False) if markup else str(error)
+        raise gr.Error(words, print_exception=False) from error

@@ -66,18 +66,19 @@ def _files(page: Page) -> None:
             accept_other_model = gr.Checkbox(label=_ACCEPT, elem_id="spa-accept-other-model")
     status = html("spa-share-status", cards.status(""))
 
-    def save_file(session_id: object) -> Iterator[tuple[str, str]]:
+    nothing_yet: Frame = {status: cards.status("")}
+
+    def save_file(session_id: object) -> Iterator[Frame]:
+        yield nothing_yet
         with said(), tempfile.TemporaryDirectory() as folder:
             learner = page.lessons.get(session_id).learner
             path = save_zip(learner, Path(folder) / file_name(learner), page.base_model)
             size = path.stat().st_size / 1024
-            yield (
-                str(path),
-                cards.status(
-                    f"Saved {path.name}: learnt from {cards.count(learner.episodes, 'episode')}, "
-                    f"{size:.0f} KB."
-                ),
+            told = cards.status(
+                f"Saved {path.name}: learnt from {cards.count(learner.episodes, 'episode')}, "
+                f"{size:.0f} KB."
             )
+            yield {file: str(path), status: told}
 
     def load_uploaded(lesson: Lesson, path: object, accept: object) -> Frame:
         try:
@@ -95,7 +96,12 @@ def _files(page: Page) -> None:
         save.click, save_file, [page.browser], [file, status], then={"js": FOLLOW_DOWNLOAD}
     )
     page.lesson.act(
-        upload.upload, load_uploaded, [upload, accept_other_model], [status], busy=_answering
+        upload.upload,
+        load_uploaded,
+        [upload, accept_other_model],
+        [status],
+        busy=_answering,
+        at_first=nothing_yet,
     )
 
 
@@ -174,6 +180,10 @@ def _push(page: Page, tab: gr.Tab) -> None:
                 )
             except RemoteChangedError as changed:
                 _see(lesson, name, changed.commit)
+                yield {pushed: hub_cards.note("")}
+                raise
+            except ValueError:
+                yield {pushed: hub_cards.note("")}
                 raise
             _see(lesson, name, done.commit)
             yield {
@@ -261,6 +271,7 @@ def _pull(page: Page) -> None:
             told = f"You go on with {reference}; Undo, on the Teach tab, goes back."
             return {preview: hub_cards.note(told), adopt: gr.update(visible="hidden")}
 
+        yield {preview: hub_cards.note("")}
         yield from page.lesson.doing(session_id, change, _answering)
 
     def list_found(sort: object, request: gr.Request, oauth: gr.OAuthToken | None) -> Any:

@@ -16,7 +16,6 @@ from learner.visitors.checked_input import (
     ANY_DIFFICULTY,
     ANY_FAMILY,
     MAX_ANSWER,
-    MAX_EPISODES,
     MAX_QUESTION,
     checked_difficulty,
     checked_episodes,
@@ -196,10 +195,8 @@ def _training(page: Page) -> None:
                     episodes = gr.Number(
                         DEFAULT_EPISODES,
                         label="Episodes",
-                        precision=0,
-                        minimum=1,
-                        maximum=MAX_EPISODES,
-                        elem_id="spa-episodes",
+                        step=1,
+                        elem_id="spa-episodes",  # its bounds are checked, and told, on the server
                     )
 
     lesson.show(hint, page.painter.hint, lambda lesson: hint_of(lesson, page.exam))
@@ -215,7 +212,13 @@ def _training(page: Page) -> None:
         lambda lesson: (lesson.signal, not lesson.run),
     )
     lesson.enable(train, lambda lesson: not lesson.run)
-    lesson.enable(stop, lambda lesson: bool(lesson.run))
+    lesson.show(
+        stop,
+        lambda lesson: gr.update(
+            value="Stopping …" if lesson.stopping else "Stop",
+            interactive=bool(lesson.run) and not lesson.stopping,
+        ),
+    )
     lesson.enable(train_one, lambda lesson: lesson.can_train_one)
     lesson.enable(undo, lambda lesson: not lesson.run and lesson.session.undo_depth > 0)
     lesson.enable(reset, lambda lesson: not lesson.run and lesson.learner.episodes > 0)

@@ -71,6 +71,11 @@ class Lesson(Followed):
         return self.run is not None or self.comparison.answering or self.samples.shown.drawing
 
     @property
+    def stopping(self) -> bool:
+        """Whether the run is on and has been asked to end."""
+        return self.run is not None and self.session.stop.is_set()
+
+    @property
     def learnt_from_shown(self) -> bool:
         """Whether the problem shown has been trained on."""
         return self.comparison.problem is not None and self.comparison.problem.key in self._learnt
@@ -172,6 +177,7 @@ class Lesson(Followed):
     def stop(self) -> None:
         """End the run, here or in another tab, at the next step; what was learnt is kept."""
         self.session.stop.set()
+        self._tell()
 
     def undo(self) -> None:
         """Go back to the learner before the last run, reset or load. Raises SessionError."""

@@ -50,6 +50,16 @@ def test_somebody_else_loads_it_and_can_undo_that(visitor, saved):
     expect(visitor.learnt).to_have_text("not trained yet")
 
 
+def test_a_load_that_fails_leaves_no_earlier_success_standing(visitor, saved, tmp_path):
+    load(visitor, saved)
+    expect(visitor.page.locator(".spa-status")).to_contain_text("Loaded.")
+    path = tmp_path / "holiday.zip"
+    path.write_bytes(b"not a zip file")
+    load(visitor, path)
+    expect(visitor.complaint).to_contain_text("holiday.zip")
+    expect(visitor.page.locator(".spa-status")).not_to_contain_text("Loaded.")
+
+
 def test_a_file_that_is_no_soft_prompt_is_refused_with_a_sentence(visitor, tmp_path):
     path = tmp_path / "holiday.zip"
     path.write_bytes(b"not a zip file")

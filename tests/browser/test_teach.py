@@ -125,6 +125,21 @@ def test_nonsense_is_answered_with_a_sentence_and_changes_nothing(visitor, nonse
     visitor.sees_four_answers()
 
 
+@pytest.mark.parametrize("episodes", ["-5", "2.5", "1e9", ""])
+def test_episodes_that_cannot_be_are_refused_in_a_sentence(visitor, episodes):
+    visitor.page.get_by_role("spinbutton", name="Episodes").fill(episodes)
+    visitor.page.locator("#spa-train").click()
+    expect(visitor.complaint).to_contain_text("Episodes is a whole number from 1 to 2000.")
+    expect(visitor.learnt).to_have_text("not trained yet")
+
+
+def test_markup_in_a_complaint_is_text(visitor):
+    visitor.opens_tab("Save & share")
+    visitor.page.get_by_label("Soft prompt on the Hub").fill("<b>bold</b>")
+    visitor.presses("Look")
+    expect(visitor.complaint).to_contain_text("<b>bold</b>")
+
+
 def test_markup_in_a_question_is_text(visitor):
     visitor.asks("<img src=x onerror=document.title='broken'> is 2?", "2")
     expect(visitor.question).to_contain_text("<img src=x")

@@ -110,7 +110,15 @@ def test_only_the_soft_prompt_answer_of_the_format_learnt_in_is_to_be_watched(ch
 
 def test_before_learning_is_shown_under_what_is_said_now():
     text = visible(grid(text="= 17", grade=RIGHT, before=("____", SILENT)))
-    assert "before: – no answer · ____" in text
+    assert "before: – no answer · a blank" in text
+    html = grid(text="= 17", grade=RIGHT, before=("it is 8", WRONG))
+    assert "before: ✗ wrong · it is 8" in visible(html) and "<s>it is 8</s>" in html
+
+
+def test_an_answer_that_did_not_change_is_not_struck_out():
+    html = grid(text="It is 8", grade=WRONG, before=("It is  8 ", WRONG))
+    assert "before: the same" in visible(html)
+    assert "<s>" not in html
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,12 @@ def test_the_loss_stays_in_its_box(losses):
         assert f"{losses[-1][1]:.2f} now" in spoken(html)
 
 
+def test_a_single_step_is_seen():
+    """A line with one point draws nothing."""
+    assert charts.loss_chart([(1, 1.2)]).count('class="spa-dot"') == 1
+    assert "spa-dot" not in charts.loss_chart([(1, 1.2), (2, 1.1)])
+
+
 def test_a_loss_that_is_no_number_is_left_out():
     assert charts.loss_chart([(4, float("nan"))]) == charts.loss_chart([])
 

@@ -90,6 +90,17 @@ def test_during_a_run_it_can_be_stopped_and_nothing_else(page, lesson, service):
     finished(lesson)
 
 
+def test_stop_says_at_once_that_it_stops(page, lesson, service):
+    service.gate.clear()
+    lesson.train(80)
+    assert looks(page, lesson).stop == gr.update(value="Stop", interactive=True)
+    lesson.stop()
+    assert looks(page, lesson).stop == gr.update(value="Stopping …", interactive=False)
+    service.gate.set()
+    finished(lesson)
+    assert looks(page, lesson).stop == gr.update(value="Stop", interactive=False)
+
+
 def test_after_a_run_the_result_stands_beside_the_model_alone(page, lesson, exam, service):
     exam.measure_shared(untrained())
     for _ in lesson.follow(lambda: not exam.ready):
