@@ -29,11 +29,16 @@ from learner.model.loading import DEVICES, DTYPES, load_base_model
 from learner.model.source import POCKET
 from learner.service.in_process import Service
 from learner.service.protocol import ModelService
+from learner.service.zerogpu import ZeroGpuService
 from learner.view import theme
 from learner.view.build import build
 from learner.visitors.exam import Exam
 from learner.visitors.sessions import Sessions
 
+NO_EXPERIMENTS = (
+    "ZeroGPU lends this Space its GPU for seconds, and experiments take minutes: run them on your "
+    "own machine, or on a Space with hardware of its own."
+)
 HERE = Path(__file__).resolve().parent
 
 
@@ -43,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if taken := why_not(options.host or "127.0.0.1", ports(options.port, os.environ)):
         return told(ValueError(taken))
     try:
+        if os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"):
+            serve_on_zerogpu(options)
+            return 0
         base_model = load_base_model(options.model, options.device, options.dtype, options.revision)
         with Service(base_model) as service:
             serve(service, options)
@@ -51,13 +59,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def serve(service: ModelService, options: argparse.Namespace) -> None:
-    """Serve the page in front of ``service`` until interrupted."""
+def serve_on_zerogpu(options: argparse.Namespace) -> None:
+    """Serve the page where the GPU is lent for seconds, and only to visitors."""
+    import gradio as gr
+    import httpx
+    import spaces  # before anything else looks for a GPU; only such a Space has it
+
+    lent = options.device != "cpu"
+    dtype = "bfloat16" if lent and options.dtype == "auto" else options.dtype
+    base_model = load_base_model(options.model, "cpu", dtype, options.revision)
+    device = "cuda" if lent else "cpu"
+    with ZeroGpuService(base_model, spaces.GPU, (gr.Error, httpx.HTTPError), device) as service:
+        serve(service, options, visitors_only=True)
+
+
+def serve(service: ModelService, options: argparse.Namespace, visitors_only: bool = False) -> None:
+    """Serve the page in front of ``service`` until interrupted.
+
+    If it serves ``visitors_only``, nothing is done that none of them has asked for.
+    """
     sessions = Sessions(options.sessions, service.base_model, service.new_learner)
-    with Laboratory(partial(through, service), sessions) as laboratory:
+    shut = NO_EXPERIMENTS if visitors_only else ""
+    with Laboratory(partial(through, service), sessions, shut=shut) as laboratory:
         formats = (False, True) if service.base_model.has_chat_template else (False,)
         exam = Exam(service, options.held_out, formats)
-        exam.measure_shared(service.new_learner(LearnerConfig()))
+        untrained = service.new_learner(LearnerConfig())
+        if visitors_only:
+            exam.leave_to_visitors(untrained)
+        else:
+            exam.measure_shared(untrained)
         demo = build(service, sessions, exam, laboratory)
         demo.queue(default_concurrency_limit=None, max_size=1000)
         _, url, _ = demo.launch(

@@ -161,6 +161,7 @@ class Desk(Followed):
     # --- in the background --------------------------------------------------------------------
 
     def _check_idle(self) -> None:
+        self._laboratory.check_open()
         if self.progress is not None:
             name = self.shelf.read(self.progress.place).plan.name
             raise DeskError(f"“{name}” is running; wait for it, or press Stop.")

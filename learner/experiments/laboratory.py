@@ -24,15 +24,21 @@ MAX_WAITING = 64
 class Laboratory:
     """Runs ``at_once`` experiments at a time; others wait. Use it as a context manager, or `close`.
 
-    Closing it stops everything at its next step and saves it. What was going on then goes on when
+    Where nothing can be begun, ``shut`` is the sentence that says why. Closing it stops everything
+    at its next step and saves it. What was going on then goes on when
     its visitor comes back, in this laboratory or in another one on the same sessions.
     """
 
     def __init__(
-        self, engine_of: Callable[[Hashable], Engine], sessions: Sessions, at_once: int = 4
+        self,
+        engine_of: Callable[[Hashable], Engine],
+        sessions: Sessions,
+        at_once: int = 4,
+        shut: str = "",
     ) -> None:
         self._engine_of = engine_of
         self._sessions = sessions
+        self._shut = shut
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="experiment")
         self._lock = threading.RLock()  # guards the two below
         self._desks: WeakValueDictionary[str, Desk] = WeakValueDictionary()
@@ -54,6 +60,11 @@ class Laboratory:
                 shelf = Shelf(self._sessions.folder_of(session) / SHELF)
                 desk = self._desks[session.id] = Desk(session, shelf, self)
             return desk
+
+    def check_open(self) -> None:
+        """Raise DeskError if nothing can be begun here."""
+        if self._shut:
+            raise DeskError(self._shut)
 
     def engine(self, owner: Hashable) -> Engine:
         """The engine that ``owner``'s experiments run on."""

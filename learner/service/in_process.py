@@ -12,7 +12,7 @@ import atexit
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -125,6 +125,14 @@ class Service:
             self._trainings.add(request)
             self._changed.notify_all()
         return request.future
+
+    def train_run(
+        self, learner: Learner, steps: Sequence[Sequence[Material]], owner: Hashable = None
+    ) -> Generator[tuple[Learner, StepReport], None, None]:
+        """The learner after each of these steps, each a request of its own. As `train`."""
+        for problems in steps:
+            learner, report = self.train(learner, problems, owner).result()
+            yield learner, report
 
     def ask(self, asks: Sequence[Ask], max_new_tokens: int = 48) -> RequestStream:
         """Ask for completions: an iterator of ever longer texts, one per ask; the last is final.

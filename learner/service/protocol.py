@@ -4,7 +4,7 @@ A `ModelService` may run in this process, on a GPU that is lent for a while, or 
 Callers hold values (learners, questions, problems) and get values back; none of them holds weights.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -85,6 +85,14 @@ class ModelService(Protocol):
         Requests of one ``owner`` (by default, of one learner value) are served in order. A future
         that is cancelled while it waits is skipped. Raises ServiceBusy, ServiceClosed and
         StepTooLarge; what is wrong with this request arrives in the future.
+        """
+
+    def train_run(
+        self, learner: Learner, steps: Sequence[Sequence[Material]], owner: Hashable = None
+    ) -> Generator[tuple[Learner, StepReport], None, None]:
+        """The learner after each of these steps in turn, with the step's report.
+
+        Whoever closes it ends the run at a step's end. Raises what `train` and its future do.
         """
 
     def ask(self, asks: Sequence[Ask], max_new_tokens: int = 48) -> CompletionStream:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 
 from arena import Grade, Problem, grade
@@ -122,7 +123,10 @@ class Comparison:
                 for i, one in enumerate(self.completions)
             )
         threading.Thread(
-            target=self._listen, args=(asking, problem, indices, learner), name="ask", daemon=True
+            target=copy_context().run,
+            args=(self._listen, asking, problem, indices, learner),
+            name="ask",
+            daemon=True,
         ).start()
         self._tell()
 

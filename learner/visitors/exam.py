@@ -41,6 +41,8 @@ class Exam:
         self.error: str | None = None  # why the background measurement ended early
         self._service = service
         self._known: dict[tuple[bool, bool], Score] = {}
+        self._left: Learner | None = None  # who is to be measured by a visitor
+        self._measuring = threading.Lock()
 
     def take(
         self,
@@ -55,6 +57,11 @@ class Exam:
         for score in self.grow(learner, chat_template):  # noqa: B007 - the last one is whole
             if stopped():
                 raise Stopped
+        if self._left is not None and not self.ready and self._measuring.acquire(blocking=False):
+            try:
+                self._measure_left(self._left, stopped)
+            finally:
+                self._measuring.release()
         return score
 
     def grow(self, learner: Learner | None, chat_template: bool) -> Iterator[Score]:
@@ -77,6 +84,10 @@ class Exam:
         )
         thread.start()
         return thread
+
+    def leave_to_visitors(self, untrained: Learner) -> None:
+        """Have the same measured after a visitor's exam: where only they may use the model."""
+        self._left = untrained
 
     def alone(self, chat_template: bool) -> Score | None:
         """The score of the model alone; None while it is being measured."""
@@ -105,6 +116,21 @@ class Exam:
         """``score`` paired with the model alone in the same format; None before that is known."""
         before = self.alone(score.chat_template)
         return mcnemar_exact(before.right, score.right) if before else None
+
+    def _measure_left(self, untrained: Learner, stopped: Callable[[], bool]) -> None:
+        """What no visitor before has come to; what this one does not come to, another will."""
+        for prompted in (False, True):
+            for chat_template in self.formats:
+                if (prompted, chat_template) in self._known:
+                    continue
+                learner = untrained if prompted else None
+                try:
+                    for score in self.grow(learner, chat_template):  # noqa: B007 - the last one
+                        if stopped():
+                            return
+                except (ValueError, RuntimeError):
+                    return  # the visitor's own exam was done, and is all that they asked for
+                self._known[prompted, chat_template] = score
 
     def _measure_shared(self, untrained: Learner) -> None:
         try:

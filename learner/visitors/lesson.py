@@ -7,6 +7,7 @@ whoever looks (a page, the API, a page opened again after a reload) follows the 
 import threading
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack
+from contextvars import copy_context
 from dataclasses import replace
 
 from arena import Problem, stream
@@ -239,8 +240,8 @@ class Lesson(Followed):
                 stopped=self.session.stop.is_set,
             )
             self._worker = threading.Thread(
-                target=self._work,
-                args=(self.run, run, teaching, stack.pop_all()),
+                target=copy_context().run,  # a service may count time against who asked
+                args=(self._work, self.run, run, teaching, stack.pop_all()),
                 name="run",
                 daemon=True,
             )

@@ -6,6 +6,7 @@ shows an older set cannot rate a newer one.
 
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 
 from arena import Problem
@@ -95,8 +96,8 @@ class RatedSamples:
             self._draws += 1
             self.shown = wanted = SampleSet(self._sets, problem, chat_template, drawing=True)
         threading.Thread(
-            target=self._draw,
-            args=(wanted, self._draws, learner),
+            target=copy_context().run,
+            args=(self._draw, wanted, self._draws, learner),
             name="samples",
             daemon=True,
         ).start()

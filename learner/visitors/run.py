@@ -1,11 +1,13 @@
 """One training run, step by step: the loop behind the Train button, without a page around it.
 
-A run is many small requests to the service, so nobody waits behind it. It yields the learner after
-every step: whoever consumes it may keep any of these values and walk away.
+A run asks the service for the steps up to its next exam, which come one by one. It yields the
+learner after every step: whoever consumes it may keep any of these values and walk away.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -71,14 +73,21 @@ def training_run(
         return RunState(learner, done, episodes, rate, left, **told)
 
     while done < episodes and not stopped():
-        batch = tuple(islice(material, min(learner.config.episodes_per_step, episodes - done)))
-        began = clock()
-        learner, report = service.train(learner, batch, owner=owner).result()
-        training_seconds += clock() - began
-        done += len(batch)
-        taken += report.accepted
-        yield state(refused="" if report.accepted or report.agreed else report.message)
-        if exams and done * exams >= episodes * (exams - exams_left + 1):
+        exam_at = math.ceil(episodes * (exams - exams_left + 1) / exams) if exams else episodes
+        least = max(1, exam_at - done)
+        steps = _steps(material, learner.config.episodes_per_step, least, episodes - done)
+        with closing(service.train_run(learner, steps, owner=owner)) as run:
+            began = clock()
+            for step, stepped in zip(steps, run, strict=True):
+                learner, report = stepped
+                training_seconds += clock() - began
+                done += len(step)
+                taken += report.accepted
+                yield state(refused="" if report.accepted or report.agreed else report.message)
+                if stopped():
+                    return
+                began = clock()
+        if exams:
             yield state(examining=True)
             try:
                 result = exam.take(learner, learner.config.chat_template, stopped)
@@ -86,3 +95,15 @@ def training_run(
                 return
             exams_left -= 1
             yield state(result=result)
+
+
+def _steps(
+    material: Iterator[Material], size: int, least: int, most: int
+) -> list[tuple[Material, ...]]:
+    """Steps of ``size`` episodes each, until they are ``least`` together; at most ``most``."""
+    steps: list[tuple[Material, ...]] = []
+    taken = 0
+    while taken < least and (step := tuple(islice(material, min(size, most - taken)))):
+        steps.append(step)
+        taken += len(step)
+    return steps

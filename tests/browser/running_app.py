@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,13 +12,15 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def open_app(folder: Path, known: str = "", **environment: str) -> Iterator[str]:
+def open_app(
+    folder: Path, known: str = "", program: Sequence[str] = ("app.py",), **environment: str
+) -> Iterator[str]:
     """Start the app, keeping its files in ``folder``; the address it is open on.
 
     Afterwards its log must hold no traceback but one that says ``known``.
     """
     log = folder / "log.txt"
-    command = [sys.executable, "app.py", "--sessions", str(folder / "sessions")]
+    command = [sys.executable, *program, "--sessions", str(folder / "sessions")]
     with (
         log.open("w") as errors,
         subprocess.Popen(

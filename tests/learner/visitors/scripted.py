@@ -1,7 +1,7 @@
 """A service that answers from a script, so that lessons can be tested without a model."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -77,6 +77,13 @@ class ScriptedService:
         )
         future.set_result((taught, report))
         return future
+
+    def train_run(
+        self, learner: Learner, steps: Sequence[Sequence[Material]], owner: str
+    ) -> Generator[tuple[Learner, StepReport], None, None]:
+        for problems in steps:
+            learner, report = self.train(learner, problems, owner).result()
+            yield learner, report
 
     def _report(self, learner: Learner, material: Sequence[Material]) -> StepReport:
         report = StepReport(1.5, 1.0, (False,) * len(material), True, "")
