@@ -20,6 +20,8 @@ from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
 
+from starlette.middleware import Middleware
+
 from arena.command_line import Parser, told, whole_number
 from learner.experiments.engine import through
 from learner.experiments.laboratory import Laboratory
@@ -32,6 +34,7 @@ from learner.service.protocol import ModelService
 from learner.service.zerogpu import ZeroGpuService
 from learner.view import theme
 from learner.view.build import build
+from learner.view.link_preview import LinkPreview
 from learner.visitors.exam import Exam
 from learner.visitors.sessions import Sessions
 
@@ -102,6 +105,7 @@ def serve(service: ModelService, options: argparse.Namespace, visitors_only: boo
             max_threads=200,
             ssr_mode=False,
             quiet=True,
+            app_kwargs={"middleware": [Middleware(LinkPreview)]},
             prevent_thread_lock=True,
         )
         print(f"Soft Prompt Arena is open on {url}", flush=True)
