@@ -23,8 +23,8 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is i
 from starlette.middleware import Middleware
 
 from arena.command_line import Parser, told, whole_number
+from learner.experiments.background import BackgroundExperiments
 from learner.experiments.engine import through
-from learner.experiments.laboratory import Laboratory
 from learner.hub.space_files import MODEL_VARIABLE, REVISION_VARIABLE
 from learner.learning.learner import LearnerConfig
 from learner.model.loading import DEVICES, DTYPES, load_base_model
@@ -83,7 +83,7 @@ def serve(service: ModelService, options: argparse.Namespace, visitors_only: boo
     """
     sessions = Sessions(options.sessions, service.base_model, service.new_learner)
     shut = NO_EXPERIMENTS if visitors_only else ""
-    with Laboratory(partial(through, service), sessions, shut=shut) as laboratory:
+    with BackgroundExperiments(partial(through, service), sessions, shut=shut) as background:
         formats = (False, True) if service.base_model.has_chat_template else (False,)
         exam = Exam(service, options.held_out, formats)
         untrained = service.new_learner(LearnerConfig())
@@ -91,7 +91,7 @@ def serve(service: ModelService, options: argparse.Namespace, visitors_only: boo
             exam.leave_to_visitors(untrained)
         else:
             exam.measure_shared(untrained)
-        demo = build(service, sessions, exam, laboratory)
+        demo = build(service, sessions, exam, background)
         demo.queue(default_concurrency_limit=None, max_size=1000)
         _, url, _ = demo.launch(
             server_name=options.host,

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from learner.checkpoint.atomic_folder import write_file
 from learner.cli.flags import COUNT, SEED, SEEDS, add_hardware
-from learner.experiments.driving import Stopped, drive
+from learner.experiments.driving import drive
 from learner.experiments.engine import direct
 from learner.experiments.estimates import Arm
 from learner.experiments.figures import comparison
 from learner.experiments.folder import read_runs
 from learner.experiments.original import PUBLISHED
+from learner.experiments.running import Stopped
 from learner.experiments.settings import PRESETS, TUNED, Experiment
 from learner.model.loading import load_base_model
 from learner.report.table import as_csv, markdown

@@ -14,10 +14,10 @@ from pathlib import Path
 from learner import wording
 from learner.checkpoint.atomic_folder import write_file
 from learner.cli.flags import COUNT, SEED, SEEDS, add_hardware
-from learner.experiments.driving import Stopped
 from learner.experiments.engine import direct
 from learner.experiments.folder import slug
 from learner.experiments.results_file import environment
+from learner.experiments.running import Stopped
 from learner.model.loading import load_base_model
 from learner.model.source import POCKET
 from learner.report.bench import Bench, Scale

@@ -20,12 +20,12 @@ from learner.cli.flags import (
     experiment_of,
     settings_given,
 )
-from learner.experiments.driving import Stopped, drive
+from learner.experiments.driving import drive
 from learner.experiments.engine import direct
 from learner.experiments.estimates import Arm
 from learner.experiments.folder import open_record, run_folders, seed_folders
-from learner.experiments.keeping import draw_together
 from learner.experiments.results_file import RESULTS, environment, parse_past
+from learner.experiments.running import Stopped, draw_together
 from learner.experiments.settings import Experiment
 from learner.hub.opening import BEST_FOLDER
 from learner.model.base_model import BaseModel

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import gradio as gr
 
-from learner.experiments.laboratory import Laboratory
+from learner.experiments.background import BackgroundExperiments
 from learner.learning.learner import LearnerConfig
 from learner.service.protocol import ModelService
 from learner.view import cards
@@ -46,13 +46,13 @@ def build(
     service: ModelService,
     sessions: Sessions,
     exam: Exam,
-    laboratory: Laboratory,
+    background: BackgroundExperiments,
 ) -> gr.Blocks:
     """The page and the API beside it."""
     with gr.Blocks(
         title="Soft Prompt Arena", analytics_enabled=False, delete_cache=(3600, 3600)
     ) as demo:
-        page = Page(demo, service, sessions, exam, laboratory)
+        page = Page(demo, service, sessions, exam, background)
         html("spa-header", cards.header())
         show_strip(page, page.painter.strip(service.new_learner(LearnerConfig())))
         with gr.Tabs():
@@ -62,7 +62,7 @@ def build(
         _arrival(page)
         build_service_line(service)
         add_api(page.lessons, exam, service)  # first, so that its names are free
-        add_experiments_api(laboratory, exam.formats)
+        add_experiments_api(background, exam.formats)
         page.events.connect()
     return demo
 

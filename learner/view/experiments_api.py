@@ -4,18 +4,17 @@ from typing import Any
 
 import gradio as gr
 
-from learner.experiments.desk import Desk
+from learner.experiments.background import BackgroundExperiments, VisitorExperiments
 from learner.experiments.estimates import Arm
-from learner.experiments.laboratory import Laboratory
 from learner.experiments.plan import plan_of
-from learner.experiments.shelf import Entry
+from learner.experiments.store import Entry
 from learner.view.experiments_chart import series_of
 from learner.view.screen import said
 
 Json = dict[str, Any]
 
 
-def add_experiments_api(laboratory: Laboratory, formats: tuple[bool, ...]) -> None:
+def add_experiments_api(background: BackgroundExperiments, formats: tuple[bool, ...]) -> None:
     """Register the public endpoints; call inside ``with gr.Blocks()``."""
 
     def start_experiment(
@@ -34,9 +33,9 @@ def add_experiments_api(laboratory: Laboratory, formats: tuple[bool, ...]) -> No
         once; `experiments` tells how it goes, and `stop_experiment` stops it.
         """
         with said(markup=False):
-            desk = laboratory.desk(session)
+            own = background.of(session)
             plan = plan_of(
-                name or desk.fresh_name(),
+                name or own.fresh_name(),
                 technique,
                 chat_template,
                 episodes,
@@ -45,16 +44,16 @@ def add_experiments_api(laboratory: Laboratory, formats: tuple[bool, ...]) -> No
                 family=family,
                 formats=formats,
             )
-            return _entry(desk, desk.start(plan))
+            return _entry(own, own.start(plan))
 
     def stop_experiment(session: str) -> list[Json]:
         """Stop the experiment that is on at its next step; what was learnt is kept."""
         with said(markup=False):
-            desk = laboratory.desk(session)
-            desk.stop()
-            for _ in desk.follow(lambda: desk.busy):
+            own = background.of(session)
+            own.stop()
+            for _ in own.follow(lambda: own.busy):
                 pass
-            return [_entry(desk, entry) for entry in desk.entries()]
+            return [_entry(own, entry) for entry in own.entries()]
 
     def experiments(session: str) -> list[Json]:
         """All experiments of a session: settings, state, and held-out accuracy as they learn.
@@ -62,18 +61,18 @@ def add_experiments_api(laboratory: Laboratory, formats: tuple[bool, ...]) -> No
         Of each point of the curve: episodes, accuracy (the mean over seeds) and its 95 % interval.
         """
         with said(markup=False):
-            desk = laboratory.desk(session)
-            desk.resume()
-            return [_entry(desk, entry) for entry in desk.entries()]
+            own = background.of(session)
+            own.resume()
+            return [_entry(own, entry) for entry in own.entries()]
 
     gr.api(start_experiment, api_name="start_experiment")
     gr.api(stop_experiment, api_name="stop_experiment")
     gr.api(experiments, api_name="experiments")
 
 
-def _entry(desk: Desk, entry: Entry) -> Json:
-    results, progress = desk.results(entry), desk.progress
-    on = progress if progress is not None and progress.place == entry.place else None
+def _entry(own: VisitorExperiments, entry: Entry) -> Json:
+    results, progress = own.results(entry), own.progress
+    on = progress if own.running == entry.place else None
     points = series_of(Arm(entry.plan.name, results), "", 0).points if results else ()
     return {
         "name": entry.plan.name,

@@ -1,4 +1,4 @@
-"""From a desk to what the Experiments tab shows of it: pictures, lines, rows, what can be done."""
+"""From a visitor's experiments to what their tab shows: pictures, lines, rows, buttons."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,14 @@ from weakref import WeakKeyDictionary
 
 from learner import wording
 from learner.checkpoint.reading import CheckpointError
-from learner.experiments.desk import Desk
+from learner.experiments.background import VisitorExperiments
 from learner.experiments.estimates import Arm, final, initial
 from learner.experiments.folder import CURVES
 from learner.experiments.original import PUBLISHED
-from learner.experiments.pace import LEARNING, MEASURING, STARTING, WAITING, Progress
 from learner.experiments.plan import TECHNIQUES
 from learner.experiments.results import Results
-from learner.experiments.shelf import FAILED, FINISHED, GOING, STOPPED, Entry
+from learner.experiments.running import LEARNING, MEASURING, STARTING, WAITING, Progress
+from learner.experiments.store import FAILED, FINISHED, GOING, STOPPED, Entry
 from learner.view import cards
 from learner.view.chart_parts import percent
 from learner.view.experiments_chart import Series, baselines_of, experiments_chart, series_of, slots
@@ -46,26 +46,22 @@ class Known:
 
 
 @dataclass(frozen=True)
-class DeskView:
-    """A desk as it was looked at; by default that of somebody who has not tried anything yet.
+class ExperimentsView:
+    """A visitor's experiments as they were looked at; by default, of somebody who has none yet.
 
-    ``chosen`` is the run shown in detail, ``hidden`` what is not drawn, ``ahead`` how many wait
-    before this visitor's, ``known`` what is known of each run by its place, and ``picture`` where
-    the figure of the chosen run is.
+    ``running`` is the place of the one that is on, ``chosen`` the run shown in detail, ``hidden``
+    what is not drawn, ``ahead`` how many wait before this visitor's, ``known`` what is known of
+    each run by its place, and ``picture`` where the figure of the chosen run is.
     """
 
     entries: tuple[Entry, ...] = ()
+    running: str | None = None
     progress: Progress | None = None
     ahead: int = 0
     hidden: tuple[str, ...] = HIDDEN_AT_FIRST
     chosen: Entry | None = None
     known: Mapping[str, Known] = field(default_factory=dict)
     picture: Path | None = None
-
-    @property
-    def running(self) -> str | None:
-        """The place of the run that is on."""
-        return self.progress.place if self.progress else None
 
     @property
     def focus(self) -> Entry | None:
@@ -132,33 +128,34 @@ class DeskView:
         return self.chosen is not None and self.chosen.place != self.running
 
 
-class DeskPainter:
+class ExperimentsPainter:
     """Looks at desks. What a run's results come to is worked out once."""
 
     def __init__(self) -> None:
-        self._known: WeakKeyDictionary[Desk, dict[str, Known]] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[VisitorExperiments, dict[str, Known]] = WeakKeyDictionary()
 
-    def look(self, desk: Desk) -> DeskView:
-        """The desk as it is now."""
-        entries, seen = desk.entries(), seen_by(desk)
-        chosen = chosen_entry(desk, entries)
-        return DeskView(
+    def look(self, own: VisitorExperiments) -> ExperimentsView:
+        """The visitor's experiments as they are now."""
+        entries, seen = own.entries(), seen_by(own)
+        chosen = chosen_entry(own, entries)
+        return ExperimentsView(
             entries=entries,
-            progress=desk.progress,
-            ahead=desk.ahead,
+            running=own.running,
+            progress=own.progress,
+            ahead=own.ahead,
             hidden=seen.hidden,
             chosen=chosen,
-            known=self._all_known(desk, entries),
-            picture=desk.shelf.path(chosen) / CURVES if chosen else None,
+            known=self._all_known(own, entries),
+            picture=own.store.path(chosen) / CURVES if chosen else None,
         )
 
-    def _all_known(self, desk: Desk, entries: Sequence[Entry]) -> dict[str, Known]:
-        before = self._known.get(desk, {})
+    def _all_known(self, own: VisitorExperiments, entries: Sequence[Entry]) -> dict[str, Known]:
+        before = self._known.get(own, {})
         known = {}
         colours = slots([entry.number for entry in entries])
         for mark, (entry, slot) in enumerate(zip(entries, colours, strict=True), 1):
             try:
-                results = desk.results(entry)
+                results = own.results(entry)
             except CheckpointError:
                 continue  # a finished run that nothing is known of is told to be unreadable
             if not results:
@@ -170,7 +167,7 @@ class DeskPainter:
             arm = Arm(entry.plan.name, results)
             series, row = series_of(arm, str(mark), slot), row_of(arm, entry.plan.technique, "")
             known[entry.place] = Known(results, arm, series, row)
-        self._known[desk] = known
+        self._known[own] = known
         return known
 
 
@@ -188,14 +185,14 @@ def _published() -> list[tuple[Series, Row]]:
     return found
 
 
-def _rows(view: DeskView) -> tuple[Row, ...]:
+def _rows(view: ExperimentsView) -> tuple[Row, ...]:
     rows, progress, known = [], view.progress, view.known
     for entry in view.entries:
         plan = entry.plan
         state = _STATES[entry.state]
         if entry.state == GOING and progress is None:
             state = "interrupted"
-        elif progress is not None and progress.place == entry.place and progress.phase == WAITING:
+        elif progress is not None and view.running == entry.place and progress.phase == WAITING:
             state = "waiting"
         elif entry.state == FINISHED and entry.place not in known:
             state = "unreadable"
@@ -207,7 +204,7 @@ def _rows(view: DeskView) -> tuple[Row, ...]:
     return (*reversed(rows), *(row for _, row in _published()))
 
 
-def _hint(view: DeskView) -> tuple[str, str]:
+def _hint(view: ExperimentsView) -> tuple[str, str]:
     focus, progress, known = view.focus, view.progress, view.known
     if focus is None:
         return _FIRST, "next"
@@ -261,7 +258,7 @@ def _progress_bar(progress: Progress | None) -> str:
     return cards.progress(progress.done, progress.total, progress.rate, left, note)
 
 
-def _figure(view: DeskView) -> str:
+def _figure(view: ExperimentsView) -> str:
     chosen, path = view.chosen, view.picture
     if chosen is None:
         return _no_figure("Your runs' figures come here.")

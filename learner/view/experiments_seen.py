@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from learner.experiments.desk import Desk
+from learner.experiments.background import VisitorExperiments
 from learner.experiments.original import PUBLISHED
-from learner.experiments.shelf import Entry
+from learner.experiments.store import Entry
 
 NOTES = "experiments"  # where the notes have it
 PUBLISHED_NAMES = tuple(run.name for run in PUBLISHED)
@@ -21,33 +21,33 @@ class Seen:
     chosen: str = ""
 
 
-def seen_by(desk: Desk) -> Seen:
+def seen_by(own: VisitorExperiments) -> Seen:
     """What this visitor looks at, as noted down."""
-    notes: dict[str, Any] = desk.session.notes.get(NOTES, {})
+    notes: dict[str, Any] = own.session.notes.get(NOTES, {})
     return Seen(tuple(notes.get("hidden", HIDDEN_AT_FIRST)), str(notes.get("chosen", "")))
 
 
-def look_at(desk: Desk, seen: Seen) -> None:
+def look_at(own: VisitorExperiments, seen: Seen) -> None:
     """Note down what this visitor looks at."""
-    desk.session.note(**{NOTES: {"hidden": list(seen.hidden), "chosen": seen.chosen}})
+    own.session.note(**{NOTES: {"hidden": list(seen.hidden), "chosen": seen.chosen}})
 
 
-def choose_shown(desk: Desk, shown: object) -> None:
+def choose_shown(own: VisitorExperiments, shown: object) -> None:
     """Show these alone: places of runs, and names of published ones."""
     wanted = shown if isinstance(shown, list) else []
-    known = [*(entry.place for entry in desk.entries()), *PUBLISHED_NAMES]
-    seen = seen_by(desk)
-    look_at(desk, Seen(tuple(key for key in known if key not in wanted), seen.chosen))
+    known = [*(entry.place for entry in own.entries()), *PUBLISHED_NAMES]
+    seen = seen_by(own)
+    look_at(own, Seen(tuple(key for key in known if key not in wanted), seen.chosen))
 
 
-def choose_run(desk: Desk, place: object) -> None:
-    """Show this run in detail. Raises ShelfError if there is none there."""
-    entry = desk.shelf.read(place)
-    look_at(desk, Seen(seen_by(desk).hidden, entry.place))
+def choose_run(own: VisitorExperiments, place: object) -> None:
+    """Show this run in detail. Raises ExperimentError if there is none there."""
+    entry = own.store.read(place)
+    look_at(own, Seen(seen_by(own).hidden, entry.place))
 
 
-def chosen_entry(desk: Desk, entries: Sequence[Entry]) -> Entry | None:
+def chosen_entry(own: VisitorExperiments, entries: Sequence[Entry]) -> Entry | None:
     """The run shown in detail: the chosen one, or else the latest."""
-    wanted = seen_by(desk).chosen
+    wanted = seen_by(own).chosen
     latest = entries[-1] if entries else None
     return next((entry for entry in entries if entry.place == wanted), latest)

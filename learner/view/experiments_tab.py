@@ -11,7 +11,7 @@ import gradio as gr
 
 from arena import FAMILIES
 from learner import wording
-from learner.experiments.desk import Desk
+from learner.experiments.background import VisitorExperiments
 from learner.experiments.plan import (
     ANY_FAMILY,
     MAX_NAME,
@@ -24,7 +24,7 @@ from learner.experiments.plan import (
 from learner.experiments.settings import TUNED
 from learner.view import cards
 from learner.view.experiments_files import best_learner, results_file
-from learner.view.experiments_painting import SAVE_FIGURE, DeskView, Options
+from learner.view.experiments_painting import SAVE_FIGURE, ExperimentsView, Options
 from learner.view.experiments_seen import Seen, choose_run, choose_shown, look_at, seen_by
 from learner.view.experiments_table import COLUMN_WIDTHS, table_of
 from learner.view.page import Page
@@ -51,7 +51,7 @@ def experiments_tab(page: Page, _: gr.Tab) -> None:
         _runs(page)
     with gr.Column(elem_classes="spa-panel"):
         table = gr.Dataframe(
-            table_of(DeskView().rows),
+            table_of(ExperimentsView().rows),
             label="All runs, in numbers: accuracies with their 95 % intervals",
             interactive=False,
             wrap=True,
@@ -109,17 +109,17 @@ def _form(page: Page) -> None:
 
     def load(session_id: object) -> Iterator[Frame]:
         try:
-            desk = page.laboratory.desk(session_id)
+            own = page.background.of(session_id)
         except SessionError:  # somebody new, who finds the tab as it was laid out
             yield gr.skip()
             return
-        desk.resume()
-        yield from page.experiments.doing(session_id, lambda desk: {name: desk.fresh_name()})
+        own.resume()
+        yield from page.experiments.doing(session_id, lambda own: {name: own.fresh_name()})
 
-    def begin(desk: Desk, *asked: object) -> Frame:
-        entry = desk.start(plan_of(*asked, formats=page.exam.formats))
-        look_at(desk, Seen(seen_by(desk).hidden, entry.place))
-        return {name: desk.fresh_name()}
+    def begin(own: VisitorExperiments, *asked: object) -> Frame:
+        entry = own.start(plan_of(*asked, formats=page.exam.formats))
+        look_at(own, Seen(seen_by(own).hidden, entry.place))
+        return {name: own.fresh_name()}
 
     def explain(technique: object) -> tuple[Any, ...]:
         key = technique if isinstance(technique, str) and technique in TECHNIQUES else "best"
@@ -161,7 +161,7 @@ def _form(page: Page) -> None:
 
 def _runs(page: Page) -> None:
     """The experiment that is on, and all of them side by side."""
-    empty = DeskView()
+    empty = ExperimentsView()
     with gr.Column(scale=7, min_width=320, elem_classes="spa-lab-side"):
         with gr.Column(elem_classes="spa-panel"):
             hint = html("spa-run-hint", empty.hint)
@@ -180,13 +180,13 @@ def _runs(page: Page) -> None:
 
     def choose(session_id: object, shown: object) -> str:
         with said():
-            desk = page.laboratory.desk(session_id)
-            choose_shown(desk, shown)
-            return page.experiments.look(desk).chart
+            own = page.background.of(session_id)
+            choose_shown(own, shown)
+            return page.experiments.look(own).chart
 
-    def resume(desk: Desk) -> None:
-        chosen = page.experiments.look(desk).chosen
-        desk.go_on(chosen and chosen.place)
+    def resume(own: VisitorExperiments) -> None:
+        chosen = page.experiments.look(own).chosen
+        own.go_on(chosen and chosen.place)
 
     page.experiments.show(hint, lambda view: view.hint)
     page.experiments.show(progress, lambda view: view.progress_bar)
@@ -194,7 +194,7 @@ def _runs(page: Page) -> None:
     page.experiments.show(shown, lambda view: _choices(view.shown))
     page.experiments.enable(stop, lambda view: view.progress is not None)
     page.experiments.enable(go_on, lambda view: view.can_continue)
-    page.experiments.act(stop.click, Desk.stop)
+    page.experiments.act(stop.click, VisitorExperiments.stop)
     page.experiments.act(go_on.click, resume)
     # Not the boxes themselves: the next one may have been ticked meanwhile.
     page.events.on(shown.input, choose, [page.browser, shown], [chart], trigger_mode="always_last")
@@ -223,20 +223,20 @@ def _one_run(page: Page) -> None:
             )
             keep = gr.Button("Keep it", size="md", elem_id="spa-keep-run")
     with gr.Column(scale=7, min_width=320):
-        figure = html("spa-figure", DeskView().figure, SAVE_FIGURE)
+        figure = html("spa-figure", ExperimentsView().figure, SAVE_FIGURE)
 
-    def choose(desk: Desk, place: object) -> Frame:
-        choose_run(desk, place)
+    def choose(own: VisitorExperiments, place: object) -> Frame:
+        choose_run(own, place)
         return {sure: gr.update(visible=False)}
 
-    def remove(desk: Desk, place: object) -> Frame:
-        desk.delete(place)
+    def remove(own: VisitorExperiments, place: object) -> Frame:
+        own.delete(place)
         return {sure: gr.update(visible=False)}
 
     def adopt(lesson: Lesson, place: object) -> None:
-        desk = page.laboratory.desk(lesson.session.id)
-        entry = desk.shelf.read(place)
-        learner, episodes = best_learner(desk, entry, page.base_model)
+        own = page.background.of(lesson.session.id)
+        entry = own.store.read(place)
+        learner, episodes = best_learner(own, entry, page.base_model)
         lesson.adopt(learner)
         gr.Info(
             f"The Teach tab goes on with the best soft prompt of “{escape(entry.plan.name)}”, "
@@ -246,8 +246,8 @@ def _one_run(page: Page) -> None:
 
     def save(session_id: object, place: object) -> Iterator[str]:
         with said(), tempfile.TemporaryDirectory() as folder:
-            desk = page.laboratory.desk(session_id)
-            yield str(results_file(desk, desk.shelf.read(place), Path(folder)))
+            own = page.background.of(session_id)
+            yield str(results_file(own, own.store.read(place), Path(folder)))
 
     page.experiments.show(chosen, lambda view: _choices(view.runs))
     page.experiments.show(

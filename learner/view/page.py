@@ -2,10 +2,9 @@
 
 import gradio as gr
 
-from learner.experiments.desk import Desk
-from learner.experiments.laboratory import Laboratory
+from learner.experiments.background import BackgroundExperiments, VisitorExperiments
 from learner.service.protocol import ModelService
-from learner.view.experiments_painting import DeskPainter, DeskView
+from learner.view.experiments_painting import ExperimentsPainter, ExperimentsView
 from learner.view.painting import Painter
 from learner.view.screen import Events, Screen
 from learner.visitors.exam import Exam
@@ -27,13 +26,13 @@ class Page:
         service: ModelService,
         sessions: Sessions,
         exam: Exam,
-        laboratory: Laboratory,
+        background: BackgroundExperiments,
     ) -> None:
         self.demo = demo
         self.base_model = service.base_model
         self.service = service
         self.exam = exam
-        self.laboratory = laboratory
+        self.background = background
         self.lessons = OpenLessons(service, exam, sessions)
         self.painter = Painter(service.base_model, exam)
         # The fixed secret lets ids outlive a restart of the app; it protects nothing, they do.
@@ -42,6 +41,6 @@ class Page:
         self.lesson: Screen[Lesson, Lesson] = Screen(
             self.events, self.browser, self.lessons.get, lambda lesson: lesson
         )
-        self.experiments: Screen[Desk, DeskView] = Screen(
-            self.events, self.browser, laboratory.desk, DeskPainter().look
+        self.experiments: Screen[VisitorExperiments, ExperimentsView] = Screen(
+            self.events, self.browser, background.of, ExperimentsPainter().look
         )

@@ -13,22 +13,22 @@ from learner.experiments.settings import Experiment
 from learner.learning.learner import LearnerConfig
 from learner.measuring import Score
 from learner.service.in_process import Service
-from tests.learner.experiments.pupils import SMALL, Pupils
+from tests.learner.experiments.scripted_engine import SMALL, ScriptedEngine
 from tests.learner.tiny_models import build_base_model
 
 
-def finished(pupils, *experiments):
-    *_, runs = advance(pupils.engine, start_runs(pupils.engine, experiments))
+def finished(scripted, *experiments):
+    *_, runs = advance(scripted.engine, start_runs(scripted.engine, experiments))
     return runs
 
 
 def test_a_run_is_measured_at_every_milestone_and_ends():
-    (run,) = finished(Pupils(), SMALL)
+    (run,) = finished(ScriptedEngine(), SMALL)
     assert run.finished
     assert [score.episodes for score in run.held_out] == [0, 4, 8, 12]
     assert [score.episodes for score in run.validation] == [0, 4, 8, 12]
     accuracies = [score.accuracy for score in run.held_out]
-    assert accuracies == sorted(accuracies)  # a pupil's skill grows with every step
+    assert accuracies == sorted(accuracies)  # a learner's skill grows with every step
     assert accuracies[0] == 0 < accuracies[-1]
     assert run.baselines[ALONE].correct == 0
     assert EXAMPLES not in run.baselines
@@ -39,30 +39,30 @@ def test_a_run_is_measured_at_every_milestone_and_ends():
 
 def test_steps_end_at_milestones():
     odd = replace(SMALL, config=replace(SMALL.config, episodes_per_step=3), eval_interval=5)
-    pupils = Pupils()
-    finished(pupils, odd)
-    assert [len(request[1]) for pass_ in pupils.trained for request in pass_] == [3, 2, 3, 2, 2]
+    scripted = ScriptedEngine()
+    finished(scripted, odd)
+    assert [len(request[1]) for pass_ in scripted.trained for request in pass_] == [3, 2, 3, 2, 2]
 
 
 def test_seeds_learn_and_are_measured_in_the_same_passes():
-    pupils = Pupils()
-    runs = finished(pupils, *(SMALL.with_seed(seed) for seed in range(3)))
-    assert [len(pass_) for pass_ in pupils.trained] == [3] * 6
-    assert len(pupils.asked) == 4  # one pass a milestone; the model alone answers with the first
-    assert len(pupils.asked[0]) == 3 * (10 + 5) + 10
+    scripted = ScriptedEngine()
+    runs = finished(scripted, *(SMALL.with_seed(seed) for seed in range(3)))
+    assert [len(pass_) for pass_ in scripted.trained] == [3] * 6
+    assert len(scripted.asked) == 4  # one pass a milestone; the model alone answers with the first
+    assert len(scripted.asked[0]) == 3 * (10 + 5) + 10
     assert len({run.past[0].answer + run.past[1].answer for run in runs}) > 1
 
 
 def test_runs_that_learn_at_different_paces_meet_at_milestones():
     slow = replace(SMALL, config=replace(SMALL.config, episodes_per_step=1))
-    pupils = Pupils()
-    runs = finished(pupils, SMALL, slow)
+    scripted = ScriptedEngine()
+    runs = finished(scripted, SMALL, slow)
     assert all(run.finished for run in runs)
-    assert [len(pass_) for pass_ in pupils.trained] == [2, 2, 1, 1] * 3
-    assert len(pupils.asked) == 4
+    assert [len(pass_) for pass_ in scripted.trained] == [2, 2, 1, 1] * 3
+    assert len(scripted.asked) == 4
 
 
-class Moody(Pupils):
+class Moody(ScriptedEngine):
     """Knows everything after two steps, and then forgets it all."""
 
     def _say(self, ask):
@@ -88,13 +88,13 @@ def test_without_validation_the_last_is_kept():
 
 
 def test_worked_examples_are_a_baseline_of_their_own():
-    (run,) = finished(Pupils(), replace(SMALL, config=replace(SMALL.config, shots=2)))
+    (run,) = finished(ScriptedEngine(), replace(SMALL, config=replace(SMALL.config, shots=2)))
     assert run.baselines[ALONE].correct == 0
     assert run.baselines[EXAMPLES].correct > 0
 
 
 def test_a_step_that_is_refused_is_told_and_the_run_goes_on():
-    (run,) = finished(Pupils(refusing="causal"), SMALL)
+    (run,) = finished(ScriptedEngine(refusing="causal"), SMALL)
     refused = [episode for episode in run.past if not episode.accepted]
     assert refused
     assert {episode.message for episode in refused} == {"It was refused."}
@@ -106,7 +106,7 @@ def test_a_step_that_is_refused_is_told_and_the_run_goes_on():
 @pytest.mark.parametrize("signal", ["reward", "mix"])
 def test_what_was_sampled_is_kept_of_every_problem(signal):
     config = replace(SMALL.config, signal=signal, samples_per_problem=4)
-    (run,) = finished(Pupils(refusing="causal"), replace(SMALL, config=config))
+    (run,) = finished(ScriptedEngine(refusing="causal"), replace(SMALL, config=config))
     refused = [episode for episode in run.past if episode.message]
     tried = [episode for episode in run.past if not episode.message]
     assert refused and not any(episode.sampled for episode in refused)
@@ -119,20 +119,20 @@ def test_what_was_sampled_is_kept_of_every_problem(signal):
 
 
 def test_what_the_answer_is_told_of_is_not_sampled():
-    (run,) = finished(Pupils(), SMALL)
+    (run,) = finished(ScriptedEngine(), SMALL)
     assert all(math.isnan(e.reward) and not (e.sampled or e.disagreed) for e in run.past)
 
 
 def test_each_family_has_a_learner_of_its_own():
     experiment = replace(SMALL, per_family=True, episodes=20, eval_interval=10)
-    pupils = Pupils()
-    (run,) = finished(pupils, experiment)
+    scripted = ScriptedEngine()
+    (run,) = finished(scripted, experiment)
     assert set(run.learners) == set(FAMILIES)
     for family, learner in run.learners.items():
         assert (learner.families, learner.episodes) == ((family,), 4)
     asked = {
-        pupils._answers[ask.question].family: ask.prompt
-        for ask in pupils.asked[-1]
+        scripted._answers[ask.question].family: ask.prompt
+        for ask in scripted.asked[-1]
         if ask.prompt is not None
     }
     for family, prompt in asked.items():
@@ -141,29 +141,29 @@ def test_each_family_has_a_learner_of_its_own():
 
 @pytest.mark.parametrize("start", ["meta", "joint"])
 def test_a_start_from_other_families_is_learnt_on_them_alone(start):
-    pupils = Pupils()
+    scripted = ScriptedEngine()
     experiment = replace(SMALL, start=start, families=("causal", "sequence"))
-    runs = start_runs(pupils.engine, [experiment, SMALL])
-    families = {p.family for pass_ in pupils.trained for _, problems in pass_ for p in problems}
+    runs = start_runs(scripted.engine, [experiment, SMALL])
+    families = {p.family for pass_ in scripted.trained for _, problems in pass_ for p in problems}
     assert families == set(FAMILIES) - {"causal", "sequence"}
     assert not torch.equal(runs[0].learners[SHARED].prompt, runs[1].learners[SHARED].prompt)
     assert runs[0].learners[SHARED].steps == 0
     assert not runs[0].learners[SHARED].first_moment.any()
-    again = start_runs(Pupils().engine, [experiment])
+    again = start_runs(ScriptedEngine().engine, [experiment])
     assert torch.equal(runs[0].learners[SHARED].prompt, again[0].learners[SHARED].prompt)
 
 
 def test_a_start_from_all_families_if_all_are_trained_on():
-    pupils = Pupils()
-    start_runs(pupils.engine, [replace(SMALL, start="meta")])
-    families = {p.family for pass_ in pupils.trained for _, problems in pass_ for p in problems}
+    scripted = ScriptedEngine()
+    start_runs(scripted.engine, [replace(SMALL, start="meta")])
+    families = {p.family for pass_ in scripted.trained for _, problems in pass_ for p in problems}
     assert families == set(FAMILIES)
 
 
 def test_advancing_leaves_the_runs_it_was_given_as_they_were():
-    pupils = Pupils()
-    began = start_runs(pupils.engine, [SMALL])
-    for _ in advance(pupils.engine, began):
+    scripted = ScriptedEngine()
+    began = start_runs(scripted.engine, [SMALL])
+    for _ in advance(scripted.engine, began):
         pass
     assert (began[0].done, began[0].held_out) == (0, ())
 

@@ -15,7 +15,7 @@ from learner.experiments.results_file import RESULTS
 from learner.experiments.settings import Experiment
 from learner.hub.opening import prompt_folders
 from learner.learning.learner import LearnerConfig
-from tests.learner.experiments.pupils import SMALL, Pupils
+from tests.learner.experiments.scripted_engine import SMALL, ScriptedEngine
 from tests.learner.tiny_models import build_base_model
 
 REAL = Experiment(
@@ -95,8 +95,8 @@ def test_a_crash_loses_no_more_than_an_interval(uninterrupted, tmp_path):
 
 
 def test_what_is_kept_lies_in_a_folder_of_its_own(tmp_path):
-    pupils = Pupils()
-    (run,) = went(pupils.engine, start_runs(pupils.engine, [SMALL]), [tmp_path])
+    scripted = ScriptedEngine()
+    (run,) = went(scripted.engine, start_runs(scripted.engine, [SMALL]), [tmp_path])
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         *(f"checkpoint_ep{n}" for n in (0, 4, 8, 12)),
@@ -104,7 +104,7 @@ def test_what_is_kept_lies_in_a_folder_of_its_own(tmp_path):
         "results.json",
     }
     assert prompt_folders(tmp_path) == {SHARED: tmp_path / "best"}
-    loaded = load_run(tmp_path, pupils.base_model)
+    loaded = load_run(tmp_path, scripted.base_model)
     assert loaded.kept_episodes == run.kept_episodes
     assert torch.equal(loaded.kept[SHARED].prompt, run.kept[SHARED].prompt)
     best = (tmp_path / "best" / "adapter_model.safetensors").read_bytes()
@@ -113,12 +113,12 @@ def test_what_is_kept_lies_in_a_folder_of_its_own(tmp_path):
 
 
 def test_prompts_of_families_lie_beside_each_other(tmp_path):
-    pupils = Pupils()
+    scripted = ScriptedEngine()
     experiment = replace(SMALL, per_family=True, episodes=10, eval_interval=10)
-    (run,) = went(pupils.engine, start_runs(pupils.engine, [experiment]), [tmp_path])
+    (run,) = went(scripted.engine, start_runs(scripted.engine, [experiment]), [tmp_path])
     assert set(prompt_folders(tmp_path)) == set(FAMILIES)
     assert prompt_folders(tmp_path / "checkpoint_ep10")["causal"].parent.name == "checkpoint_ep10"
-    loaded = load_run(tmp_path, pupils.base_model)
+    loaded = load_run(tmp_path, scripted.base_model)
     for family, learner in run.learners.items():
         assert torch.equal(loaded.learners[family].prompt, learner.prompt)
 
@@ -128,16 +128,16 @@ def test_a_plain_checkpoint_stands_for_itself(tmp_path):
 
 
 def test_a_run_of_another_model_is_not_gone_on_with(tmp_path):
-    pupils = Pupils()
-    went(pupils.engine, start_runs(pupils.engine, [SMALL]), [tmp_path], 2)
+    scripted = ScriptedEngine()
+    went(scripted.engine, start_runs(scripted.engine, [SMALL]), [tmp_path], 2)
     with pytest.raises(OtherModelError, match="tiny-qwen2"):
         load_run(tmp_path, build_base_model("llama"))
 
 
 @pytest.mark.parametrize("damage", ["missing", "checkpoint", "text"])
 def test_what_cannot_be_gone_on_with_says_why(tmp_path, damage):
-    pupils = Pupils()
-    went(pupils.engine, start_runs(pupils.engine, [SMALL]), [tmp_path], 4)
+    scripted = ScriptedEngine()
+    went(scripted.engine, start_runs(scripted.engine, [SMALL]), [tmp_path], 4)
     path = tmp_path / RESULTS
     if damage == "missing":
         path.unlink()
@@ -146,4 +146,4 @@ def test_what_cannot_be_gone_on_with_says_why(tmp_path, damage):
     else:
         path.write_text("not JSON")
     with pytest.raises(CheckpointError, match=r"results\.json"):
-        load_run(tmp_path, pupils.base_model)
+        load_run(tmp_path, scripted.base_model)

@@ -20,7 +20,7 @@ from learner.experiments.results_file import (
 )
 from learner.measuring import Score
 from tests.learner.experiments.originals import train_continuous_record, train_qwen_record
-from tests.learner.experiments.pupils import SMALL, Pupils
+from tests.learner.experiments.scripted_engine import SMALL, ScriptedEngine
 
 # What train_qwen.py of the original experiments wrote, key by key.
 ORIGINAL_KEYS = {
@@ -42,8 +42,8 @@ ORIGINAL_KEYS = {
 }
 
 
-def finished(experiment=SMALL, pupils=None):
-    engine = (pupils or Pupils()).engine
+def finished(experiment=SMALL, scripted=None):
+    engine = (scripted or ScriptedEngine()).engine
     *_, (run,) = advance(engine, start_runs(engine, [experiment]))
     return run
 
@@ -54,7 +54,7 @@ def run():
 
 
 def written(run, checkpoint="checkpoint_ep12"):
-    return as_json(run, environment(Pupils().base_model), checkpoint)
+    return as_json(run, environment(ScriptedEngine().base_model), checkpoint)
 
 
 def test_it_has_every_key_of_the_originals(run):
@@ -81,7 +81,7 @@ def test_what_happened_until_anywhere_is_read_back_exactly(run, until):
 
 
 def test_a_loss_that_is_not_a_number_is_null():
-    refused = finished(pupils=Pupils(refusing="causal"))
+    refused = finished(scripted=ScriptedEngine(refusing="causal"))
     data = written(refused)
     entries = json.loads(data, parse_constant=pytest.fail)["training"]
     assert any(entry["loss"] is None and entry["message"] for entry in entries)
@@ -111,7 +111,7 @@ def test_a_sequence_says_what_was_remembered():
     measures = record["continual_learning"]
     assert set(measures) == {"average_accuracy", "backward", "forward", "forgetting"}
     assert measures["average_accuracy"] > 0
-    assert measures["forgetting"] == 0  # these pupils never forget
+    assert measures["forgetting"] == 0  # these scripted never forget
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_our_own_say_what_the_run_says(run):
 
 
 def test_episodes_of_which_the_samples_are_known_are_there():
-    engine = Pupils().engine
+    engine = ScriptedEngine().engine
     told = replace(SMALL, config=replace(SMALL.config, signal="reward"))
     *_, (rewarded,) = advance(engine, start_runs(engine, [told]))
     assert parse_results(written(rewarded), "rewarded").sampled == rewarded.past

@@ -1,4 +1,4 @@
-"""The whole report, on pupils that learn by the book: every chapter, its verdicts, its figures."""
+"""The whole report, on scripted learners: every chapter, its verdicts, its figures."""
 
 import pytest
 
@@ -8,14 +8,14 @@ from learner.report.bench import Bench, Scale
 from learner.report.reproduction import CHAPTERS
 from learner.report.sweep import CHANGES, DEFAULT, sweep
 from learner.report.techniques import findings, findings_table, verdicts
-from tests.learner.experiments.pupils import Pupils
+from tests.learner.experiments.scripted_engine import ScriptedEngine
 
 SCALE = Scale(seeds=2, episodes=8, problems=20, validation=10)
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
-    return Bench(Pupils().engine, tmp_path_factory.mktemp("report"), SCALE)
+    return Bench(ScriptedEngine().engine, tmp_path_factory.mktemp("report"), SCALE)
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -34,7 +34,7 @@ def test_experiments_say_what_came_of_the_targets(bench):
     assert "## Experiment 1: with the chat template" in text
     assert "## Experiment 2: without the template" in text
     assert "original settings" in text
-    assert "gains accuracy, significantly" in text  # pupils start from nothing, in either format
+    assert "gains accuracy, significantly" in text  # scripted start from nothing, in either format
 
 
 def test_techniques_have_a_verdict_each(bench):
@@ -42,7 +42,7 @@ def test_techniques_have_a_verdict_each(bench):
     words = verdicts(found)
     assert len(words) == len(found) == 6
     by_name = {finding.technique: word for finding, word in zip(found, words, strict=True)}
-    # Each family's pupil takes as many steps as the shared one did: it is as skilled, no more.
+    # Each family's learner takes as many steps as the shared one did: it is as skilled, no more.
     assert "no difference shown" in by_name["keep the best in validation"]
     table = findings_table(found)
     assert table.count("\n") == len(found) + 1
@@ -71,10 +71,10 @@ def test_signals_are_compared_with_what_was_sampled(bench):
 
 def test_what_has_been_run_is_read_and_not_run_again(bench):
     CHAPTERS["comparison"](bench)
-    pupils = Pupils()
-    again = Bench(pupils.engine, bench.folder, SCALE)
+    scripted = ScriptedEngine()
+    again = Bench(scripted.engine, bench.folder, SCALE)
     assert CHAPTERS["comparison"](again) == CHAPTERS["comparison"](bench)
-    assert pupils.trained == []
+    assert scripted.trained == []
     assert again.reused > 0
 
 

@@ -27,7 +27,7 @@ def page(service: ScriptedService, exam: Exam) -> Page:
         embedding_spread=1.0, name="a/b", parameter_count=3_100_000
     )
     with gr.Blocks() as demo:
-        page = Page(demo, service, SimpleNamespace(), exam, SimpleNamespace(desk=None))
+        page = Page(demo, service, SimpleNamespace(), exam, SimpleNamespace(of=None))
         show_strip(page)
         with gr.Tab("Teach") as tab:
             teach_tab(page, tab)

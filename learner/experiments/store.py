@@ -1,10 +1,10 @@
-"""The shelf: one visitor's named experiments on the disk.
+"""One visitor's named experiments on the disk.
 
-    <shelf>/run-1/experiment.json            what was asked for, and how it stands
-    <shelf>/run-1/[seed-0/]results.json …    the run's folder, or one for each seed (`folder`)
+    <folder>/run-1/experiment.json            what was asked for, and how it stands
+    <folder>/run-1/[seed-0/]results.json …    the run's folder, or one for each seed (`folder`)
 
-Pure files; who runs what is `learner.experiments.desk`'s. What is kept is bounded: so many runs,
-and of those that have ended the best soft prompts, the results and the pictures alone.
+Pure files; who runs what is `learner.experiments.background`'s. What is kept is bounded: so many
+runs, and of those that have ended the best soft prompts, the results and the pictures alone.
 """
 
 import json
@@ -28,13 +28,13 @@ _FILE = "experiment.json"
 _MAX_BYTES = 1 << 16
 
 
-class ShelfError(ValueError):
-    """Something cannot be put on the shelf, or is not there; the message says so in a sentence."""
+class ExperimentError(ValueError):
+    """Something cannot be done with a visitor's experiments; the message says why in a sentence."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One experiment on the shelf: in the folder ``place``, asked for as the ``number``-th.
+    """One experiment that is kept: in the folder ``place``, asked for as the ``number``-th.
 
     ``state`` is one of ``STATES``: "going" is what nobody stopped, whether anybody works on it at
     the moment or not. ``message`` says what went wrong with one that "failed".
@@ -47,14 +47,14 @@ class Entry:
     message: str = ""
 
 
-class Shelf:
+class Store:
     """The experiments in ``folder``, which need not be there yet. Not thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def entries(self) -> tuple[Entry, ...]:
-        """Everything on the shelf, in the order in which it was asked for.
+        """All that are kept, in the order in which it was asked for.
 
         Of one that cannot be read, the name of its folder and what is wrong is all there is.
         """
@@ -69,26 +69,26 @@ class Shelf:
         return tuple(sorted(found, key=lambda entry: (entry.number, entry.place)))
 
     def read(self, place: object) -> Entry:
-        """The experiment in a folder of this shelf. Raises ShelfError if there is none,
+        """The experiment in one of the folders. Raises ExperimentError if there is none,
         CheckpointError if it cannot be read."""
         if not isinstance(place, str) or not re.fullmatch(r"[a-z0-9-]{1,60}", place):
-            raise ShelfError("Choose one of your runs first.")
+            raise ExperimentError("Choose one of your runs first.")
         try:
             with open(self.folder / place / _FILE, "rb") as file:
                 data = file.read(_MAX_BYTES + 1)
         except FileNotFoundError:
-            raise ShelfError("That run is not there any more.") from None
+            raise ExperimentError("That run is not there any more.") from None
         return _parse(place, data)
 
     def add(self, plan: Plan) -> Entry:
-        """Put a plan on the shelf, to be run. Raises ShelfError if it is full or the name taken."""
+        """Keep a plan, to be run. Raises ExperimentError if it is full or the name taken."""
         entries = self.entries()
         if len(entries) >= MAX_RUNS:
-            raise ShelfError(
+            raise ExperimentError(
                 f"You have {MAX_RUNS} runs, which is as many as are kept; delete one first."
             )
         if any(entry.plan.name.casefold() == plan.name.casefold() for entry in entries):
-            raise ShelfError(
+            raise ExperimentError(
                 f"You have a run called “{plan.name}” already; choose another name, or delete it."
             )
         base = slug(plan.name)[:MAX_PLACE].strip("-") or "run"
@@ -104,10 +104,10 @@ class Shelf:
         return self._write(replace(entry, state=state, message=message))
 
     def remove(self, place: object) -> None:
-        """Delete an experiment for good. Raises ShelfError if there is none there."""
+        """Delete an experiment for good. Raises ExperimentError if there is none there."""
         entry = next((entry for entry in self.entries() if entry.place == place), None)
         if entry is None:
-            raise ShelfError("That run is not there any more.")
+            raise ExperimentError("That run is not there any more.")
         # Without it nothing else in the folder counts, so a crash leaves no half of a run.
         (self.folder / entry.place / _FILE).unlink()
         shutil.rmtree(self.folder / entry.place, ignore_errors=True)

@@ -24,7 +24,7 @@ SMALL = Experiment(
 )
 
 
-class Pupils:
+class ScriptedEngine:
     """Every step adds a step to the first number of a prompt, and to what is answered rightly.
 
     A problem is answered once a prompt has taken as many steps as the problem is difficult; the

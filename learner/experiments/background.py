@@ -1,0 +1,356 @@
+"""Everybody's experiments in the background, so many of them at a time.
+
+Each visitor has theirs, found by their session: those that are kept, and the one that is on. They
+go through an engine of their visitor's own: on a service they take turns with everybody's clicks.
+Knows nothing of pages: whoever looks (a page, the API, a page opened again after a reload) follows
+the same state.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from weakref import WeakValueDictionary
+
+from learner.checkpoint.reading import CheckpointError
+from learner.experiments.engine import Engine
+from learner.experiments.folder import read_runs
+from learner.experiments.plan import Plan
+from learner.experiments.results import Results
+from learner.experiments.results_file import RESULTS
+from learner.experiments.running import Progress, Stopped, draw_together, finish, run_to_end
+from learner.experiments.store import (
+    FAILED,
+    FINISHED,
+    GOING,
+    STOPPED,
+    Entry,
+    ExperimentError,
+    Store,
+)
+from learner.service.protocol import ServiceClosed
+from learner.visitors.followed import Followed
+from learner.visitors.session import Session
+from learner.visitors.sessions import Sessions
+
+FOLDER = "experiments"  # in a session's own
+MAX_WAITING = 64
+_FAULT = "It was ended by a fault in this program. Continue goes on from what was saved."
+
+
+class Line:
+    """Work that waits for its turn, so much of it at a time; each owner has one piece in it.
+
+    Where nothing can be begun, ``shut`` is the sentence that says why.
+    """
+
+    def __init__(self, at_once: int, shut: str = "") -> None:
+        self._shut = shut
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="experiment")
+        self._lock = threading.RLock()  # guards what follows
+        self._owners: list[Hashable] = []  # of work that is done or waits, oldest first
+        self._closing = False
+
+    def check_open(self) -> None:
+        """Raise ExperimentError if nothing can be begun here."""
+        if self._shut:
+            raise ExperimentError(self._shut)
+
+    def ahead(self, owner: Hashable) -> int:
+        """How much work was there before this owner's."""
+        with self._lock:
+            return self._owners.index(owner) if owner in self._owners else 0
+
+    def submit(self, owner: Hashable, work: Callable[[], None]) -> "Future[None]":
+        """Do ``work`` as soon as there is room. Raises ExperimentError if there is none."""
+        with self._lock:
+            if self._closing:
+                raise ExperimentError("The app is shutting down; start it again and repeat this.")
+            if len(self._owners) >= MAX_WAITING:
+                raise ExperimentError(
+                    "Too many experiments wait already; try again in a few minutes."
+                )
+            self._owners.append(owner)
+            future = self._pool.submit(self._with_room, owner, work)
+        future.add_done_callback(_report)
+        return future
+
+    def withdraw(self, owner: Hashable, future: "Future[None]") -> bool:
+        """Take back work that nobody has begun; whether that was still possible."""
+        with self._lock:
+            withdrawn = future.cancel()
+            if withdrawn:
+                self._owners.remove(owner)
+            return withdrawn
+
+    def take_nothing_more(self) -> list[Hashable]:
+        """Turn further work away; returns the owners of what there is."""
+        with self._lock:
+            self._closing = True
+            return [*self._owners]
+
+    def drain(self) -> None:
+        """Drop what waits, and return when the rest is done."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _with_room(self, owner: Hashable, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            with self._lock:
+                self._owners.remove(owner)
+
+
+class VisitorExperiments(Followed):
+    """What one visitor tries. Thread-safe. Made by `BackgroundExperiments`.
+
+    ``keep`` puts the session on the disk, with room for a folder. Actions raise ExperimentError or
+    SessionError, and change nothing, where they cannot be done.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        store: Store,
+        line: Line,
+        engine_of: Callable[[Hashable], Engine],
+        keep: Callable[[Session], None],
+    ) -> None:
+        super().__init__()
+        self.session = session
+        self.store = store
+        self.running: str | None = None  # the place of the experiment that is on
+        self.progress: Progress | None = None  # of that
+        self._line = line
+        self._engine_of = engine_of
+        self._keep = keep
+        self._future: Future[None] | None = None
+        self._halt = threading.Event()
+        self._held = ExitStack()  # what keeps the session meanwhile
+        self._stopped = False  # whether the visitor was it who halted it
+        self._read: dict[str, tuple[Hashable, tuple[Results, ...]]] = {}  # results, by place
+
+    # --- looking ------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether an experiment is on, or waits for its turn."""
+        return self.progress is not None
+
+    @property
+    def ahead(self) -> int:
+        """How many experiments of others were there before this visitor's."""
+        return self._line.ahead(self)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """All that are kept, oldest first."""
+        with self._changed:
+            return self.store.entries()
+
+    def fresh_name(self) -> str:
+        """A name that no run has yet."""
+        with self._changed:
+            return self.store.fresh_name()
+
+    def results(self, entry: Entry) -> tuple[Results, ...]:
+        """What came out so far, one for each seed; () before anything was measured.
+
+        All of them are named as the entry is.
+        """
+        files = [folder / RESULTS for folder in self.store.run_folders(entry)]
+        try:
+            stamp = tuple(file.stat().st_mtime_ns for file in files)
+        except FileNotFoundError:
+            return ()
+        with self._changed:
+            known = self._read.get(entry.place)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        try:
+            found = _level(entry, read_runs(self.store.path(entry)))
+        except CheckpointError:
+            if entry.state == FINISHED:
+                raise
+            return ()  # stopped before it was ever measured
+        with self._changed:
+            self._read[entry.place] = stamp, found
+        return found
+
+    # --- doing --------------------------------------------------------------------------------
+
+    def start(self, plan: Plan) -> Entry:
+        """Begin an experiment. Raises ExperimentError if one is on, or there is no room."""
+        with self._changed:
+            self._check_idle()
+            self._keep(self.session)
+            entry = self.store.add(plan)
+            return self._begin(entry)
+
+    def stop(self) -> None:
+        """End the experiment that is on at its next step; what was learnt is kept."""
+        with self._changed:
+            if self.running is None:
+                raise ExperimentError("Nothing is running that could be stopped.")
+            self._stopped = True
+            self._halt.set()
+            waiting = self._future
+            entry = self.store.read(self.running)
+            if waiting is not None and self._line.withdraw(self, waiting):
+                self._over(entry, STOPPED, "")
+
+    def go_on(self, place: object) -> Entry:
+        """Go on with an experiment that was stopped, or that failed."""
+        with self._changed:
+            self._check_idle()
+            entry = self.store.read(place)
+            if entry.state == FINISHED:
+                raise ExperimentError(f"“{entry.plan.name}” has come to its end.")
+            return self._begin(self.store.mark(entry, GOING))
+
+    def resume(self) -> None:
+        """Go on with what was on when the app was last shut down, if anything was."""
+        with self._changed:
+            going = [entry for entry in self.store.entries() if entry.state == GOING]
+            if going and self.running is None:
+                self._begin(going[0])
+
+    def delete(self, place: object) -> None:
+        """Delete an experiment for good."""
+        with self._changed:
+            if self.running is not None and self.running == place:
+                raise ExperimentError("It is running; stop it first.")
+            self.store.remove(place)
+            self._read.pop(str(place), None)
+            self._tell()
+
+    def halt(self) -> None:
+        """End what is on at its next step and leave it to be gone on with by `resume`."""
+        self._halt.set()
+
+    # --- in the background --------------------------------------------------------------------
+
+    def _check_idle(self) -> None:
+        self._line.check_open()
+        if self.running is not None:
+            name = self.store.read(self.running).plan.name
+            raise ExperimentError(f"“{name}” is running; wait for it, or press Stop.")
+
+    def _begin(self, entry: Entry) -> Entry:
+        self._halt.clear()
+        self._stopped = False
+        self._held.enter_context(self.session.held())
+        self.running, self.progress = entry.place, Progress()
+        try:
+            self._future = self._line.submit(self, lambda: self._work(entry))
+        except ExperimentError:
+            self._over(entry, STOPPED, "")
+            raise
+        self._tell()
+        return entry
+
+    def _work(self, entry: Entry) -> None:
+        """The experiment, on a thread of the line's."""
+        state, message = FAILED, _FAULT
+        try:
+            self._run(entry)
+            state, message = FINISHED, ""
+        except (Stopped, ServiceClosed):
+            state, message = (STOPPED if self._stopped else GOING), ""
+        except OSError as error:
+            message = f"It could not be kept on the server ({error.strerror}); try again later."
+        except (ValueError, RuntimeError) as error:
+            # A visitor need not know where on the server their runs lie.
+            message = str(error).replace(str(self.store.path(entry)), entry.plan.name)
+        finally:
+            with self._changed:
+                self._over(entry, state, message)
+
+    def _run(self, entry: Entry) -> None:
+        path, folders = self.store.path(entry), self.store.run_folders(entry)
+        engine = self._engine_of(self.session.id)
+        runs = run_to_end(engine, entry.plan.experiments, folders, self._watch)
+        finish(runs, folders, engine.base_model)
+        draw_together(path, read_runs(path))
+        self.store.tidy(entry)
+
+    def _watch(self, progress: Progress) -> None:
+        if self._halt.is_set() and not progress.finished:
+            raise Stopped
+        with self._changed:
+            self.progress = progress
+            self._tell()
+
+    def _over(self, entry: Entry, state: str, message: str) -> None:
+        self.running = self.progress = None
+        self._future = None
+        self._held.close()
+        self.store.mark(entry, state, message)
+        self._tell()
+
+
+class BackgroundExperiments:
+    """Runs ``at_once`` experiments at a time; others wait. Use it as a context manager, or `close`.
+
+    ``engine_of`` makes a visitor's engine; ``shut`` is the sentence that says why nothing can be
+    begun, where that is so. Closing it stops everything at its next step and saves it. What was
+    going on then goes on when its visitor comes back, here or in another app on the same sessions.
+    """
+
+    def __init__(
+        self,
+        engine_of: Callable[[Hashable], Engine],
+        sessions: Sessions,
+        at_once: int = 4,
+        shut: str = "",
+    ) -> None:
+        self._engine_of = engine_of
+        self._sessions = sessions
+        self._line = Line(at_once, shut)
+        self._lock = threading.Lock()  # guards what follows
+        self._known: WeakValueDictionary[str, VisitorExperiments] = WeakValueDictionary()
+
+    def __enter__(self) -> "BackgroundExperiments":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def of(self, session_id: object) -> VisitorExperiments:
+        """The experiments of this session. Raises SessionError if there is no such session."""
+        session = self._sessions.get(session_id)
+        with self._lock:
+            own = self._known.get(session.id)
+            if own is None or own.session is not session:
+                store = Store(self._sessions.folder_of(session) / FOLDER)
+                own = self._known[session.id] = VisitorExperiments(
+                    session, store, self._line, self._engine_of, self._sessions.keep
+                )
+            return own
+
+    def close(self) -> None:
+        """Stop and save everything; returns when it is saved. Calling it again does nothing."""
+        for own in self._line.take_nothing_more():
+            assert isinstance(own, VisitorExperiments)
+            own.halt()
+        self._line.drain()
+
+
+def _level(entry: Entry, runs: Sequence[Results]) -> tuple[Results, ...]:
+    """The runs under the entry's name, up to the latest milestone that all of them have passed.
+
+    They are saved one after the other, and may be read in between.
+    """
+    last = min(run.curve[-1].episodes for run in runs)
+    curves = [tuple(score for score in run.curve if score.episodes <= last) for run in runs]
+    return tuple(
+        replace(run, name=entry.plan.name, curve=curve, final=curve[-1])
+        for run, curve in zip(runs, curves, strict=True)
+    )
+
+
+def _report(future: "Future[None]") -> None:
+    """A fault of this program is nobody's to be told but its keeper's."""
+    if not future.cancelled() and (error := future.exception()) is not None:
+        logging.getLogger(__name__).error("An experiment met a fault.", exc_info=error)
