@@ -15,7 +15,9 @@ import torch.nn.functional as F
 
 from learner.learning.targets import Target
 from learner.model.base_model import BaseModel
-from learner.model.forward import Batch, split_passes
+from learner.model.cuda_graphs import Repeated
+from learner.model.dense_pass import DensePass, Size, dense_size
+from learner.model.forward import Batch, PackedRows, Row, split_passes
 from learner.model.memory import in_halves, training_budget
 from learner.model.token_choice import most_likely
 
@@ -43,9 +45,12 @@ class Found:
         return float(torch.cat(chosen).sum()) if chosen else 0.0
 
 
-def find_gradients(base_model: BaseModel, work: Sequence[Work]) -> list[Found]:
+def find_gradients(
+    base_model: BaseModel, work: Sequence[Work], repeated: bool = True
+) -> list[Found]:
     """Losses, hits and gradient for each soft prompt, all from the same passes.
 
+    Short passes are repeated as CUDA graphs, where there is CUDA and unless they may not be.
     Raises OutOfMemory if not even the half of a pass fits into memory.
     """
     device = base_model.device
@@ -54,19 +59,29 @@ def find_gradients(base_model: BaseModel, work: Sequence[Work]) -> list[Found]:
     prompts = torch.cat([prompt for prompt, _ in work]).to(device).requires_grad_()
 
     def learn(
-        members: Sequence[int], logits: torch.Tensor, predicted: torch.Tensor
+        members: Sequence[int], rows: Sequence[Row], predicted: Sequence[int]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        weight = torch.tensor(
-            [targets[i].weight for i in members for _ in targets[i].predicted], device=device
+        weight = [targets[i].weight for i in members for _ in targets[i].predicted]
+        if repeated and base_model.fixtures.max_bytes:
+            packed = PackedRows(rows, lengths)
+            step = _repeated_step(base_model, packed, len(prompts))
+            if step is not None:
+                return step(packed, prompts.detach(), predicted, weight)
+        logits = Batch(base_model, rows, lengths).logits(prompts)
+        return _learnt(
+            logits,
+            torch.tensor(predicted, device=device),
+            torch.tensor(weight, device=device),
+            prompts,
         )
-        loss = F.cross_entropy(logits, predicted, reduction="none") * weight
-        (gradient,) = torch.autograd.grad(loss.sum(), prompts)
-        return loss.detach(), most_likely(logits.detach()) == predicted, gradient
 
-    losses, hits, parts = zip(*_in_passes(base_model, work, prompts, learn), strict=True)
+    losses, hits, parts = zip(*_in_passes(base_model, work, learn), strict=True)
     # One transfer, and so one wait for the device, for everything that came out.
     summed = torch.stack(parts).sum(dim=0).flatten()
     found = torch.cat((summed, *losses, *(hit.float() for hit in hits))).cpu()
+    if repeated and len(work) > 1 and not found.isfinite().all():
+        # Under a dense mask it would have reached every other soft prompt too.
+        return find_gradients(base_model, work, repeated=False)
     sizes = [len(target.predicted) for target in targets]
     tokens = sum(sizes)
     gradient, loss, hit = found.split((found.numel() - 2 * tokens, tokens, tokens))
@@ -82,41 +97,91 @@ def find_gradients(base_model: BaseModel, work: Sequence[Work]) -> list[Found]:
 def log_likelihoods(base_model: BaseModel, work: Sequence[Work]) -> list[tuple[float, ...]]:
     """The log-probability (nats) of what each target predicts; weights play no part."""
 
-    def look(members: Sequence[int], logits: torch.Tensor, predicted: torch.Tensor) -> torch.Tensor:
-        return -F.cross_entropy(logits, predicted, reduction="none")
+    lengths = [len(prompt) for prompt, _ in work]
+
+    def look(members: Sequence[int], rows: Sequence[Row], predicted: Sequence[int]) -> torch.Tensor:
+        logits = Batch(base_model, rows, lengths).logits(prompts).float()
+        expected = torch.tensor(predicted, device=base_model.device)
+        return -F.cross_entropy(logits, expected, reduction="none")
 
     with torch.no_grad():
         prompts = torch.cat([prompt for prompt, _ in work]).to(base_model.device)
-        found = _in_passes(base_model, work, prompts, look)
+        found = _in_passes(base_model, work, look)
     targets = [target for _, own in work for target in own]
     tokens = torch.cat(found).cpu().split([len(target.predicted) for target in targets])
     sums = iter([float(row.sum()) for row in tokens])
     return [tuple(islice(sums, len(own))) for _, own in work]
 
 
+def _learnt(
+    logits: torch.Tensor, predicted: torch.Tensor, weight: torch.Tensor, prompts: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Weighed losses and hits of a pass [predictions], and the gradient of their sum."""
+    logits = logits.float()
+    loss = F.cross_entropy(logits, predicted, reduction="none") * weight
+    (gradient,) = torch.autograd.grad(loss.sum(), prompts)
+    return loss.detach(), most_likely(logits.detach()) == predicted, gradient
+
+
+class _RepeatedStep:
+    """Passes of one size, forward and back, at fixed addresses."""
+
+    def __init__(self, base_model: BaseModel, size: Size) -> None:
+        dense = self._dense = DensePass(base_model, size)
+
+        def run() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            return _learnt(dense.logits(), dense.predicted, dense.weight, dense.prompts)
+
+        self._run = Repeated(run, base_model.device)
+        self.bytes = dense.bytes
+        self.is_lent = False  # nothing is left in it from one pass to the next
+
+    def __call__(
+        self,
+        rows: PackedRows,
+        prompts: torch.Tensor,
+        predicted: Sequence[int],
+        weight: Sequence[float],
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """As `_learnt`."""
+        self._dense.load(rows, prompts, predicted, weight)
+        loss, hits, gradient = self._run()
+        count = len(predicted)
+        return loss[:count].clone(), hits[:count].clone(), gradient[: len(prompts)].clone()
+
+
+def _repeated_step(base_model: BaseModel, rows: PackedRows, soft: int) -> _RepeatedStep | None:
+    """The one for such rows behind so many soft tokens; None where there should be none."""
+    fixtures, size = base_model.fixtures, dense_size(rows, soft)
+    if size is None or size[0] * training_budget(base_model).token > fixtures.max_bytes:
+        return None
+    kept = fixtures.get(size)
+    if kept is None:
+        kept = _RepeatedStep(base_model, size)
+        if not fixtures.put(size, kept):
+            return None
+    return kept if isinstance(kept, _RepeatedStep) else None
+
+
 def _in_passes(
     base_model: BaseModel,
     work: Sequence[Work],
-    prompts: torch.Tensor,
-    look: Callable[[Sequence[int], torch.Tensor, torch.Tensor], Result],
+    run: Callable[[Sequence[int], Sequence[Row], Sequence[int]], Result],
 ) -> list[Result]:
-    """What ``look`` makes of each pass over the targets, all of them in order, as fits into memory.
+    """What ``run`` makes of each pass over the targets, all of them in order, as fits into memory.
 
-    It gets the members of the pass, by index, their logits [tokens, vocabulary] in float32 and the
-    tokens that should follow. ``prompts`` are all soft prompts one after another, on the device.
+    It gets the members of the pass, by index, their rows, and the tokens that should follow.
     """
     lengths = [len(prompt) for prompt, _ in work]
     rows = [target.row(i) for i, (_, own) in enumerate(work) for target in own]
     wanted = [target.predicted for _, own in work for target in own]
 
-    def run(members: Sequence[int]) -> Result:
-        batch = Batch(base_model, [rows[i] for i in members], lengths)
-        predicted = torch.tensor([token for i in members for token in wanted[i]])
-        logits = batch.logits(prompts).float()
-        return look(members, logits, predicted.to(base_model.device))
+    def run_over(members: Sequence[int]) -> Result:
+        predicted = [token for i in members for token in wanted[i]]
+        return run(members, [rows[i] for i in members], predicted)
 
     return [
         result
         for members in split_passes(rows, lengths, training_budget(base_model))
-        for result in in_halves(run, members, base_model.device)
+        for result in in_halves(run_over, members, base_model.device)
     ]

@@ -15,7 +15,7 @@ attends as it always did.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -33,6 +33,12 @@ NAME = "packed_segments"
 # cannot be run packed. (A sliding window is no such option: rows are kept shorter than it.)
 UNSUPPORTED = ("softcap", "s_aux", "position_bias", "cache")
 MAX_SCORES = 1 << 25  # attention scores that a block may keep in memory for the backward pass
+
+
+class Packed(Attends, Protocol):
+    """Attention of a packed pass, whose tokens stand at ``positions`` [1, T] of their texts."""
+
+    positions: torch.Tensor
 
 
 def segment_attention(
@@ -104,7 +110,7 @@ def enable_segment_attention(model: PreTrainedModel) -> bool:
 
 
 def run_packed(
-    model: PreTrainedModel, packed: "PackedSegments", embeddings: torch.Tensor, keep: torch.Tensor
+    model: PreTrainedModel, packed: Packed, embeddings: torch.Tensor, keep: torch.Tensor
 ) -> torch.Tensor:
     """Logits [len(keep), vocabulary] at the packed positions ``keep`` of embeddings [T, hidden]."""
     where: dict[str, Any] = {"logits_to_keep": keep}

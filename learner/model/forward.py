@@ -64,7 +64,7 @@ class Batch:
         the pass. None of these has a gradient.
         """
         known = known or {}
-        layout = _Rows(rows, prompt_lengths, known)
+        layout = PackedRows(rows, prompt_lengths, known)
         device = base_model.device
         rounded = _compiles_shapes(base_model)
         tokens, self._predictions = len(layout.ids), len(layout.keep)
@@ -192,15 +192,16 @@ def _prefix_length(key: PrefixKey, prompt_lengths: Sequence[int]) -> int:
     return (0 if prompt is None else prompt_lengths[prompt]) + len(head)
 
 
-class _Rows:
+class PackedRows:
     """Where rows stand in the packed sequence; plain numbers, before any tensor is made."""
 
     def __init__(
         self,
         rows: Sequence[Row],
         prompt_lengths: Sequence[int],
-        known: Mapping[PrefixKey, Prefix],
+        known: Mapping[PrefixKey, Prefix] | None = None,
     ) -> None:
+        known = known or {}
         self.ids: list[int] = []
         self.segments: list[Segment] = []
         self.soft_places: list[int] = []  # packed positions of soft tokens ...

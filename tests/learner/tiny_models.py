@@ -14,7 +14,10 @@ from transformers import (
 )
 
 from learner.model.base_model import BaseModel, base_model_of, prepare
+from learner.model.cuda_graphs import Fixtures
 from learner.model.source import FOLDER, ModelSource
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
@@ -106,3 +109,12 @@ def build_base_model(
     model = prepare(build_model(architecture).to(dtype), tokenizer, architecture)
     source = ModelSource(FOLDER, f"tiny-{architecture}", "random-0")
     return base_model_of(source, model, tokenizer, torch.device("cpu"))
+
+
+def build_on(device: str, room: int, architecture: str = "qwen2") -> BaseModel:
+    """A tiny float32 model on a device, with so many bytes for what CUDA graphs stand on."""
+    model = prepare(build_model(architecture).to(device), build_tokenizer(), architecture)
+    source = ModelSource(FOLDER, f"tiny-{architecture}", "random-0")
+    base_model = base_model_of(source, model, build_tokenizer(), torch.device(device))
+    vars(base_model)["fixtures"] = Fixtures(room)  # in the place of what its device would have
+    return base_model

@@ -11,17 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learner.model import static_cache
-from learner.model.base_model import BaseModel, base_model_of, prepare
+from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, complete
 from learner.model.cuda_graphs import Fixtures, clear_fixtures
 from learner.model.decoding_cache import DecodedRows
 from learner.model.forward import Batch, Row, decoded_rows, next_logits
-from learner.model.source import FOLDER, ModelSource
 from learner.model.static_cache import Arena, StaticRows, static_rows
 from tests.learner.questions import MANY, PROMPTS, QUESTIONS
-from tests.learner.tiny_models import build_model, build_tokenizer
+from tests.learner.tiny_models import DEVICES, build_model, build_on
 
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 ROOM = 1 << 30  # bytes
 
 asks = st.builds(
@@ -33,19 +31,9 @@ asks = st.builds(
 )
 
 
-def model_on(device: str, room: int, architecture: str = "qwen2") -> BaseModel:
-    """A tiny model with so many bytes for arenas."""
-    model = build_model(architecture).to(device)
-    prepared = prepare(model, build_tokenizer(), architecture)
-    source = ModelSource(FOLDER, "tiny", "random-0")
-    base_model = base_model_of(source, prepared, build_tokenizer(), torch.device(device))
-    vars(base_model)["fixtures"] = Fixtures(room)
-    return base_model
-
-
 @pytest.fixture(params=DEVICES)
 def static(request: pytest.FixtureRequest) -> BaseModel:
-    return model_on(request.param, ROOM)
+    return build_on(request.param, ROOM)
 
 
 @pytest.fixture
@@ -58,7 +46,7 @@ def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[BaseModel, BaseModel]]:
     """The same model with arenas and without."""
     device, architecture = request.param
-    yield model_on(device, ROOM, architecture), model_on(device, 0, architecture)
+    yield build_on(device, ROOM, architecture), build_on(device, 0, architecture)
 
 
 @settings(max_examples=15, deadline=None)
@@ -146,7 +134,7 @@ def read(
 
 @pytest.mark.usefixtures("few_rows")
 def test_rows_that_outgrow_an_arena_go_on_in_a_larger_one_or_in_growing_views() -> None:
-    static = model_on("cpu", 2 * 64 * 512)  # bytes: two rows, or one, of the smallest kind
+    static = build_on("cpu", 2 * 64 * 512)  # bytes: two rows, or one, of the smallest kind
     texts = [(7, 8, 9), (20, 21, 22, 23), (30,)]
     with torch.inference_mode():
         decoded, kinds = None, []
@@ -214,7 +202,7 @@ def test_arenas_have_a_bound_and_those_in_use_stay() -> None:
 
 
 def test_too_many_rows_are_decoded_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    static = model_on("cpu", ROOM)
+    static = build_on("cpu", ROOM)
     expected = [done.ids for done in complete(static, MANY, 4)]
     monkeypatch.setattr(static_cache, "ROWS", (1, 2))
     monkeypatch.setattr(Arena, "step", None)
