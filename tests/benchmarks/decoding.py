@@ -3,7 +3,8 @@
 Same dtype, same left-padded prompts behind the same soft prompt, greedy, no compilation on either
 side. ``generate`` gets its last hidden states laid out afresh before the output layer: as it slices
 them, PyTorch on a CPU copies the output layer's weights once for every row (9 s and 4 GB for 16).
-Before anything is timed, in float32: both write the same tokens.
+On CUDA a second line has the learner without its graphs, every kernel launched. Before anything is
+timed, in float32: both write the same tokens.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +16,14 @@ from arena import Problem
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, complete
-from tests.benchmarks.models import base_model, encodings, lengths, plain_model, problems
+from tests.benchmarks.models import (
+    base_model,
+    encodings,
+    lengths,
+    plain_model,
+    problems,
+    without_graphs,
+)
 from tests.benchmarks.timing import (
     Line,
     Setting,
@@ -33,32 +41,32 @@ NEW_TOKENS = 30
 def run(setting: Setting) -> Iterator[Line | str]:
     exact = base_model(setting.shape, torch.float32, setting.device)
     prompt = new_learner(exact, LearnerConfig(chat_template=True)).prompt
-    check_same_tokens(exact, problems(exact, 4), prompt)
+    for _ in range(2):  # on CUDA the second time in graphs
+        check_same_tokens(exact, problems(exact, 4), prompt)
     dtype = setting.dtypes[0]
     base = base_model(setting.shape, dtype, setting.device)
     for number in ROWS[: 2 if setting.small else None]:
         chosen = problems(base, number)
         asks = [Ask(problem.question, True, prompt) for problem in chosen]
-        samples = measure_in_turn(
-            {
-                "learner": partial(complete, base, asks, NEW_TOKENS),
-                "generate": generation(base, chosen, prompt),
-            },
-            setting,
-        )
+        contenders = {
+            "learner": partial(complete, base, asks, NEW_TOKENS),
+            "generate": generation(base, chosen, prompt),
+        }
+        if setting.device.type == "cuda":
+            contenders["no graphs"] = partial(complete, without_graphs(base), asks, NEW_TOKENS)
+        samples = measure_in_turn(contenders, setting)
         written = number * NEW_TOKENS
         rates = {name: written / Spread.of(times).median for name, times in samples.items()}
-        line = compared("", samples, "learner", "generate")
-        yield Line(
-            f"{number} row{'s' * (number > 1)} of {NEW_TOKENS} tokens, {short(dtype)}",
-            f"{rates['learner']:.4g} tokens/s",
-            f"{rates['generate']:.4g} tokens/s",
-            line.value,
-            samples=line.samples,
-        )
+        for rival in list(contenders)[1:]:
+            line = compared("", samples, "learner", rival)
+            yield Line(
+                f"{number} row{'s' * (number > 1)} of {NEW_TOKENS} tokens, {short(dtype)}",
+                f"{rates['learner']:.4g} tokens/s",
+                f"{rates[rival]:.4g} tokens/s {rival}",
+                line.value,
+                samples=line.samples,
+            )
     yield f"{lengths(encodings(base, chosen))}."
-    if setting.device.type != "cuda":
-        yield "CUDA: skipped, there is no CUDA device here."
 
 
 def generation(

@@ -20,11 +20,12 @@ from tests.benchmarks.timing import (
     compared,
     measure_in_turn,
     require_close,
+    require_close_loss,
     short,
 )
 
 LEARNERS = 16
-LOSS_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+LOSS_TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-2}
 GRADIENT_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1}
 
 Requests = Sequence[tuple[Learner, Sequence[Problem]]]
@@ -36,7 +37,8 @@ def run(setting: Setting) -> Iterator[Line | str]:
         for dtype in setting.dtypes:
             base = base_model(shape, dtype, setting.device)
             requests = one_problem_each(base, learners)
-            check_same_steps(base, requests)
+            for _ in range(2):  # on CUDA the second time as graphs
+                check_same_steps(base, requests)
             samples = measure_in_turn(
                 {
                     "merged": lambda: train_steps(base, requests),  # noqa: B023 - called at once
@@ -68,7 +70,7 @@ def check_same_steps(base: BaseModel, requests: Requests) -> None:
     merged = train_steps(base, requests)
     for (learner, chosen), (stepped, report) in zip(requests, merged, strict=True):
         alone, own = train_step(base, learner, chosen)
-        require_close("loss", report.loss, own.loss, LOSS_TOLERANCE[base.dtype])
+        require_close_loss("loss", report.loss, own.loss, LOSS_TOLERANCE[base.dtype])
         require_close(
             "gradient", stepped.first_moment, alone.first_moment, GRADIENT_TOLERANCE[base.dtype]
         )

@@ -9,7 +9,7 @@ vocabulary is filled up to the model's, so that whatever is generated has a text
 import copy
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 
@@ -25,6 +25,7 @@ from transformers import (
 
 from arena import Problem, stream
 from learner.model.base_model import BaseModel, base_model_of, prepare
+from learner.model.cuda_graphs import Fixtures
 from learner.model.formatting import Encoded, encode
 from learner.model.loading import load_base_model
 from learner.model.source import FOLDER, POCKET_FOLDER, ModelSource
@@ -83,6 +84,13 @@ def base_model(name: str, dtype: torch.dtype, device: torch.device) -> BaseModel
     tokenizer = _tokenizer(shape.vocab_size)
     source = ModelSource(FOLDER, f"qwen2-{name}", "random")
     return base_model_of(source, prepare(model, tokenizer, name), tokenizer, device)
+
+
+def without_graphs(base: BaseModel) -> BaseModel:
+    """The same model, of which nothing is repeated as a CUDA graph."""
+    launched = replace(base)
+    vars(launched)["fixtures"] = Fixtures(0)
+    return launched
 
 
 def plain_model(base: BaseModel, attention: str) -> PreTrainedModel:

@@ -4,6 +4,7 @@ Both sides take the same Adam step on the same soft prompt, problems, dtype and 
 format. PEFT gets a right-padded batch with labels of -100 outside the answer, laid out beforehand,
 and the attention that is faster for it; the learner also tells which answers were right. A second
 line has PEFT's logits computed at the answer alone, by hand, which takes its label handling apart.
+On CUDA a third one has the learner without its graphs, every kernel launched.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from learner.learning.learner import Learner, LearnerConfig, new_learner
 from learner.learning.training import train_step
 from learner.model.base_model import BaseModel
 from learner.model.formatting import Encoded
-from tests.benchmarks.models import base_model, encodings, lengths, problems
+from tests.benchmarks.models import base_model, encodings, lengths, problems, without_graphs
 from tests.benchmarks.rivals import PeftPromptTuning
 from tests.benchmarks.timing import (
     Line,
@@ -48,22 +49,24 @@ def run(setting: Setting) -> Iterator[Line | str]:
                 },
                 setting,
             )
-            check_same_step(base, learner, rows, attention)
+            for _ in range(2):  # on CUDA the second time as a graph
+                check_same_step(base, learner, rows, attention)
             peft = PeftPromptTuning(base, learner, rows, attention)
-            samples = measure_in_turn(
-                {
-                    "learner": partial(train_step, base, learner, chosen),
-                    f"PEFT ({attention})": peft.step,
-                    "PEFT, answer logits by hand": peft.step_with_answer_logits,
-                },
-                setting,
-            )
+            contenders = {
+                "learner": partial(train_step, base, learner, chosen),
+                f"PEFT ({attention})": peft.step,
+                "PEFT, answer logits by hand": peft.step_with_answer_logits,
+            }
+            if setting.device.type == "cuda":
+                launched = without_graphs(base)
+                contenders["no graphs"] = partial(train_step, launched, learner, chosen)
+            samples = measure_in_turn(contenders, setting)
             case = f"{number} problem{'s' * (number > 1)}, {short(dtype)}"
             demanding = number == 8 and dtype == torch.bfloat16
             target = Target("≥", 3.5) if demanding else Target("≥", 1.0) if number == 1 else None
-            ours, rival, by_hand = samples
-            yield compared(case, samples, ours, rival, target)
-            yield compared(case, samples, ours, by_hand)
+            ours, *rivals = samples
+            for rival in rivals:
+                yield compared(case, samples, ours, rival, target if rival == rivals[0] else None)
             if number == 8 and dtype == setting.dtypes[0]:
                 yield f"8 problems: {lengths(rows)}."
         yield (

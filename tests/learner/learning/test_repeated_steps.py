@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena.problem import Problem
+from learner.learning.answer import answer_targets
 from learner.learning.gradients import Found, Work, find_gradients
 from learner.learning.learner import LearnerConfig, new_learner
-from learner.learning.targets import Target, answer_targets
+from learner.learning.targets import Target
 from learner.learning.training import train_step, train_steps
 from learner.model import dense_pass
 from learner.model.base_model import BaseModel
