@@ -61,6 +61,9 @@ class BaseModel(ModelFacts):
     @cached_property
     def fixtures(self) -> Fixtures:
         """What CUDA graphs over this model stand on; whatever is in it, nobody reads again."""
+        rotations = getattr(self.model.config.get_text_config(), "rope_parameters", None)
+        if "dynamic" in str(rotations):  # chosen by the longest text, and so not the same each time
+            return Fixtures(0)
         return fixtures_on(self.device)
 
 

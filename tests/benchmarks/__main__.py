@@ -58,7 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\n## {name}\n", flush=True)
         found = results[name] = []
         try:
-            found.extend(benchmark(name).run(setting))
+            for one in benchmark(name).run(setting):
+                found.append(one)
+                if options.json:  # as far as it has come, should it be cut short
+                    write_json(options.json, facts, results)
         except DifferentWork as error:
             failed = True
             found[:] = [f"No result. {error}."]
@@ -67,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(table(lines))
         for note in (one for one in found if isinstance(one, str)):
             print(f"\n{note}", flush=True)
-        if options.json:
+        if failed and options.json:
             write_json(options.json, facts, results)
         points = [line.point for line in lines if line.point]
         if options.plot and points:
