@@ -9,20 +9,23 @@ import dataclasses
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import safetensors.torch
 import torch
+from pydantic import FailFast, Field, with_config
 
 from learner.checkpoint.reading import (
     FLOAT_DTYPES,
+    LENIENT,
+    STRICT,
     CheckpointError,
+    Count,
+    Names,
     OtherModelError,
-    check_keys,
-    parse_count,
+    check,
+    parse,
     parse_json,
-    parse_names,
-    parse_record,
     parse_tensors,
     shown,
 )
@@ -50,8 +53,7 @@ FILES = (ADAPTER_CONFIG, CARD, TRAINING_TENSORS, TRAINING_STATE, CURVE, ADAPTER_
 
 SCHEMA_VERSION = 1
 _HEADER_BYTES = 1 << 16  # more than any header of a safetensors file with three tensors
-_STATE_KEYS = ("schema_version", "base_model", "config", "steps", "episodes", "history")
-_LATER_STATE_KEYS = ("families", "stream_seed")  # files from before these existed load
+_MAX_COUNT = 1 << 53  # beyond it not every whole number is a float
 _MAX_LOSS = 1e6  # nats a token; that of knowing nothing is about 12
 _MOMENTS = ("first_moment", "second_moment")
 
@@ -180,6 +182,29 @@ class _Recorded:
         return recorded_source(self.name, self.revision, self.kind)
 
 
+@with_config(LENIENT)
+@dataclass(frozen=True)
+class _Version:
+    """What a training_state.json of any version says."""
+
+    schema_version: Any = None
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class _State:
+    """A training_state.json of this version; what has a default, older files lack."""
+
+    schema_version: int
+    base_model: _Recorded
+    config: LearnerConfig
+    steps: Count
+    episodes: Count
+    history: Annotated[tuple[StepRecord, ...], Field(max_length=MAX_HISTORY), FailFast()]
+    families: Names = ()
+    stream_seed: Count | None = None
+
+
 def read_checked(
     sizes: Mapping[str, int], read: Callable[[str], bytes], base_model: ModelFacts
 ) -> dict[str, bytes]:
@@ -258,7 +283,7 @@ def _adapter_shape(adapter: Mapping[str, Any], base_model: ModelFacts) -> tuple[
             raise CheckpointError(
                 f"{ADAPTER_CONFIG} says {key} {shown(adapter.get(key))}; {meaning}."
             )
-    tokens = parse_count(adapter.get("num_virtual_tokens"), ADAPTER_CONFIG, "num_virtual_tokens")
+    tokens = check(Count, adapter.get("num_virtual_tokens"), ADAPTER_CONFIG, "num_virtual_tokens")
     check_length(tokens, ADAPTER_CONFIG, base_model)
     if adapter.get("token_dim") != base_model.hidden_size:
         raise CheckpointError(
@@ -273,16 +298,15 @@ def _trained(
     files: Mapping[str, bytes], shape: tuple[int, int], base_model: ModelFacts
 ) -> tuple[Learner, ModelSource]:
     """The learner in a checkpoint of ours, exactly as it was saved, and what it was made for."""
-    state = parse_json(files[TRAINING_STATE], TRAINING_STATE)
-    if state.get("schema_version") != SCHEMA_VERSION:
+    version = parse(_Version, files[TRAINING_STATE], TRAINING_STATE).schema_version
+    if version != SCHEMA_VERSION:
         raise CheckpointError(
-            f"{TRAINING_STATE} has schema_version {shown(state.get('schema_version'))}, and this "
-            f"app reads {SCHEMA_VERSION}; update the app, or remove both training_state files to "
-            "load the prompt alone."
+            f"{TRAINING_STATE} has schema_version {shown(version)}, and this app reads "
+            f"{SCHEMA_VERSION}; update the app, or remove both training_state files to load the "
+            "prompt alone."
         )
-    known = (*_STATE_KEYS, *_LATER_STATE_KEYS)
-    check_keys(state, _STATE_KEYS, known, TRAINING_STATE, "top level")
-    config = parse_record(LearnerConfig, state["config"], TRAINING_STATE, "config")
+    state = parse(_State, files[TRAINING_STATE], TRAINING_STATE)
+    config = state.config
     if config.soft_tokens != shape[0]:
         raise CheckpointError(
             f"{TRAINING_STATE} says {config.soft_tokens} soft tokens and {ADAPTER_CONFIG} "
@@ -298,34 +322,22 @@ def _trained(
         prompt=_prompt(files[ADAPTER_MODEL], shape, ("F32",)),
         first_moment=moments["first_moment"],
         second_moment=moments["second_moment"],
-        steps=parse_count(state["steps"], TRAINING_STATE, "steps"),
-        episodes=parse_count(state["episodes"], TRAINING_STATE, "episodes"),
-        history=_history(state["history"]),
+        steps=state.steps,
+        episodes=state.episodes,
+        history=_possible(state.history),
         source=base_model.source,
-        families=parse_names(state.get("families", []), TRAINING_STATE, "families"),
-        stream_seed=_stream_seed(state.get("stream_seed")),
+        families=tuple(sorted(set(state.families))),
+        stream_seed=state.stream_seed,
     )
-    recorded = parse_record(_Recorded, state["base_model"], TRAINING_STATE, "base_model")
-    return learner, recorded.source
+    return learner, state.base_model.source
 
 
-def _stream_seed(value: object) -> int | None:
-    return None if value is None else parse_count(value, TRAINING_STATE, "stream_seed")
-
-
-def _history(value: object) -> tuple[StepRecord, ...]:
-    if not isinstance(value, list) or len(value) > MAX_HISTORY:
-        raise CheckpointError(
-            f"{TRAINING_STATE} has a history that is not a list of at most {MAX_HISTORY} steps; "
-            "save the checkpoint again."
-        )
-    records = tuple(
-        parse_record(StepRecord, entry, TRAINING_STATE, f"history[{index}]")
-        for index, entry in enumerate(value)
-    )
+def _possible(records: tuple[StepRecord, ...]) -> tuple[StepRecord, ...]:
+    """The records, if they can be."""
     for record in records:
         possible = 0 <= record.correct <= record.total and record.total and record.grad_norm >= 0
-        if not possible or abs(record.loss) > _MAX_LOSS:
+        largest = max(record.step, record.episodes, record.total, record.samples)
+        if not possible or abs(record.loss) > _MAX_LOSS or largest > _MAX_COUNT:
             raise CheckpointError(
                 f"{TRAINING_STATE} has a step with {record.correct} of {record.total} correct, "
                 f"loss {record.loss:g} and gradient norm {record.grad_norm:g}, which cannot be; "

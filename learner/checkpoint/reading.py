@@ -1,19 +1,32 @@
-"""Read JSON, dataclasses and tensors out of bytes that a stranger wrote, trusting nothing.
+"""Read JSON, values and tensors that a stranger wrote, trusting nothing.
 
-Every function takes the name of the file for its message, and raises CheckpointError alone.
-Nothing in the bytes can name code to run, and nothing is kept that was not checked.
+What a file should hold is a schema: a type as Pydantic understands it, read strictly, so that
+nothing is taken for what it is not ("1" for 1, 1.0 or true for 1, NaN for a number). Every function
+takes the name of the file for its message, and raises CheckpointError alone. Nothing in the bytes
+can name code to run, and nothing is kept that was not checked.
 """
 
-import dataclasses
-import json
-import math
-import re
-import typing
-from collections.abc import Collection, Sequence
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
+from typing import Annotated, Any, TypeVar
 
 import safetensors
 import torch
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+"""Of a schema (``@with_config``) that knows every key of an object, and of the objects in it."""
+
+LENIENT = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+"""Of a schema that knows those that are of interest."""
+
+Count = Annotated[int, Field(ge=0, le=2**64 - 1)]
+"""A whole number that may be a count, or a seed."""
+
+Names = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^[\w .-]{1,40}$")], ...], Field(max_length=32)
+]
+"""Names, few and short."""
 
 FLOAT_DTYPES = {
     "F16": torch.float16,
@@ -23,13 +36,24 @@ FLOAT_DTYPES = {
 }
 
 _MAX_HEADER_BYTES = 1 << 16  # of a safetensors file; the header of three tensors has some 300
-_INTEGERS = range(-(2**63), 2**64)  # what a seed may be, and more than any count
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can escape one, UTF-8 cannot hold it
-_MAX_NAMES = 32
-_NAME = re.compile(r"[\w .-]{1,40}")
-_KINDS = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a text"}
+_RIGHT = {
+    "int_type": "a whole number",
+    "less_than_equal": "a whole number, and a smaller one,",
+    "float_type": "a finite number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "string_pattern_mismatch": "a short name",
+    "too_short": "at least {min_length} of them",
+    "dataclass_type": "an object",
+    "dict_type": "an object",
+    "tuple_type": "a list",
+    "greater_than_equal": "{ge} or more",
+    "too_long": "at most {max_length} of them",
+}
+"""What would be right where Pydantic found a fault of a kind, with the fault's own numbers."""
 
-Record = TypeVar("Record")
+Value = TypeVar("Value")
 
 
 class CheckpointError(ValueError):
@@ -52,88 +76,67 @@ def quoted(text: object) -> str:
     return line if len(line) <= 120 else f"{line[:119]}…"
 
 
+def parse(schema: Callable[..., Value], data: bytes, file: str) -> Value:
+    """The JSON in a file (RFC 8259), as what it should be."""
+    try:
+        found: Value = _adapter(schema).validate_json(data, strict=True)
+        return found
+    except ValidationError as error:
+        raise CheckpointError(_sentence(error, file, ())) from None
+
+
 def parse_json(data: bytes, file: str) -> dict[str, Any]:
-    """The JSON object in a file, in which NaN and the infinities are not numbers (RFC 8259)."""
+    """The JSON object in a file, whatever it holds."""
+    return parse(dict[str, Any], data, file)
 
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is not a number")
 
+def check(schema: Any, value: object, file: str, where: str) -> Any:
+    """``value``, found at the place ``where`` in the file, as what it should be."""
     try:
-        value = json.loads(data.decode(), parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{file} is not readable as JSON ({quoted(error)}); save or download it again."
-        ) from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{file} holds {shown(value)}; a JSON object would be right.")
-    return value
+        return _adapter(schema).validate_python(value, strict=True)
+    except ValidationError as error:
+        raise CheckpointError(_sentence(error, file, (where,))) from None
 
 
-def parse_record(record: type[Record], value: object, file: str, where: str) -> Record:
-    """``value`` as the dataclass ``record``, whose fields are int, float, bool or str.
-
-    Fields with a default may be absent: that is how files from before a setting existed load.
-    ``where`` is the place in the file. What the class itself refuses is refused here too.
-    """
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{file} has {shown(value)} as {where}; an object would be right.")
-    kinds = typing.get_type_hints(record)
-    required = {
-        field.name
-        for field in dataclasses.fields(typing.cast(Any, record))
-        if field.default is dataclasses.MISSING
-    }
-    check_keys(value, required, kinds, file, where)
-    values = {
-        name: _scalar(item, kinds[name], file, f"{where}.{name}") for name, item in value.items()
-    }
-    try:
-        return record(**values)
-    except ValueError as error:
-        raise CheckpointError(f"{file} has a {where} that cannot be: {error}") from error
+@cache
+def _adapter(schema: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(schema)
 
 
-def check_keys(
-    found: Collection[object],
-    needed: Collection[str],
-    known: Collection[str],
-    file: str,
-    where: str,
-) -> None:
-    """Raise CheckpointError unless all that is ``needed`` was found, and nothing but ``known``."""
-    missing = [name for name in known if name in needed and name not in found]
-    unknown = sorted(str(name) for name in found if name not in known)
-    if missing:
-        raise CheckpointError(
-            f"{file} has no {', '.join(missing)} in its {where}; save or download it again."
-        )
-    if unknown:
-        raise CheckpointError(
-            f"{file} has an unknown {shown(unknown[0])} in its {where}; update the app, or save it "
-            "again."
-        )
+def _sentence(error: ValidationError, file: str, at: tuple[str, ...]) -> str:
+    """What is wrong first, and what to do."""
+    faults = error.errors(include_url=False)
+    fault = faults[0]
+    kind, found, details = fault["type"], fault["input"], fault.get("ctx", {})
+    place, within = _place((*at, *fault["loc"])), _place((*at, *fault["loc"][:-1])) or "top level"
+    if kind == "json_invalid":
+        reason = quoted(details["error"])
+        return f"{file} is not readable as JSON ({reason}); save or download it again."
+    if kind == "missing":
+        missing = [one["loc"][-1] for one in faults if _is_missing_beside(one, fault)]
+        names = ", ".join(map(str, missing))
+        return f"{file} has no {names} in its {within}; save or download it again."
+    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        name = shown(fault["loc"][-1])
+        return f"{file} has an unknown {name} in its {within}; update the app, or save it again."
+    if kind == "value_error":
+        return f"{file} has a {place or 'content'} that cannot be: {details['error']}"
+    if not place:
+        return f"{file} holds {shown(found)}; a JSON object would be right."
+    right = _RIGHT.get(kind, "something else").format(**details)
+    return f"{file} has {place} {shown(found)}; {right} would be right."
 
 
-def parse_count(value: object, file: str, where: str, least: int = 0) -> int:
-    """``value`` as a whole number from ``least``."""
-    count: int = _scalar(value, int, file, where)
-    if count < least:
-        raise CheckpointError(f"{file} has {where} {count}; {least} or more would be right.")
-    return count
+def _is_missing_beside(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return bool(one["type"] == "missing" and one["loc"][:-1] == other["loc"][:-1])
 
 
-def parse_names(value: object, file: str, where: str) -> tuple[str, ...]:
-    """``value`` as a sorted tuple of different names, few and short."""
-    if not (
-        isinstance(value, list)
-        and len(value) <= _MAX_NAMES
-        and all(isinstance(name, str) and _NAME.fullmatch(name) for name in value)
-    ):
-        raise CheckpointError(
-            f"{file} has {shown(value)} as {where}; a list of at most {_MAX_NAMES} short names "
-            "would be right."
-        )
-    return tuple(sorted(set(value)))
+def _place(steps: Sequence[str | int]) -> str:
+    """``history[0].loss``: where in a file something is."""
+    place = ""
+    for step in steps:
+        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else step
+    return place
 
 
 def parse_tensors(
@@ -158,20 +161,6 @@ def parse_tensors(
             f"{file} holds the tensors {shown(sorted(found))}; {', '.join(names)} would be right."
         )
     return {name: _tensor(found[name], file, name, shape, dtypes) for name in names}
-
-
-def _scalar(value: object, kind: type, file: str, where: str) -> Any:
-    """``value`` if JSON means exactly ``kind`` by it; a whole number may stand for a float."""
-    right = type(value) is kind or (kind is float and type(value) is int)
-    if isinstance(value, int):
-        right = right and value in _INTEGERS
-    elif isinstance(value, float):
-        right = right and math.isfinite(value)
-    elif isinstance(value, str):
-        right = right and not _LONE_SURROGATE.search(value)
-    if not right:
-        raise CheckpointError(f"{file} has {where} {shown(value)}; {_KINDS[kind]} would be right.")
-    return kind(value)
 
 
 def _tensor(

@@ -6,10 +6,8 @@ python -m learner train --resume runs/mine
 """
 
 import argparse
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from learner import wording
 from learner.checkpoint.reading import CheckpointError
@@ -24,7 +22,7 @@ from learner.experiments.driving import drive
 from learner.experiments.engine import direct
 from learner.experiments.estimates import Arm
 from learner.experiments.folder import open_record, run_folders, seed_folders
-from learner.experiments.results_file import RESULTS, environment, parse_past
+from learner.experiments.results_file import RESULTS, RunRecord, environment
 from learner.experiments.running import Stopped, draw_together
 from learner.experiments.settings import Experiment
 from learner.hub.opening import BEST_FOLDER
@@ -104,13 +102,10 @@ def _resumed(
         )
     folders = run_folders(folder)
     records = [open_record(path) for path in folders]
-    experiments = [
-        parse_past(record, 0, str(path / RESULTS))[0]
-        for record, path in zip(records, folders, strict=True)
-    ]
+    experiments = [record.settings for record in records]
     made_with = records[0]
     base_model = _same_model(made_with, options.model)
-    for name, then in made_with.get("versions", {}).items():
+    for name, then in made_with.versions.items():
         now = environment(base_model)["versions"].get(name)
         if now != then:
             print(
@@ -120,10 +115,10 @@ def _resumed(
     return base_model, folder, experiments, folders
 
 
-def _same_model(made_with: Mapping[str, Any], given: str) -> BaseModel:
+def _same_model(made_with: RunRecord, given: str) -> BaseModel:
     """The base model that a run was made with; ``given`` is where a local one may be by now."""
-    name, revision = str(made_with.get("model_name")), str(made_with.get("model_revision") or "")
-    source = recorded_source(name, revision, str(made_with.get("model_kind") or ""))
+    name, revision = made_with.model_name, made_with.model_revision
+    source = recorded_source(name, revision, made_with.model_kind)
     if source.is_local and given != POCKET:
         name = given
     elif source.is_local and not Path(name).exists():
@@ -131,8 +126,9 @@ def _same_model(made_with: Mapping[str, Any], given: str) -> BaseModel:
             f"The run was made with {source.name}, which is on no Hub; say by --model where it "
             "lies on this machine."
         )
-    device, dtype = str(made_with.get("device")), str(made_with.get("dtype"))
-    return load_base_model(name, device, dtype, revision if source.kind == HUB else None)
+    return load_base_model(
+        name, made_with.device, made_with.dtype, revision if source.kind == HUB else None
+    )
 
 
 def _fresh_folder(model: str, experiment: Experiment) -> Path:

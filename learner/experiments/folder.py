@@ -16,7 +16,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from learner.checkpoint.atomic_folder import write_file
 from learner.checkpoint.files import load, save
@@ -26,6 +25,7 @@ from learner.experiments.engine import Learners, Run
 from learner.experiments.results import Results
 from learner.experiments.results_file import (
     RESULTS,
+    RunRecord,
     as_json,
     environment,
     parse_past,
@@ -82,10 +82,10 @@ def save_best(run: Run, folder: Path, base_model: ModelFacts, curve: bool) -> No
 
 def is_finished(folder: Path) -> bool:
     """Whether the folder holds a run that has come to its end."""
-    return (folder / RESULTS).is_file() and open_record(folder).get("finished") is True
+    return (folder / RESULTS).is_file() and open_record(folder).finished
 
 
-def open_record(folder: Path) -> dict[str, Any]:
+def open_record(folder: Path) -> RunRecord:
     """The ``results.json`` of a run that can be gone on with. Raises CheckpointError."""
     path = folder / RESULTS
     return parse_run_record(read_results_file(path), str(path))
@@ -98,10 +98,10 @@ def load_run(folder: Path, base_model: ModelFacts, at: int | None = None) -> Run
     not made with ``base_model``.
     """
     record = open_record(folder)
-    written = len(record.get("training") or ())
+    experiment, written = record.settings, len(record.training)
     done = written if at is None else at
-    experiment, past, scores, baselines = parse_past(record, done, str(folder / RESULTS))
-    name = str(record.get("checkpoint")) if done == written else checkpoint_name(done)
+    past, scores, baselines = parse_past(record, done, str(folder / RESULTS))
+    name = record.checkpoint if done == written else checkpoint_name(done)
     if name not in (checkpoint_name(done), INTERRUPTED):
         raise CheckpointError(f"{folder / RESULTS} goes on from {shown(name)}, which cannot be.")
     names = experiment.families if experiment.per_family else (SHARED,)
@@ -115,8 +115,8 @@ def load_run(folder: Path, base_model: ModelFacts, at: int | None = None) -> Run
         held_out=scores["evaluations"],
         validation=scores["validations"],
         baselines=baselines,
-        elapsed=float(record.get("elapsed_time") or 0.0),
-        started=str(record.get("start_time") or ""),
+        elapsed=record.elapsed_time,
+        started=record.start_time,
     )
     if not run.validation:
         return run

@@ -7,9 +7,13 @@ paired; they graded by substring, so their accuracies do not mean what ours do.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
-from learner.experiments.fields import Fields
+from pydantic import ConfigDict, Field, with_config
+
+from learner.checkpoint.reading import LENIENT, Count, parse
 from learner.experiments.results import Results, Share
 from learner.measuring import Score
 
@@ -17,65 +21,151 @@ _FIRST_ASKED = 5  # train_continuous.py measured its initial accuracy on five pr
 UNKNOWN = 0  # what nobody wrote down
 
 
-def train_qwen(fields: Fields, name: str) -> Results:
-    """The results that ``train_qwen.py`` wrote. Raises CheckpointError."""
-    evaluations = fields.items("evaluations")
-    curve = tuple(_score(item, item.count("episode")) for item in evaluations)
-    episodes = fields.count("n_episodes")
-    last = fields.fields("final_evaluation")
-    before = evaluations[0].fields("per_task_accuracy").numbers() if evaluations else {}
-    after = last.fields("per_task_accuracy").numbers()
-    return Results(
-        name=name,
-        model=fields.text("model_name"),
-        parameters=UNKNOWN,
-        chat_template=fields.flag("use_chat_template"),
-        soft_tokens=fields.count("n_soft_tokens"),
-        learning_rate=fields.number("learning_rate"),
-        episodes=episodes,
-        seed=UNKNOWN,
-        losses=_losses(fields.items("training")),
-        curve=curve,
-        final=_score(last, episodes),
-        families={
-            family: (Share(before[family], UNKNOWN), Share(after[family], UNKNOWN))
-            for family in sorted(before.keys() & after.keys())
-        },
-        difficulties={},
-        episodes_per_second=fields.number("episodes_per_sec"),
-    )
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+_AS_WRITTEN = ConfigDict(strict=True, extra="ignore")  # a loss that is no number is NaN in them
 
 
-def train_continuous(fields: Fields, name: str) -> Results:
-    """The results that ``train_continuous.py`` wrote. Raises CheckpointError."""
-    config = fields.fields("config")
-    first = round(fields.number("initial_accuracy") * _FIRST_ASKED)
-    curve = [
-        _score(item, item.count("episode"), "correct", "total")
-        for item in fields.items("eval_results")
-    ]
-    answered = [item.flag("is_correct") for item in fields.items("final_eval_data")]
-    episodes = config.count("n_episodes")
-    return Results(
-        name=name,
-        model=config.text("model_name"),
-        parameters=UNKNOWN,
-        chat_template=True,
-        soft_tokens=config.count("n_soft_tokens"),
-        learning_rate=config.number("learning_rate"),
-        episodes=episodes,
-        seed=config.count("seed"),
-        losses=_losses(fields.items("training_results")),
-        curve=(_counted(first, _FIRST_ASKED, 0), *curve),
-        final=_counted(sum(answered), len(answered), episodes),
-        families={},
-        difficulties={},
-        episodes_per_second=math.nan,
-    )
+@dataclass(frozen=True)
+class _Step:
+    """One episode."""
+
+    episode: Count
+    loss: float | None = None
 
 
-def _score(fields: Fields, episodes: int, correct: str = "n_correct", n: str = "n_total") -> Score:
-    return _counted(fields.count(correct), fields.count(n), episodes)
+@dataclass(frozen=True)
+class _Evaluation:
+    """Of ``train_qwen.py``; the final one does not say after how many episodes it was."""
+
+    n_correct: Count
+    n_total: Count
+    episode: Count = 0
+    per_task_accuracy: dict[str, Finite] = field(default_factory=dict)
+
+
+@with_config(_AS_WRITTEN)
+@dataclass(frozen=True)
+class _Qwen:
+    """What ``train_qwen.py`` wrote."""
+
+    model_name: str
+    n_episodes: Count
+    n_soft_tokens: Count
+    learning_rate: Finite
+    use_chat_template: bool
+    training: tuple[_Step, ...]
+    evaluations: tuple[_Evaluation, ...]
+    final_evaluation: _Evaluation
+    episodes_per_sec: Finite
+
+    def results(self, name: str) -> Results:
+        curve = self.evaluations
+        before = curve[0].per_task_accuracy if curve else {}
+        after = self.final_evaluation.per_task_accuracy
+        last = self.final_evaluation
+        return Results(
+            name=name,
+            model=self.model_name,
+            parameters=UNKNOWN,
+            chat_template=self.use_chat_template,
+            soft_tokens=self.n_soft_tokens,
+            learning_rate=self.learning_rate,
+            episodes=self.n_episodes,
+            seed=UNKNOWN,
+            losses=_losses(self.training),
+            curve=tuple(_counted(one.n_correct, one.n_total, one.episode) for one in curve),
+            final=_counted(last.n_correct, last.n_total, self.n_episodes),
+            families={
+                family: (Share(before[family], UNKNOWN), Share(after[family], UNKNOWN))
+                for family in sorted(before.keys() & after.keys())
+            },
+            difficulties={},
+            episodes_per_second=self.episodes_per_sec,
+        )
+
+
+@dataclass(frozen=True)
+class _Config:
+    """The settings of ``train_continuous.py``."""
+
+    model_name: str
+    n_episodes: Count
+    n_soft_tokens: Count
+    learning_rate: Finite
+    seed: Count
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """An evaluation of ``train_continuous.py``."""
+
+    episode: Count
+    correct: Count
+    total: Count
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """One answer in its final evaluation."""
+
+    is_correct: bool
+
+
+@with_config(_AS_WRITTEN)
+@dataclass(frozen=True)
+class _Continuous:
+    """What ``train_continuous.py`` wrote."""
+
+    config: _Config
+    initial_accuracy: Annotated[float, Field(ge=0, le=1)]
+    training_results: tuple[_Step, ...]
+    eval_results: tuple[_Counts, ...]
+    final_eval_data: tuple[_Answer, ...]
+
+    def results(self, name: str) -> Results:
+        config, answered = self.config, [one.is_correct for one in self.final_eval_data]
+        first = round(self.initial_accuracy * _FIRST_ASKED)
+        curve = [_counted(one.correct, one.total, one.episode) for one in self.eval_results]
+        return Results(
+            name=name,
+            model=config.model_name,
+            parameters=UNKNOWN,
+            chat_template=True,
+            soft_tokens=config.n_soft_tokens,
+            learning_rate=config.learning_rate,
+            episodes=config.n_episodes,
+            seed=config.seed,
+            losses=_losses(self.training_results),
+            curve=(_counted(first, _FIRST_ASKED, 0), *curve),
+            final=_counted(sum(answered), len(answered), config.n_episodes),
+            families={},
+            difficulties={},
+            episodes_per_second=math.nan,
+        )
+
+
+@with_config(LENIENT)
+@dataclass(frozen=True)
+class _Either:
+    """What tells one from the other, and from anything else."""
+
+    format: Any = None
+    training: Any = None
+    training_results: Any = None
+
+
+def original_results(data: bytes, name: str, file: str) -> Results | None:
+    """The results in the bytes of an original's file, to be shown as ``name``; None if it is none.
+
+    Raises CheckpointError.
+    """
+    either = parse(_Either, data, file)
+    if either.format is None and either.training is not None:
+        return parse(_Qwen, data, file).results(name)
+    if either.format is None and either.training_results is not None:
+        return parse(_Continuous, data, file).results(name)
+    return None
 
 
 def _counted(correct: int, n: int, episodes: int) -> Score:
@@ -85,9 +175,11 @@ def _counted(correct: int, n: int, episodes: int) -> Score:
     return Score(correct, n, episodes=episodes)
 
 
-def _losses(training: list[Fields]) -> tuple[tuple[int, float], ...]:
+def _losses(training: Sequence[_Step]) -> tuple[tuple[int, float], ...]:
     return tuple(
-        (item.count("episode"), item.number("loss")) for item in training if "loss" in item
+        (one.episode, one.loss)
+        for one in training
+        if one.loss is not None and math.isfinite(one.loss)
     )
 
 

@@ -11,22 +11,23 @@ import math
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import transformers
+from pydantic import FailFast, with_config
+from typing_extensions import NotRequired, TypedDict
 
 from arena import Problem
 from arena.statistics import transfer
-from learner.checkpoint.reading import CheckpointError, parse_json, parse_record, shown
+from learner.checkpoint.reading import LENIENT, CheckpointError, Count, parse, shown
 from learner.experiments.engine import ALONE, EXAMPLES, Run
-from learner.experiments.fields import Fields, parse_fields
-from learner.experiments.original import train_continuous, train_qwen
+from learner.experiments.original import original_results
 from learner.experiments.problem_order import Episode
 from learner.experiments.results import Results, Share
-from learner.experiments.settings import Experiment, parse_experiment
+from learner.experiments.settings import Experiment
 from learner.measuring import NO_ANSWER, RIGHT, WRONG, Score, Tally, score_of
 from learner.model.base_model import ModelFacts
 
@@ -120,36 +121,125 @@ def read_results_file(file: Path) -> bytes:
     return data
 
 
-def parse_run_record(data: bytes, file: str = RESULTS) -> dict[str, Any]:
-    """The JSON object of a file that `as_json` wrote. Raises CheckpointError."""
-    record = parse_json(data, file)
-    if record.get("format") != FORMAT:
+@dataclass(frozen=True)
+class _Evaluation:
+    """How a set of problems was answered."""
+
+    episode: Count
+    outcomes: str
+
+    def __post_init__(self) -> None:
+        if set(self.outcomes) - {RIGHT, WRONG, NO_ANSWER}:
+            raise ValueError(
+                f"outcomes have a letter a problem, {RIGHT} right, {WRONG} wrong, {NO_ANSWER} no "
+                f"answer, not {shown(self.outcomes)}."
+            )
+
+
+class _Episode(TypedDict):
+    """An `Episode`, by the names that the original experiments used; null is not a number."""
+
+    task_type: str
+    difficulty: int
+    correct: str
+    step: int
+    is_correct: bool
+    accepted: bool
+    seconds: float
+    loss: NotRequired[float | None]
+    grad_norm: NotRequired[float | None]
+    reward: NotRequired[float | None]
+    entropy: NotRequired[float | None]
+    length: NotRequired[float | None]
+    no_answer: NotRequired[float | None]
+    message: NotRequired[str]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A held-out problem."""
+
+    key: str
+    task_type: str
+    difficulty: Count
+
+
+@with_config(LENIENT)
+@dataclass(frozen=True)
+class _Format:
+    """What tells whose a ``results.json`` is."""
+
+    format: Any = None
+
+
+@with_config(LENIENT)
+@dataclass(frozen=True)
+class RunRecord:
+    """What is read again of a ``results.json`` that `as_json` wrote.
+
+    What has a default, files of earlier versions may lack.
+    """
+
+    model_name: str
+    settings: Experiment
+    finished: bool
+    checkpoint: str
+    kept_episode: Count
+    training: Annotated[tuple[_Episode, ...], FailFast()]
+    evaluations: Annotated[tuple[_Evaluation, ...], FailFast()]
+    validations: Annotated[tuple[_Evaluation, ...], FailFast()]
+    problems: Annotated[tuple[_Asked, ...], FailFast()]
+    baselines: dict[str, _Evaluation] = field(default_factory=dict)
+    model_kind: str = ""
+    model_revision: str = ""
+    model_parameters: Count = 0
+    device: str = "auto"
+    dtype: str = "auto"
+    versions: dict[str, str] = field(default_factory=dict)
+    start_time: str = ""
+    elapsed_time: float = 0.0
+    continual_learning: dict[str, float] = field(default_factory=dict)
+
+
+def parse_run_record(data: bytes, file: str = RESULTS) -> RunRecord:
+    """What a file says that `as_json` wrote. Raises CheckpointError."""
+    if parse(_Format, data, file).format != FORMAT:
         raise CheckpointError(
             f"{file} is not of the format {FORMAT}, so it cannot be gone on with."
         )
-    return record
+    return parse(RunRecord, data, file)
 
 
 def parse_past(
-    record: Mapping[str, Any], until: int, file: str = RESULTS
-) -> tuple[Experiment, tuple[Episode, ...], dict[str, tuple[Score, ...]], dict[str, Score]]:
-    """The experiment, and what happened in its first ``until`` episodes.
+    record: RunRecord, until: int, file: str = RESULTS
+) -> tuple[tuple[Episode, ...], dict[str, tuple[Score, ...]], dict[str, Score]]:
+    """What happened in the first ``until`` episodes of a run.
 
     That is the episodes, the scores ("evaluations" and "validations") and the baselines. Raises
     CheckpointError.
     """
-    experiment = parse_experiment(record.get("settings"), file)
-    chat_template = experiment.config.chat_template
-    past = tuple(_parse_episode(entry, file) for entry in _list(record, "training", file)[:until])
-    scores = {}
-    for name in ("evaluations", "validations"):
-        read = (_parse_score(entry, chat_template, file) for entry in _list(record, name, file))
-        scores[name] = tuple(item for item in read if item.episodes <= until)
-    baselines = {
-        str(name): _parse_score(entry, chat_template, file)
-        for name, entry in dict(record.get("baselines") or {}).items()
+
+    def score(evaluation: _Evaluation) -> Score:
+        chat_template = record.settings.config.chat_template
+        return score_of(evaluation.outcomes, chat_template, evaluation.episode)
+
+    try:
+        past = tuple(map(_read_episode, record.training[:until]))
+    except ValueError as error:
+        raise CheckpointError(f"{file} has a training that cannot be: {error}") from error
+    scores = {
+        "evaluations": tuple(score(one) for one in record.evaluations if one.episode <= until),
+        "validations": tuple(score(one) for one in record.validations if one.episode <= until),
     }
-    return experiment, past, scores, baselines
+    return past, scores, {name: score(one) for name, one in record.baselines.items()}
+
+
+def _read_episode(entry: _Episode) -> Episode:
+    ours = {written: name for name, written in _WRITTEN.items()}
+    values: dict[str, Any] = {
+        ours.get(name, name): value for name, value in entry.items() if value is not None
+    }
+    return Episode(**values)
 
 
 def _evaluation(score: Score, problems: Sequence[Problem]) -> dict[str, Any]:
@@ -178,38 +268,6 @@ def _episode(number: int, episode: Episode) -> dict[str, Any]:
     return {"episode": number} | {k: v if v == v else None for k, v in wanted.items()}
 
 
-def _parse_episode(entry: object, file: str) -> Episode:
-    read = {name: ours for ours, name in _WRITTEN.items()}
-    if isinstance(entry, dict):
-        known = ((k, v) for k, v in entry.items() if k != "episode" and v is not None)
-        entry = {read.get(name, name): value for name, value in known}
-    return parse_record(Episode, entry, file, "training")
-
-
-def _parse_score(entry: object, chat_template: bool, file: str) -> Score:
-    if not isinstance(entry, dict):
-        raise CheckpointError(f"{file} has an evaluation that is not an object.")
-    outcomes, episodes = entry.get("outcomes"), entry.get("episode")
-    if not isinstance(outcomes, str) or set(outcomes) - {RIGHT, WRONG, NO_ANSWER}:
-        raise CheckpointError(
-            f"{file} has the outcomes {shown(outcomes)}; a letter a problem would be right: "
-            f"{RIGHT} right, {WRONG} wrong, {NO_ANSWER} no answer."
-        )
-    if type(episodes) is not int:
-        raise CheckpointError(
-            f"{file} has an evaluation after {shown(episodes)} episodes; a whole number would be "
-            "right."
-        )
-    return score_of(outcomes, chat_template, episodes)
-
-
-def _list(record: Mapping[str, Any], name: str, file: str) -> list[Any]:
-    value = record.get(name)
-    if not isinstance(value, list):
-        raise CheckpointError(f"{file} has no list of {name}; it is not a whole {RESULTS}.")
-    return value
-
-
 def read_results(path: Path) -> Results:
     """The results in a run's folder, or in a ``results.json``. Raises CheckpointError."""
     file = path / RESULTS if path.is_dir() else path
@@ -218,34 +276,29 @@ def read_results(path: Path) -> Results:
 
 def parse_results(data: bytes, name: str, file: str = RESULTS) -> Results:
     """The results in a file's bytes, to be shown as ``name``. Raises CheckpointError."""
-    fields = parse_fields(data, file)
-    if "format" in fields and fields.text("format") == FORMAT:
-        return _ours(fields, parse_json(data, file), name, file)
-    for key, reader in (("training", train_qwen), ("training_results", train_continuous)):
-        if key in fields and "format" not in fields:
-            return reader(fields, name)
-    raise CheckpointError(
-        f"{file} is not the {RESULTS} of a run of this program or of the original experiments."
-    )
+    if parse(_Format, data, file).format == FORMAT:
+        return _ours(parse_run_record(data, file), name, file)
+    results = original_results(data, name, file)
+    if results is None:
+        raise CheckpointError(
+            f"{file} is not the {RESULTS} of a run of this program or of the original experiments."
+        )
+    return results
 
 
-def _ours(fields: Fields, record: dict[str, Any], name: str, file: str) -> Results:
-    training = fields.items("training")
-    experiment, past, scores, baselines = parse_past(record, len(training), file)
-    asked = fields.items("problems")
-    families = [problem.text("task_type") for problem in asked]
-    difficulties = [problem.count("difficulty") for problem in asked]
+def _ours(record: RunRecord, name: str, file: str) -> Results:
+    experiment, asked = record.settings, record.problems
+    past, scores, baselines = parse_past(record, len(record.training), file)
     curve = tuple(_whole(score, len(asked), file) for score in scores["evaluations"])
     if not curve:
         raise CheckpointError(f"{file} is of a run that was stopped before it was ever measured.")
     first, last = curve[0], curve[-1]
-    kept = fields.count("kept_episode")
     steps = {episode.step: episode.seconds for episode in past}
     sizes = Counter(episode.step for episode in past)
     return Results(
         name=name,
-        model=fields.text("model_name"),
-        parameters=fields.count("model_parameters"),
+        model=record.model_name,
+        parameters=record.model_parameters,
         chat_template=experiment.config.chat_template,
         soft_tokens=experiment.config.soft_tokens,
         learning_rate=experiment.config.learning_rate,
@@ -258,24 +311,22 @@ def _ours(fields: Fields, record: dict[str, Any], name: str, file: str) -> Resul
         ),
         curve=curve,
         final=curve[-1],
-        families=_groups(families, first, last),
-        difficulties=_groups([str(difficulty) for difficulty in difficulties], first, last),
+        families=_groups([problem.task_type for problem in asked], first, last),
+        difficulties=_groups([str(problem.difficulty) for problem in asked], first, last),
         episodes_per_second=len(past) / sum(steps.values()) if past else 0.0,
         alone=_baseline(baselines, ALONE, len(asked), file),
         examples_alone=_baseline(baselines, EXAMPLES, len(asked), file),
-        kept=next((score for score in curve if score.episodes == kept), None),
+        kept=next((score for score in curve if score.episodes == record.kept_episode), None),
         validation=tuple(
             _whole(score, experiment.validation_problems, file) for score in scores["validations"]
         ),
-        problems=tuple(problem.text("key") for problem in asked),
+        problems=tuple(problem.key for problem in asked),
         training_seconds=sum(steps.values()),
         step_rates=tuple(sizes[step] / seconds for step, seconds in steps.items() if seconds > 0),
-        continual=fields.fields("continual_learning").numbers()
-        if "continual_learning" in fields
-        else {},
+        continual=record.continual_learning,
         sampled=tuple(episode for episode in past if episode.sampled),
         experiment=experiment,
-        finished=fields.flag("finished"),
+        finished=record.finished,
     )
 
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from pydantic import with_config
+
 from arena import DIFFICULTIES, FAMILIES, Problem, held_out
-from learner.checkpoint.reading import CheckpointError, parse_record
+from learner.checkpoint.reading import STRICT
 from learner.learning.learner import LearnerConfig
 
 ORDERS = ("mixed", "curriculum", "sequence")
@@ -20,6 +22,7 @@ MAX_EPISODES = 100_000
 MAX_PROBLEMS = 10_000
 
 
+@with_config(STRICT)
 @dataclass(frozen=True)
 class Experiment:
     """One run. Raises ValueError, in a sentence, for what cannot be.
@@ -136,32 +139,6 @@ class Experiment:
     def as_dict(self) -> dict[str, Any]:
         """The experiment as values that JSON can hold."""
         return dataclasses.asdict(self)
-
-
-def parse_experiment(value: object, file: str) -> Experiment:
-    """The experiment that `Experiment.as_dict` gave, out of ``file``.
-
-    Settings that did not exist yet when it was written take their defaults. Raises CheckpointError.
-    """
-    names = {item.name for item in dataclasses.fields(Experiment)}
-    if not isinstance(value, dict) or not set(value) <= names:
-        raise CheckpointError(
-            f"{file} has settings that this version does not know; {', '.join(sorted(names))} "
-            "would be right."
-        )
-    values = dict(value)
-    values["config"] = parse_record(LearnerConfig, values.get("config", {}), file, "settings")
-    for name in ("families", "difficulties", "eval_at"):
-        if isinstance(values.get(name), list):
-            values[name] = tuple(values[name])
-    defaults = Experiment()
-    for name, item in values.items():
-        if type(item) is not type(getattr(defaults, name)):
-            raise CheckpointError(f"{file} has a setting {name} of {item!r}, which cannot be.")
-    try:
-        return Experiment(**values)
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{file} has settings that cannot be: {error}") from error
 
 
 @lru_cache(maxsize=32)

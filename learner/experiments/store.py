@@ -10,15 +10,17 @@ runs, and of those that have ended the best soft prompts, the results and the pi
 import json
 import re
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, with_config
 
 from learner.checkpoint.atomic_folder import write_file
-from learner.checkpoint.reading import CheckpointError, parse_json
+from learner.checkpoint.reading import LENIENT, CheckpointError, Count, parse
 from learner.experiments.folder import INTERRUPTED, seed_folders, slug
 from learner.experiments.plan import TECHNIQUES, Plan, PlanError, checked_name
-from learner.experiments.settings import Experiment, parse_experiment
+from learner.experiments.settings import Experiment
 
 MAX_RUNS = 8
 MAX_PLACE = 40  # characters of a folder's name, less a number that tells it from others
@@ -143,27 +145,24 @@ class Store:
         return entry
 
 
+@with_config(LENIENT)
+@dataclass(frozen=True)
+class _Record:
+    """An ``experiment.json``."""
+
+    name: str
+    technique: str
+    settings: Experiment
+    seeds: Annotated[tuple[Count, ...], Field(min_length=1)]
+    number: Count
+    state: str
+    message: str
+
+
 def _parse(place: str, data: bytes) -> Entry:
-    record = parse_json(data, _FILE)
-    technique, seeds = record.get("technique"), record.get("seeds")
-    state, number, message = (record.get(key) for key in ("state", "number", "message"))
-    if (
-        technique not in TECHNIQUES
-        or state not in STATES
-        or not isinstance(number, int)
-        or not isinstance(message, str)
-        or not _are_seeds(seeds)
-    ):
+    record = parse(_Record, data, _FILE)
+    known = record.technique in TECHNIQUES and record.state in STATES
+    if not known or len(set(record.seeds)) < len(record.seeds):
         raise CheckpointError(f"{_FILE} is not one that this version wrote; delete the run.")
-    experiment = parse_experiment(record.get("settings"), _FILE)
-    plan = Plan(checked_name(record.get("name")), str(technique), experiment, tuple(seeds or ()))
-    return Entry(place, number, plan, str(state), message)
-
-
-def _are_seeds(seeds: object) -> bool:
-    return (
-        isinstance(seeds, Sequence)
-        and len(seeds) > 0
-        and all(type(seed) is int for seed in seeds)
-        and len(set(seeds)) == len(seeds)
-    )
+    plan = Plan(checked_name(record.name), record.technique, record.settings, record.seeds)
+    return Entry(place, record.number, plan, record.state, record.message)

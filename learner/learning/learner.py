@@ -61,6 +61,9 @@ class LearnerConfig:
 
     def __post_init__(self) -> None:
         _require(
+            -(2**63) <= self.seed < 2**64, "A seed has no more than 64 bits; choose a smaller one."
+        )
+        _require(
             1 <= self.soft_tokens <= MAX_SOFT_TOKENS,
             f"A soft prompt has 1 to {MAX_SOFT_TOKENS} tokens, not {self.soft_tokens}.",
         )

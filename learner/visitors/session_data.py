@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Mapping
 
 from learner.checkpoint.format import pack, size_limits, unpack
-from learner.checkpoint.reading import CheckpointError, parse_count, parse_json
+from learner.checkpoint.reading import CheckpointError, Count, check, parse_json
 from learner.model.base_model import ModelFacts
 from learner.visitors.session import MAX_NOTES_BYTES, SessionState
 
@@ -41,9 +41,9 @@ def unpack_session(data: bytes, base_model: ModelFacts) -> SessionState:
     learner = unpack(files, base_model)
     return SessionState(
         learner=learner,
-        seed=parse_count(extra.get("seed"), SESSION_FILE, "seed"),
-        position=parse_count(extra.get("position"), SESSION_FILE, "position"),
-        learnt=parse_count(extra.get("learnt", learner.episodes), SESSION_FILE, "learnt"),
+        seed=check(Count, extra.get("seed"), SESSION_FILE, "seed"),
+        position=check(Count, extra.get("position"), SESSION_FILE, "position"),
+        learnt=check(Count, extra.get("learnt", learner.episodes), SESSION_FILE, "learnt"),
         notes=json.dumps(extra["notes"]),
     )
 
@@ -68,7 +68,7 @@ def split(data: bytes, max_bytes: int) -> dict[str, bytes]:
     header = parse_json(whole[_COUNT.size : _COUNT.size + length], "what was saved")
     files, start = {}, _COUNT.size + length
     for name, size in header.items():
-        end = start + parse_count(size, "what was saved", name)
+        end = start + check(Count, size, "what was saved", name)
         files[name] = whole[start:end]
         start = end
     if start != len(whole):

@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import with_config
+from typing_extensions import TypedDict  # Python 3.12 has one that Pydantic takes
 
 from learner.checkpoint.format import check_length
 from learner.checkpoint.original.archive import LearningMetrics, read_archive
 from learner.checkpoint.reading import (
+    STRICT,
     CheckpointError,
+    Count,
+    Names,
     OtherModelError,
-    parse_count,
-    parse_names,
-    parse_record,
+    check,
     shown,
 )
 from learner.learning.learner import MAX_HISTORY, Learner, LearnerConfig, StepRecord
@@ -37,6 +40,17 @@ _ADAM = {
     "amsgrad": False,
     "maximize": False,
 }
+
+
+@with_config(STRICT)
+class _Metrics(TypedDict):
+    """What the attributes of a `LearningMetrics` should be; torch gives it any."""
+
+    episode: int
+    loss: float
+    accuracy: float
+    task_type: str
+    timestamp: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +110,11 @@ def load_original(path: Path, base_model: ModelFacts, accept_other_model: bool =
         episodes=original.episodes,
         history=history[-MAX_HISTORY:],
         source=base_model.source,
-        families=parse_names(
-            sorted({metrics.task_type for metrics in original.history}), path.name, "task types"
+        families=check(
+            Names,
+            tuple(sorted({metrics.task_type for metrics in original.history})),
+            path.name,
+            "task types",
         ),
     )
 
@@ -126,7 +143,7 @@ def _checked(value: object, file: str, base_model: ModelFacts) -> OriginalCheckp
         second_moment=second_moment,
         steps=steps,
         learning_rate=_learning_rate(optimiser["param_groups"], file),
-        episodes=parse_count(_plain(parts["episode_count"]), file, "episode_count"),
+        episodes=check(Count, _plain(parts["episode_count"]), file, "episode_count"),
         history=_history(parts["metrics_history"], file),
     )
 
@@ -154,7 +171,7 @@ def _moments(
         step = step.item()
     whole = int(step) if isinstance(step, float) and step.is_integer() else _plain(step)
     first_moment, second_moment = (_finite(x, file, "the optimizer state") for x in moments)
-    return parse_count(whole, file, "step"), first_moment, second_moment
+    return check(Count, whole, file, "step"), first_moment, second_moment
 
 
 def _learning_rate(groups: object, file: str) -> float:
@@ -181,11 +198,13 @@ def _history(value: object, file: str) -> tuple[LearningMetrics, ...]:
             "original experiments; take one of their checkpoints."
         )
     history = tuple(
-        parse_record(
-            LearningMetrics,
-            {name: _plain(entry) for name, entry in vars(metrics).items()},
-            file,
-            f"metrics_history[{number}]",
+        LearningMetrics(
+            **check(
+                _Metrics,
+                {name: _plain(entry) for name, entry in vars(metrics).items()},
+                file,
+                f"metrics_history[{number}]",
+            )
         )
         for number, metrics in enumerate(value)
     )

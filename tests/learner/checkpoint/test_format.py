@@ -123,6 +123,7 @@ def with_number(name, tensor, value):
 
 
 CONFIG = dataclasses.asdict(LearnerConfig(soft_tokens=5))
+STEP = dataclasses.asdict(StepRecord(1, 4, 0.5, 2, 4, 0.5, False))
 ADAPTER, STATE = "adapter_config.json", "training_state.json"
 MODEL, MOMENTS = "adapter_model.safetensors", "training_state.safetensors"
 REFUSED = {
@@ -182,10 +183,10 @@ REFUSED = {
     "no version": (edited_json(STATE, schema_version=...), "schema_version None"),
     "one key less": (edited_json(STATE, steps=...), "has no steps in its top level"),
     "one key more": (edited_json(STATE, mood="good"), "an unknown 'mood' in its top level"),
-    "families a text": (edited_json(STATE, families="causal"), "'causal' as families; a list"),
-    "family a number": (edited_json(STATE, families=[1]), "short names"),
-    "family a page": (edited_json(STATE, families=["x" * 41]), "short names"),
-    "family in markup": (edited_json(STATE, families=["<b>"]), "short names"),
+    "families a text": (edited_json(STATE, families="causal"), "families 'causal'; a list"),
+    "family a number": (edited_json(STATE, families=[1]), "families[0] 1; a text"),
+    "family a page": (edited_json(STATE, families=["x" * 41]), "; a short name"),
+    "family in markup": (edited_json(STATE, families=["<b>"]), "families[0] '<b>'; a short name"),
     "endless families": (edited_json(STATE, families=["x"] * 33), "at most 32"),
     "stream a text": (edited_json(STATE, stream_seed="0"), "stream_seed '0'"),
     "stream negative": (edited_json(STATE, stream_seed=-1), "stream_seed -1"),
@@ -198,17 +199,26 @@ REFUSED = {
         "unknown 'mood' in its config",
     ),
     "setting a text": (edited_json(STATE, config=CONFIG | {"seed": "0"}), "config.seed '0'"),
-    "lone surrogate": (edited_json(STATE, config=CONFIG | {"init_text": "\ud800"}), "a text"),
+    "lone surrogate": (edited_json(STATE, config=CONFIG | {"init_text": "\ud800"}), "readable"),
+    "seed too large": (
+        edited_json(STATE, config=CONFIG | {"seed": 10**30}),
+        "no more than 64 bits",
+    ),
+    "step too large": (with_step(step=10**30), "which cannot be"),
+    "loss beyond a float": (with_step(loss=10**400), "history[0].loss"),
     "absurd rate": (edited_json(STATE, config=CONFIG | {"learning_rate": -1.0}), "learning rate"),
-    "NaN rate": (edited_json(STATE, config=CONFIG | {"learning_rate": float("nan")}), "NaN is not"),
+    "NaN rate": (
+        edited_json(STATE, config=CONFIG | {"learning_rate": float("nan")}),
+        "nan; a finite number",
+    ),
     "overflowing rate": (
         lambda files: files | {STATE: files[STATE].replace(b"0.1", b"1e999")},
         "config.init_std inf; a finite number",
     ),
     "unknown initialiser": (edited_json(STATE, config=CONFIG | {"initialiser": "x"}), "'x'"),
     "model a text": (edited_json(STATE, base_model="qwen"), "an object"),
-    "history a text": (edited_json(STATE, history="long"), "history that is not a list"),
-    "endless history": (edited_json(STATE, history=[0] * (MAX_HISTORY + 1)), str(MAX_HISTORY)),
+    "history a text": (edited_json(STATE, history="long"), "history 'long'; a list"),
+    "endless history": (edited_json(STATE, history=[STEP] * (MAX_HISTORY + 1)), str(MAX_HISTORY)),
     "step a number": (edited_json(STATE, history=[1]), "history[0]"),
     "step without loss": (
         edited_json(STATE, history=[{"step": 1}]),

@@ -72,8 +72,8 @@ def test_it_has_every_key_of_the_originals(run):
 @pytest.mark.parametrize("until", [0, 1, 7, 12])
 def test_what_happened_until_anywhere_is_read_back_exactly(run, until):
     record = parse_run_record(written(run))
-    experiment, past, scores, baselines = parse_past(record, until)
-    assert experiment == run.experiment
+    past, scores, baselines = parse_past(record, until)
+    assert record.settings == run.experiment
     assert past == run.past[:until]
     assert scores["evaluations"] == tuple(m for m in run.held_out if m.episodes <= until)
     assert scores["validations"] == tuple(m for m in run.validation if m.episodes <= until)
@@ -85,7 +85,7 @@ def test_a_loss_that_is_not_a_number_is_null():
     data = written(refused)
     entries = json.loads(data, parse_constant=pytest.fail)["training"]
     assert any(entry["loss"] is None and entry["message"] for entry in entries)
-    _, past, _, _ = parse_past(parse_run_record(data), 12)
+    past, _, _ = parse_past(parse_run_record(data), 12)
     assert [math.isnan(episode.loss) for episode in past] == [
         math.isnan(episode.loss) for episode in refused.past
     ]
@@ -97,11 +97,11 @@ def test_what_was_sampled_is_there_where_a_reward_was_told_and_nowhere_else(run)
     told = finished(replace(SMALL, config=replace(SMALL.config, signal="reward")))
     record = json.loads(written(told))
     assert all(kept <= set(entry) for entry in record["training"])
-    assert parse_past(parse_run_record(written(told)), 12)[1] == told.past
+    assert parse_past(parse_run_record(written(told)), 12)[0] == told.past
     for entry in record["training"]:  # as it was written before more than the reward was kept
         for name in ("entropy", "length", "no_answer"):
             del entry[name]
-    _, past, _, _ = parse_past(parse_run_record(json.dumps(record).encode()), 12)
+    past, _, _ = parse_past(parse_run_record(json.dumps(record).encode()), 12)
     assert [episode.reward for episode in past] == [episode.reward for episode in told.past]
     assert not any(episode.sampled for episode in past)
 
@@ -212,7 +212,7 @@ def test_the_published_numbers_are_those_of_the_report():
 )
 def test_a_damaged_original_is_refused_in_a_sentence(damage):
     data = json.dumps(train_qwen_record() | damage).encode()
-    with pytest.raises(ValueError, match=r"would be right|is not a score"):
+    with pytest.raises(ValueError, match=r"would be right|is not a score|has no n_correct"):
         parse_results(data, "checkpoints")
 
 

@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 
 from arena import DIFFICULTIES, FAMILIES
 from arena.sampling import split_of
-from learner.checkpoint.reading import CheckpointError
+from learner.checkpoint.reading import CheckpointError, parse
 from learner.experiments.settings import (
     ORDERS,
     ORIGINAL,
     STARTS,
     TUNED,
     Experiment,
-    parse_experiment,
 )
 from learner.learning.learner import INITIALISERS, LOSSES, SIGNAL_NAMES, LearnerConfig
 
@@ -50,8 +49,8 @@ experiments = st.builds(
 
 @given(experiments)
 def test_an_experiment_survives_json(experiment):
-    kept = json.loads(json.dumps(experiment.as_dict()))
-    assert parse_experiment(kept, "results.json") == experiment
+    kept = json.dumps(experiment.as_dict()).encode()
+    assert parse(Experiment, kept, "results.json") == experiment
 
 
 @given(experiments)
@@ -80,7 +79,8 @@ def test_the_original_preset_is_what_the_original_did():
 
 
 def test_settings_that_came_later_take_their_defaults():
-    assert parse_experiment({"config": {}, "episodes": 40}, "f") == replace(TUNED, episodes=40)
+    kept = b'{"config": {}, "episodes": 40}'
+    assert parse(Experiment, kept, "f") == replace(TUNED, episodes=40)
 
 
 @pytest.mark.parametrize("split", ["held-out", "validation"])
@@ -133,4 +133,4 @@ def test_what_cannot_be_is_said_in_a_sentence(settings, complaint):
 )
 def test_a_file_that_says_nonsense_is_refused(damage):
     with pytest.raises(CheckpointError, match=r"results\.json"):
-        parse_experiment(damage, "results.json")
+        parse(Experiment, json.dumps(damage).encode(), "results.json")

@@ -251,7 +251,7 @@ REFUSED = {
     "loss NaN": (lambda: with_metrics(loss=float("nan")), "loss nan; a finite number"),
     "loss a list": (lambda: with_metrics(loss=[]), "loss <class 'list'>; a finite number"),
     "half right": (lambda: with_metrics(accuracy=0.5), "accuracy 0.5 for episode 1"),
-    "task in markup": (lambda: with_metrics(task_type="<b>"), "task types; a list"),
+    "task in markup": (lambda: with_metrics(task_type="<b>"), "task types[0] '<b>'; a short name"),
 }
 
 
