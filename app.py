@@ -16,6 +16,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
@@ -25,7 +26,7 @@ from starlette.middleware import Middleware
 from arena.command_line import Parser, told, whole_number
 from learner.experiments.background import BackgroundExperiments
 from learner.experiments.engine import through
-from learner.hub.space_files import MODEL_VARIABLE, REVISION_VARIABLE
+from learner.hub.space_files import MCP_VARIABLE, MODEL_VARIABLE, REVISION_VARIABLE
 from learner.learning.learner import LearnerConfig
 from learner.model.loading import DEVICES, DTYPES, load_base_model
 from learner.model.source import POCKET
@@ -34,6 +35,7 @@ from learner.service.protocol import ModelService
 from learner.service.zerogpu import ZeroGpuService
 from learner.view import theme
 from learner.view.build import build
+from learner.view.endpoint import answer_in_json
 from learner.view.link_preview import LinkPreview
 from learner.visitors.exam import Exam
 from learner.visitors.sessions import Sessions
@@ -50,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser(os.environ).parse_args(arguments)
     if taken := why_not(options.host or "127.0.0.1", ports(options.port, os.environ)):
         return told(ValueError(taken))
+    if options.mcp and find_spec("mcp") is None:
+        return told(ValueError("--mcp needs a package more; run: pip install 'gradio[mcp]'"))
     try:
         if os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"):
             serve_on_zerogpu(options)
@@ -107,7 +111,11 @@ def serve(service: ModelService, options: argparse.Namespace, visitors_only: boo
             quiet=True,
             app_kwargs={"middleware": [Middleware(LinkPreview)]},
             prevent_thread_lock=True,
+            mcp_server=options.mcp,
         )
+        if options.mcp:
+            answer_in_json(demo.mcp_server_obj)
+            print(f"Agents find its tools at {url}gradio_api/mcp/", flush=True)
         print(f"Soft Prompt Arena is open on {url}", flush=True)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a Space is stopped this way
         demo.block_thread()
@@ -128,6 +136,12 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--revision",
         default=environment.get(REVISION_VARIABLE),
         help="branch, tag or commit of a model on the Hub",
+    )
+    add(
+        "--mcp",
+        action="store_true",
+        default=environment.get(MCP_VARIABLE, "").lower() in ("1", "true", "yes"),
+        help="offer the API to agents as MCP tools too (pip install 'gradio[mcp]')",
     )
     add("--device", default="auto", choices=DEVICES, help="where it runs")
     add("--dtype", default="auto", choices=["auto", *DTYPES], help="of its weights")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from learner.hub.client import LOG_IN, HubError, machine_token
 from learner.hub.space import Plan, SpaceFailed, carry_out, find_model, page, plan, watch
-from learner.hub.space_files import CPU, ZEROGPU, SpaceModel, space_files
+from learner.hub.space_files import CPU, MCP_VARIABLE, ZEROGPU, SpaceModel, space_files
 
 MODEL = "Qwen/Qwen2.5-0.5B-Instruct"
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +32,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         default=MODEL,
         help=f"a Hub id (user/name), user/name/file.gguf, or pocket (default: {MODEL})",
     )
+    add("--mcp", action="store_true", help="offer the API to agents as MCP tools too")
     add("--dry-run", action="store_true", help="only say what would be done")
 
 
@@ -41,14 +42,14 @@ def run(options: argparse.Namespace) -> None:
     if token is None and not options.dry_run:
         raise HubError(LOG_IN)
     model = find_model(options.model, token)
-    files = space_files(ROOT, options.space, options.hardware, model)
+    files = space_files(ROOT, options.space, options.hardware, model, options.mcp)
     planned = plan(
         options.space,
         token,
         files,
         hardware=options.hardware,
         private=options.private,
-        variables=model.variables,
+        variables={**model.variables, MCP_VARIABLE: str(options.mcp).lower()},
     )
     print(described(planned, model))
     if options.dry_run:

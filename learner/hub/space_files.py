@@ -15,6 +15,7 @@ from learner.model.source import POCKET
 CPU, ZEROGPU = "cpu-basic", "zerogpu"
 MARKER = "learner/__init__.py"  # a Space that has it is one of this app
 MODEL_VARIABLE, REVISION_VARIABLE = "SOFT_PROMPT_MODEL", "SOFT_PROMPT_REVISION"
+MCP_VARIABLE = "SOFT_PROMPT_MCP"
 
 _TOP_LEVEL = ("LICENSE", "README.md", "app.py", "requirements.txt")
 _FOLDERS = ("arena", "assets", "learner")
@@ -47,14 +48,20 @@ def flavor(hardware: str) -> str:
     return _FLAVORS.get(hardware, hardware)
 
 
-def space_files(root: Path, repo_id: str, hardware: str, model: SpaceModel) -> dict[str, bytes]:
-    """The files of the Space by path. Raises FileNotFoundError if ``root`` is not this project."""
+def space_files(
+    root: Path, repo_id: str, hardware: str, model: SpaceModel, mcp: bool = False
+) -> dict[str, bytes]:
+    """The files of the Space by path, with what ``mcp`` needs if it is to have tools for agents.
+
+    Raises FileNotFoundError if ``root`` is not this project.
+    """
     paths = [root / name for name in _TOP_LEVEL]
     for folder in _FOLDERS:
         paths += sorted(path for path in (root / folder).rglob("*") if _belongs(path, root))
     files = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
     files["README.md"] = _readme(files["README.md"].decode(), repo_id, hardware, model).encode()
-    files["requirements.txt"] = _requirements(files["requirements.txt"].decode(), hardware).encode()
+    needed = files["requirements.txt"].decode()
+    files["requirements.txt"] = _requirements(needed, hardware, mcp).encode()
     return files
 
 
@@ -79,7 +86,9 @@ def _readme(text: str, repo_id: str, hardware: str, model: SpaceModel) -> str:
     return str(card)
 
 
-def _requirements(text: str, hardware: str) -> str:
+def _requirements(text: str, hardware: str, mcp: bool) -> str:
+    if mcp:
+        text = text.replace("gradio[oauth]", "gradio[oauth,mcp]")
     if hardware != ZEROGPU:
         return text
     return f"{_TORCH_LINE.sub(_ZERO_TORCH, text).rstrip()}\n{_ZERO_PACKAGE}\n"

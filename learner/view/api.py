@@ -7,11 +7,10 @@ given and answers with one sentence where it cannot be done.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import gradio as gr
-
 from learner.measuring import Score, Tally
 from learner.service.protocol import ModelService
 from learner.view.cards import verdict
+from learner.view.endpoint import endpoint
 from learner.view.screen import said
 from learner.visitors.checked_input import (
     checked_difficulty,
@@ -36,6 +35,14 @@ def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
     def find(session: str) -> Lesson:
         return lessons.get(session)
 
+    def begun(session: str, episodes: object, chat_template: object, signal: object) -> Lesson:
+        lesson = find(session)
+        number, told = checked_episodes(episodes), checked_signal(signal)
+        lesson.choose_format(checked_format(chat_template))
+        lesson.choose_signal(told)
+        lesson.train(number)
+        return lesson
+
     def new_session() -> str:
         """Start a new, untrained learner; returns the session id that all other calls take."""
         return lessons.open().session.id
@@ -43,8 +50,7 @@ def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
     def new_problem(session: str, family: str = "any", difficulty: int = 0) -> Json:
         """Draw a held-out problem and answer it with and without template and soft prompt.
 
-        family: any, comparison, sequence, causal, math_word or logic_grid. difficulty: 1 to 5, or
-        0 for any. Returns the problem and four answers with their grades.
+        Returns the problem and four answers with their grades.
         """
         with said(markup=False):
             lesson = find(session)
@@ -52,7 +58,7 @@ def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
             return _shown(_finished(lesson))
 
     def ask(session: str, question: str, answer: str = "") -> Json:
-        """Ask a question of your own, graded if you give its answer (a number, yes/no or text)."""
+        """Ask a question of your own: four answers, graded if you give the right one."""
         with said(markup=False):
             lesson = find(session)
             lesson.show(own_problem(question, answer))
@@ -61,18 +67,25 @@ def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
     def train(
         session: str, episodes: int = 80, chat_template: bool = False, signal: str = "answer"
     ) -> Json:
-        """Train on fresh problems (1 to 2000 episodes) and score on the held-out set.
+        """Train on fresh problems and score on the held-out set.
 
-        signal: answer (told the gold answer), reward (only whether its own tries are right) or
-        mix. Returns the learner's counts and its latest held-out result. Ends early if stopped.
+        Returns, when it is done, the learner's counts and its latest held-out result. Ends early
+        if stopped.
         """
         with said(markup=False):
-            lesson = find(session)
-            number, told = checked_episodes(episodes), checked_signal(signal)
-            lesson.choose_format(checked_format(chat_template))
-            lesson.choose_signal(told)
-            lesson.train(number)
-            return _learner(_finished(lesson), exam)
+            return _learner(_finished(begun(session, episodes, chat_template, signal)), exam)
+
+    def start_training(
+        session: str, episodes: int = 80, chat_template: bool = False, signal: str = "answer"
+    ) -> Json:
+        """As `train`, but returns at once: `progress` tells how far it is, `stop` ends it."""
+        with said(markup=False):
+            return _progress(begun(session, episodes, chat_template, signal), exam)
+
+    def progress(session: str) -> Json:
+        """How the run is going, at once: episodes done and in all, and the learner so far."""
+        with said(markup=False):
+            return _progress(find(session), exam)
 
     def train_on_problem(session: str) -> Json:
         """Train once on the problem shown last; returns its four answers afterwards."""
@@ -92,7 +105,7 @@ def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
             return _tries(_finished(lesson))
 
     def thumbs(session: str, marks: list[int]) -> Json:
-        """Learn from your marks on the tries drawn last: 1 (good), -1 (bad) or 0 (none) for each.
+        """Learn from your marks on the tries drawn last.
 
         Returns how likely the learner was, and is, to say just that. `undo` takes it back.
         """
@@ -126,22 +139,18 @@ def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
         """
         return dict(vars(service.status()))
 
-    gr.api(new_session, api_name="new_session")
-    gr.api(new_problem, api_name="new_problem")
-    gr.api(ask, api_name="ask")
-    gr.api(train, api_name="train")
-    gr.api(train_on_problem, api_name="train_on_problem")
-    gr.api(tries, api_name="tries")
-    gr.api(thumbs, api_name="thumbs")
-    gr.api(evaluate, api_name="evaluate")
+    for function in (
+        *(new_session, new_problem, ask, train, start_training, progress, train_on_problem),
+        *(tries, thumbs, evaluate, status),
+    ):
+        endpoint(function)
     for name, action, description in (
         ("stop", Lesson.stop, "Stop the run at its next step; what was learnt is kept."),
         ("undo", Lesson.undo, "Go back to the learner before the last run, reset or load."),
         ("reset", Lesson.reset, "Start again from an untrained soft prompt."),
         ("learner", lambda lesson: None, "The learner's counts and latest held-out result."),
     ):
-        gr.api(act(action), api_name=name, api_description=description)
-    gr.api(status, api_name="status")
+        endpoint(act(action), name, description)
 
 
 def _finished(lesson: Lesson) -> Lesson:
@@ -196,6 +205,17 @@ def _tries(lesson: Lesson) -> Json:
             for one in shown.samples
         ],
         "learner": {"episodes": lesson.learner.episodes, "undo": lesson.session.undo_depth},
+    }
+
+
+def _progress(lesson: Lesson, exam: Exam) -> Json:
+    run = lesson.run
+    return {
+        "running": run is not None,
+        "done": run.done if run else None,
+        "total": run.total if run else None,
+        "seconds_left": run.seconds_left if run else None,
+        "learner": _learner(lesson, exam),
     }
 
 

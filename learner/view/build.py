@@ -14,6 +14,7 @@ from learner.view import cards
 from learner.view.api import add_api
 from learner.view.experiments_api import add_experiments_api
 from learner.view.experiments_tab import experiments_tab
+from learner.view.files_api import add_files_api
 from learner.view.page import Page
 from learner.view.parts import html
 from learner.view.screen import Frame
@@ -63,6 +64,7 @@ def build(
         build_service_line(service)
         add_api(page.lessons, exam, service)  # first, so that its names are free
         add_experiments_api(background, exam.formats)
+        add_files_api(page.lessons, exam, page.base_model)
         page.events.connect()
     return demo
 

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import gradio as gr
-
 from learner.experiments.background import BackgroundExperiments, VisitorExperiments
 from learner.experiments.estimates import Arm
 from learner.experiments.plan import plan_of
-from learner.experiments.store import Entry
+from learner.experiments.store import Entry, ExperimentError
+from learner.view.endpoint import endpoint
 from learner.view.experiments_chart import series_of
 from learner.view.screen import said
 
@@ -27,10 +26,9 @@ def add_experiments_api(background: BackgroundExperiments, formats: tuple[bool, 
         problems: int = 200,
         family: str = "any",
     ) -> Json:
-        """Start a named experiment (1 to 400 episodes, 1 to 5 seeds, 20 to 500 held-out problems).
+        """Start a named experiment; returns at once.
 
-        technique: best, original, curriculum, per family, examples, meta or reward. Returns at
-        once; `experiments` tells how it goes, and `stop_experiment` stops it.
+        `experiments` tells how it goes, and `stop_experiment` stops it.
         """
         with said(markup=False):
             own = background.of(session)
@@ -65,9 +63,31 @@ def add_experiments_api(background: BackgroundExperiments, formats: tuple[bool, 
             own.resume()
             return [_entry(own, entry) for entry in own.entries()]
 
-    gr.api(start_experiment, api_name="start_experiment")
-    gr.api(stop_experiment, api_name="stop_experiment")
-    gr.api(experiments, api_name="experiments")
+    def continue_experiment(session: str, name: str) -> Json:
+        """Go on with an experiment that was stopped, or that failed; returns at once."""
+        with said(markup=False):
+            own = background.of(session)
+            return _entry(own, own.go_on(_place(own, name)))
+
+    def delete_experiment(session: str, name: str) -> list[Json]:
+        """Delete an experiment for good; returns those that are left."""
+        with said(markup=False):
+            own = background.of(session)
+            own.delete(_place(own, name))
+            return [_entry(own, entry) for entry in own.entries()]
+
+    for function in (
+        *(start_experiment, stop_experiment, continue_experiment, delete_experiment),
+        experiments,
+    ):
+        endpoint(function)
+
+
+def _place(own: VisitorExperiments, name: str) -> str:
+    place = next((entry.place for entry in own.entries() if entry.plan.name == name), None)
+    if place is None:
+        raise ExperimentError("There is no experiment of that name; experiments has their names.")
+    return place
 
 
 def _entry(own: VisitorExperiments, entry: Entry) -> Json:

@@ -4,18 +4,27 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from learner.view.endpoint import PARAMETERS
+
 ENDPOINTS = {
     "/new_session",
     "/new_problem",
     "/ask",
     "/train",
+    "/start_training",
+    "/progress",
     "/train_on_problem",
     "/tries",
     "/thumbs",
     "/evaluate",
     "/start_experiment",
     "/stop_experiment",
+    "/continue_experiment",
+    "/delete_experiment",
     "/experiments",
+    "/save",
+    "/load",
+    "/push",
     "/stop",
     "/undo",
     "/reset",
@@ -45,6 +54,9 @@ def test_only_documented_endpoints_are_public(client):
         ("chat_template", "bool"),
         ("signal", "str"),
     ]
+    for endpoint in info["named_endpoints"].values():
+        for parameter in endpoint["parameters"]:
+            assert parameter["label"] == PARAMETERS[parameter["parameter_name"]]
 
 
 def test_train_then_fresh_problems_are_answered_where_the_model_alone_leaves_a_blank(

@@ -40,6 +40,14 @@ def test_an_address_that_cannot_be_is_told(host, port):
     assert "choose another" in app.why_not(host, [port])
 
 
+def test_tools_for_agents_without_their_package_are_one_sentence(capsys, monkeypatch):
+    monkeypatch.setattr(app, "find_spec", lambda name: None)
+    monkeypatch.setattr(app, "load_base_model", None)
+    assert app.main(["--mcp"]) == 2
+    assert "pip install 'gradio[mcp]'" in capsys.readouterr().err
+    assert app.parser({"SOFT_PROMPT_MCP": "true"}).parse_args([]).mcp
+
+
 def test_one_free_port_of_many_is_enough():
     with socket.create_server(("127.0.0.1", 0)) as other, socket.socket() as free:
         free.bind(("127.0.0.1", 0))

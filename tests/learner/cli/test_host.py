@@ -61,6 +61,7 @@ def test_the_whole_command_ends_with_the_address_of_what_runs(ada, capsys):
     assert repo.space.variables == {
         "SOFT_PROMPT_MODEL": "qwen/tiny",
         "SOFT_PROMPT_REVISION": model.head.oid,
+        "SOFT_PROMPT_MCP": "false",
     }
     assert main(["host", "ada/arena", "--hardware", "zerogpu", "--model", "qwen/tiny"]) == 0
     assert "its files are as they should be" in capsys.readouterr().out

@@ -53,6 +53,11 @@ def test_zerogpu_gets_a_python_and_a_torch_that_it_has():
     assert "spaces" in needed
 
 
+def test_tools_for_agents_need_a_package_more():
+    files = space_files(ROOT, "ada/arena", ZEROGPU, POCKET, mcp=True)
+    assert requirements(files)["gradio"].extras == {"oauth", "mcp"}
+
+
 def test_other_hardware_gets_what_this_project_asks_for():
     files = made("t4-small")
     assert files["requirements.txt"] == (ROOT / "requirements.txt").read_bytes()
