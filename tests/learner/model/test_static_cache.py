@@ -4,6 +4,7 @@ On a CPU a step is run as it is each time; where there is a CUDA device, capture
 """
 
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 import torch
@@ -207,3 +208,16 @@ def test_too_many_rows_are_decoded_without(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(static_cache, "ROWS", (1, 2))
     monkeypatch.setattr(Arena, "step", None)
     assert [done.ids for done in complete(static, MANY, 4)] == expected
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("default", True), ("dynamic", False)])
+def test_rotations_that_follow_the_longest_text_are_not_repeated(kind: str, kept: bool) -> None:
+    """Which they are is a number to wait for, and another graph for each."""
+    base_model = build_on("cpu", 0)
+    del vars(base_model)["fixtures"]
+    rotations = {"rope_type": kind, "rope_theta": 10_000.0, "factor": 2.0}
+    with (
+        mock.patch.object(base_model.model.config, "rope_parameters", rotations),
+        mock.patch("learner.model.base_model.fixtures_on", return_value=Fixtures(ROOM)),
+    ):
+        assert (base_model.fixtures.max_bytes > 0) is kept
