@@ -5,8 +5,9 @@ and one backward pass gives every prompt the gradient of its own loss, because n
 prompt. Everything from the logits on is float32.
 """
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
 
@@ -17,9 +18,11 @@ from learner.learning.targets import Target
 from learner.model.base_model import BaseModel
 from learner.model.cuda_graphs import Repeated
 from learner.model.dense_pass import DensePass, Size, dense_size
-from learner.model.forward import Batch, PackedRows, Row, split_passes
+from learner.model.forward import Batch, PackedRows, Row, pass_tokens, split_passes
 from learner.model.memory import in_halves, training_budget
+from learner.model.pace import Paces
 from learner.model.token_choice import most_likely
+from learner.turns import Turns
 
 Result = TypeVar("Result")
 
@@ -46,12 +49,16 @@ class Found:
 
 
 def find_gradients(
-    base_model: BaseModel, work: Sequence[Work], repeated: bool = True
-) -> list[Found]:
+    base_model: BaseModel,
+    work: Sequence[Work],
+    paces: Paces | None = None,
+    repeated: bool = True,
+) -> Turns[list[Found]]:
     """Losses, hits and gradient for each soft prompt, all from the same passes.
 
-    Short passes are repeated as CUDA graphs, where there is CUDA and unless they may not be.
-    Raises OutOfMemory if not even the half of a pass fits into memory.
+    Pauses after each pass; ``paces`` bound the tokens of one. Short passes are repeated as CUDA
+    graphs, where there is CUDA and unless they may not be. Raises OutOfMemory if not even the half
+    of a pass fits into memory.
     """
     device = base_model.device
     lengths = [len(prompt) for prompt, _ in work]
@@ -75,13 +82,14 @@ def find_gradients(
             prompts,
         )
 
-    losses, hits, parts = zip(*_in_passes(base_model, work, learn), strict=True)
+    passes = yield from _in_passes(base_model, work, learn, paces)
+    losses, hits, parts = zip(*passes, strict=True)
     # One transfer, and so one wait for the device, for everything that came out.
     summed = torch.stack(parts).sum(dim=0).flatten()
     found = torch.cat((summed, *losses, *(hit.float() for hit in hits))).cpu()
     if repeated and len(work) > 1 and not found.isfinite().all():
         # Under a dense mask it would have reached every other soft prompt too.
-        return find_gradients(base_model, work, repeated=False)
+        return (yield from find_gradients(base_model, work, paces, repeated=False))
     sizes = [len(target.predicted) for target in targets]
     tokens = sum(sizes)
     gradient, loss, hit = found.split((found.numel() - 2 * tokens, tokens, tokens))
@@ -94,7 +102,9 @@ def find_gradients(
     return results
 
 
-def log_likelihoods(base_model: BaseModel, work: Sequence[Work]) -> list[tuple[float, ...]]:
+def log_likelihoods(
+    base_model: BaseModel, work: Sequence[Work], paces: Paces | None = None
+) -> Turns[list[tuple[float, ...]]]:
     """The log-probability (nats) of what each target predicts; weights play no part."""
 
     lengths = [len(prompt) for prompt, _ in work]
@@ -104,9 +114,8 @@ def log_likelihoods(base_model: BaseModel, work: Sequence[Work]) -> list[tuple[f
         expected = torch.tensor(predicted, device=base_model.device)
         return -F.cross_entropy(logits, expected, reduction="none")
 
-    with torch.no_grad():
-        prompts = torch.cat([prompt for prompt, _ in work]).to(base_model.device)
-        found = _in_passes(base_model, work, look)
+    prompts = torch.cat([prompt for prompt, _ in work]).to(base_model.device)
+    found = yield from _in_passes(base_model, work, look, paces)
     targets = [target for _, own in work for target in own]
     tokens = torch.cat(found).cpu().split([len(target.predicted) for target in targets])
     sums = iter([float(row.sum()) for row in tokens])
@@ -167,7 +176,8 @@ def _in_passes(
     base_model: BaseModel,
     work: Sequence[Work],
     run: Callable[[Sequence[int], Sequence[Row], Sequence[int]], Result],
-) -> list[Result]:
+    paces: Paces | None,
+) -> Turns[list[Result]]:
     """What ``run`` makes of each pass over the targets, all of them in order, as fits into memory.
 
     It gets the members of the pass, by index, their rows, and the tokens that should follow.
@@ -180,8 +190,15 @@ def _in_passes(
         predicted = [token for i in members for token in wanted[i]]
         return run(members, [rows[i] for i in members], predicted)
 
-    return [
-        result
-        for members in split_passes(rows, lengths, training_budget(base_model))
-        for result in in_halves(run_over, members, base_model.device)
-    ]
+    budget = training_budget(base_model)
+    if paces is not None:
+        budget = replace(budget, tokens=min(budget.tokens, paces.training.size))
+    results: list[Result] = []
+    for members in split_passes(rows, lengths, budget):
+        began = time.perf_counter()
+        results += in_halves(run_over, members, base_model.device)
+        if paces is not None:
+            tokens = pass_tokens([rows[i] for i in members], lengths)
+            paces.training.measured(tokens, time.perf_counter() - began)
+        yield
+    return results

@@ -37,7 +37,9 @@ from learner.learning.signal import Signal
 from learner.learning.targets import Target, check_fits, completion_targets, encode_for
 from learner.learning.worked_examples import worked_examples
 from learner.model.base_model import BaseModel
-from learner.model.completion import Ask, Completion, complete
+from learner.model.completion import Ask, Completion, complete_in_turns
+from learner.model.pace import Paces
+from learner.turns import Turns
 
 MAX_SAMPLE_TOKENS = 48  # as long as an answer may be wherever it is measured
 
@@ -113,11 +115,13 @@ def check_samples(base_model: BaseModel, learner: Learner, problems: Sequence[Pr
 
 
 def draw_groups(
-    base_model: BaseModel, requests: Sequence[tuple[Learner, Sequence[Problem]]]
-) -> list[tuple[Group, ...]]:
+    base_model: BaseModel,
+    requests: Sequence[tuple[Learner, Sequence[Problem]]],
+    paces: Paces | None = None,
+) -> Turns[list[tuple[Group, ...]]]:
     """Samples of every problem of every request, merged; those of each follow from its learner.
 
-    The requests must have passed `check_samples`.
+    Pauses after each token. The requests must have passed `check_samples`.
     """
     asked = [
         (problem, _asks(learner, number, problem))
@@ -125,7 +129,7 @@ def draw_groups(
         for number, problem in enumerate(problems)
     ]
     asks = [ask for _, group in asked for ask in group]
-    written = iter(complete(base_model, asks, MAX_SAMPLE_TOKENS))
+    written = iter((yield from complete_in_turns(base_model, asks, MAX_SAMPLE_TOKENS, paces)))
     groups = (
         Group(problem, tuple(_graded(problem, done) for done in islice(written, len(group))))
         for problem, group in asked

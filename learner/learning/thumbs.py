@@ -41,6 +41,8 @@ from learner.learning.targets import (
     encode_for,
 )
 from learner.model.base_model import BaseModel
+from learner.model.pace import Paces
+from learner.turns import Turns
 
 MAX_MARKED = 16
 RATE = 0.1  # Adam's learning rate, in standard deviations of the word embeddings
@@ -87,9 +89,11 @@ class Thumbs:
 
 
 def learn_from_thumbs(
-    base_model: BaseModel, learner: Learner, thumbs: Thumbs
-) -> tuple[Learner, StepReport]:
+    base_model: BaseModel, learner: Learner, thumbs: Thumbs, paces: Paces | None = None
+) -> Turns[tuple[Learner, StepReport]]:
     """What the learner makes of one person's marks, in the format that its config names.
+
+    Pauses after each pass over the model, of which there are many.
 
     Whatever keeps it from learning is said in the report and leaves it as it was.
     """
@@ -106,7 +110,7 @@ def learn_from_thumbs(
         second_moment=zeros,
         steps=0,
     )
-    log_p = start = best = _log_likelihoods(base_model, walker, targets)
+    log_p = start = best = yield from _log_likelihoods(base_model, walker, targets, paces)
     if not math.isfinite(thumbs.loss(start)):
         return learner, _refused("This soft prompt has numbers that are not finite; undo or reset.")
     prompt, grad_norm = learner.prompt, 0.0
@@ -115,13 +119,13 @@ def learn_from_thumbs(
             replace(target, weight=weight)
             for target, weight in zip(targets, thumbs.weights(log_p), strict=True)
         ]
-        (found,) = find_gradients(base_model, [(walker.prompt, weighed)])
+        (found,) = yield from find_gradients(base_model, [(walker.prompt, weighed)], paces)
         grad_norm = grad_norm or float(found.gradient.norm())
         (after,), (first,), (second,) = adam([walker], found.gradient[None])
         walker = replace(
             walker, prompt=after, first_moment=first, second_moment=second, steps=walker.steps + 1
         )
-        log_p = _log_likelihoods(base_model, walker, targets)
+        log_p = yield from _log_likelihoods(base_model, walker, targets, paces)
         if thumbs.loss(log_p) < thumbs.loss(best):
             prompt, best = after.clone(), log_p
         if not thumbs.loss(log_p) > GOAL * thumbs.loss(start):  # also where it is not a number
@@ -160,9 +164,9 @@ def _targets(base_model: BaseModel, learner: Learner, thumbs: Thumbs) -> tuple[T
 
 
 def _log_likelihoods(
-    base_model: BaseModel, learner: Learner, targets: Sequence[Target]
-) -> tuple[float, ...]:
-    (found,) = log_likelihoods(base_model, [(learner.prompt, targets)])
+    base_model: BaseModel, learner: Learner, targets: Sequence[Target], paces: Paces | None
+) -> Turns[tuple[float, ...]]:
+    (found,) = yield from log_likelihoods(base_model, [(learner.prompt, targets)], paces)
     return found
 
 

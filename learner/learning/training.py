@@ -31,6 +31,8 @@ from learner.learning.step_report import StepReport
 from learner.learning.targets import Target, check_prompt
 from learner.learning.thumbs import THUMBS, Thumbs, learn_from_thumbs
 from learner.model.base_model import BaseModel
+from learner.model.pace import Paces
+from learner.turns import Turns, finished
 
 Material = Problem | Thumbs
 """What a step can learn from: problems, or one person's thumbs by themselves."""
@@ -78,19 +80,31 @@ def train_steps(
     long a question, samples that all earned the same, a loss or gradient that is not finite) is
     said in that request's report, leaves its learner as it was and does not touch the others.
     """
+    return finished(train_in_turns(base_model, requests))
+
+
+def train_in_turns(
+    base_model: BaseModel,
+    requests: Sequence[tuple[Learner, Sequence[Material]]],
+    paces: Paces | None = None,
+) -> Turns[list[tuple[Learner, StepReport]]]:
+    """As `train_steps`, with a pause after each pass over the model; ``paces`` bound its tokens.
+
+    A pass that is cut by its rows gives the same: their gradients are summed.
+    """
     results: dict[int, tuple[Learner, StepReport]] = {}
     tasks: dict[int, _Task] = {}
     for i, (learner, material) in enumerate(requests):
         try:
             if thumbs := _thumbs(material):
-                results[i] = learn_from_thumbs(base_model, learner, thumbs)
+                results[i] = yield from learn_from_thumbs(base_model, learner, thumbs, paces)
             else:
                 tasks[i] = _task(
                     base_model, learner, [p for p in material if isinstance(p, Problem)]
                 )
         except ValueError as error:
             results[i] = (learner, _rejected(str(error)))
-    for i, task in _sampled(base_model, tasks).items():
+    for i, task in (yield from _sampled(base_model, tasks, paces)).items():
         if task.targets:
             tasks[i] = task
         else:
@@ -98,7 +112,8 @@ def train_steps(
             del tasks[i]
     if tasks:
         steps = list(tasks.values())
-        found = find_gradients(base_model, [(task.learner.prompt, task.targets) for task in steps])
+        work = [(task.learner.prompt, task.targets) for task in steps]
+        found = yield from find_gradients(base_model, work, paces)
         results.update(zip(tasks, _update(steps, found), strict=True))
     return [_remembering(*results[i], requests[i][1]) for i in range(len(requests))]
 
@@ -134,10 +149,15 @@ def _task(base_model: BaseModel, learner: Learner, problems: Sequence[Problem]) 
     return _Task(learner, len(problems), told, len(told), to_sample=tuple(problems))
 
 
-def _sampled(base_model: BaseModel, tasks: Mapping[int, _Task]) -> dict[int, _Task]:
+def _sampled(
+    base_model: BaseModel, tasks: Mapping[int, _Task], paces: Paces | None
+) -> Turns[dict[int, _Task]]:
     """Those of the tasks that need samples, with what they drew, all in the same passes."""
     waiting = {i: task for i, task in tasks.items() if task.to_sample}
-    drawn = draw_groups(base_model, [(task.learner, task.to_sample) for task in waiting.values()])
+    if not waiting:
+        return {}
+    wanted = [(task.learner, task.to_sample) for task in waiting.values()]
+    drawn = yield from draw_groups(base_model, wanted, paces)
     sampled = {}
     for (i, task), groups in zip(waiting.items(), drawn, strict=True):
         earned = SIGNALS[task.learner.config.signal].earned

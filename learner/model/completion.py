@@ -33,8 +33,9 @@ from learner.model.forward import (
     split_passes,
 )
 from learner.model.memory import OutOfMemory, attempt, decoding_budget, give_back, planned
-from learner.model.pace import Pace
+from learner.model.pace import Paces
 from learner.model.token_choice import choose, random_numbers
+from learner.turns import Turns, finished
 
 # Tokens between two waits for the device. What is written beyond the end of a row is dropped.
 TOKENS_A_WAIT = {"cuda": 4, "cpu": 1}
@@ -84,11 +85,23 @@ def complete(
     prefixes: Prefixes | None = None,
 ) -> tuple[Completion, ...]:
     """The completions of one batch, in order. As `stream_completions`, whose last item it is."""
+    return finished(complete_in_turns(base_model, asks, max_new_tokens, prefixes=prefixes))
+
+
+def complete_in_turns(
+    base_model: BaseModel,
+    asks: Sequence[Ask],
+    max_new_tokens: int,
+    paces: Paces | None = None,
+    prefixes: Prefixes | None = None,
+) -> Turns[tuple[Completion, ...]]:
+    """As `complete`, with a pause after each chunk that is read and each token that is written."""
     rows = [Writing(base_model, ask, max_new_tokens) for ask in asks]
-    batch = RunningBatch(base_model, prefixes)
+    batch = RunningBatch(base_model, prefixes, paces)
     batch.add(rows)
     while batch.advance():
         _raise_first(rows)
+        yield
     return tuple(row.completion() for row in rows)
 
 
@@ -227,12 +240,12 @@ class RunningBatch:
         self,
         base_model: BaseModel,
         prefixes: Prefixes | None = None,
-        chunk: Pace | None = None,
-        step: Pace | None = None,
+        paces: Paces | None = None,
     ) -> None:
         self._base_model = base_model
         self._prefixes = Prefixes() if prefixes is None else prefixes
-        self._chunk, self._step = chunk, step
+        self._chunk = paces.chunk if paces else None
+        self._step = paces.step if paces else None
         self._unread: deque[Writing] = deque()
         self._rows: list[Writing] = []  # in the order of their slots
         self._decoded: DecodedRows | None = None
@@ -243,6 +256,11 @@ class RunningBatch:
     def __len__(self) -> int:
         """How many rows there are, those included that were not read yet."""
         return len(self._rows) + len(self._unread)
+
+    @property
+    def unread(self) -> int:
+        """How many of them were not."""
+        return len(self._unread)
 
     def add(self, rows: Sequence[Writing]) -> None:
         """Have these rows join, in order, as soon as there is room."""

@@ -187,6 +187,14 @@ def split_passes(
     return passes
 
 
+def pass_tokens(rows: Sequence[Row], prompt_lengths: Sequence[int]) -> int:
+    """Tokens that a pass over these rows reads, each prefix once."""
+    prefixes = {row.prefix for row in rows}
+    return sum(len(row.tokens) for row in rows) + sum(
+        _prefix_length(key, prompt_lengths) for key in prefixes
+    )
+
+
 def _prefix_length(key: PrefixKey, prompt_lengths: Sequence[int]) -> int:
     prompt, head = key
     return (0 if prompt is None else prompt_lengths[prompt]) + len(head)

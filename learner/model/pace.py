@@ -1,5 +1,7 @@
 """How much of something takes so long: a size that is found out by measuring."""
 
+from dataclasses import dataclass, field
+
 NEWEST_SHARE = 0.3  # of a measurement in the running estimate
 MOST_AT_ONCE = 2.0  # the most that a size grows or shrinks by from one measurement
 TELLING = 0.5  # of the size: what was much smaller does not say what the size takes
@@ -25,11 +27,21 @@ class Pace:
     def measured(self, size: int, seconds: float) -> None:
         """So much took so many seconds."""
         fits = size * self._seconds / max(seconds, 1e-9)
-        if size < TELLING * self._size and fits >= self._size:
+        if not size or (size < TELLING * self._size and fits >= self._size):
             return
-        if fits > MOST_AT_ONCE * self._size:
-            self._size *= MOST_AT_ONCE  # far from it: no need to be cautious
+        known = max(self._size, size)
+        if fits > MOST_AT_ONCE * known:
+            self._size = MOST_AT_ONCE * known  # far from it: no need to be cautious
         else:
             fits = max(fits, self._size / MOST_AT_ONCE)
             self._size += NEWEST_SHARE * (fits - self._size)
         self._size = min(max(self._size, self._least), self._most)
+
+
+@dataclass(frozen=True)
+class Paces:
+    """Those of one base model on one machine, where nobody may be kept waiting for long."""
+
+    chunk: Pace = field(default_factory=lambda: Pace(0.1, first=128, least=32))  # tokens read
+    step: Pace = field(default_factory=lambda: Pace(0.25, first=64))  # rows that write a token
+    training: Pace = field(default_factory=lambda: Pace(0.4, first=512, least=32))  # tokens learnt

@@ -1,138 +1,184 @@
-"""Answering passes: rows of several requests that are decoded together, token by token.
+"""Answering: requests of one urgency, and the running batch that their rows are in.
 
-Between two tokens the worker may do something else for as long as it likes. What goes wrong with a
-pass is tried again request by request, and raised at the caller whose fault it is.
+Requests take turns, a row each: a click that asks for four answers does not wait behind an exam of
+hundreds. What goes wrong with the batch is tried again request by request, and raised at the caller
+whose fault it is.
 """
 
+import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from learner.model.completion import Ask, Completion
-from learner.service.requests import AskingRequest, Part
-from learner.service.scheduling import deal_rows
+from learner.model.completion import Ask, Writing
+from learner.service.requests import AskingRequest
 
-Decode = Callable[[Sequence[Ask], int], Iterator[tuple[Completion, ...]]]
+AHEAD = (
+    8  # rows that wait in the batch to be read; twice those of the latest chunk, if that is more
+)
 
 
-class AnsweringPass:
-    """The parts of one pass, and how far it has come."""
+class Batch(Protocol):
+    """What is asked of a running batch (`learner.model.completion.RunningBatch`)."""
 
-    def __init__(self, parts: Sequence[Part], decode: Decode, clock: Callable[[], float]) -> None:
-        self.parts = tuple(parts)
-        self.seconds = 0.0  # that it has run
-        self.stretch = 0.0  # seconds at most without a pause
-        self._decode = decode
-        self._clock = clock
-        self._stream: Iterator[tuple[Completion, ...]] | None = None
+    def __len__(self) -> int: ...
 
     @property
-    def rows(self) -> int:
-        return sum(len(part.asks) for part in self.parts)
+    def unread(self) -> int: ...
 
-    def advance(self) -> bool:
-        """Write one more token in every row and hand it on; False when there is no more to do.
+    def add(self, rows: Sequence[Writing]) -> None: ...
 
-        Raises what the decoding raises.
-        """
-        began = self._clock()
-        if self._stream is None:
-            asks = [ask for part in self.parts for ask in part.asks]
-            self._stream = self._decode(asks, self.parts[0].request.max_new_tokens)
-        completions = next(self._stream, None)
-        taken = self._clock() - began
-        self.seconds += taken
-        self.stretch = max(self.stretch, taken)
-        if completions is None:
-            for part in self.parts:
-                part.finish()
-            return False
-        start = 0
-        for part in self.parts:
-            part.update(completions[start : start + len(part.asks)])
-            start += len(part.asks)
-        return any(part.request.wanted for part in self.parts)
+    def drop(self, rows: Collection[Writing]) -> None: ...
 
-    def one_by_one(self) -> list["AnsweringPass"]:
-        """A pass of its own for each part that somebody still waits for."""
-        return [
-            AnsweringPass([part], self._decode, self._clock)
-            for part in self.parts
-            if part.request.wanted
-        ]
+    def clear(self) -> list[Writing]: ...
 
-    def fail(self, error: Exception) -> None:
-        """Raise ``error`` at all who wait for this pass."""
-        for part in self.parts:
-            part.request.fail(error)
+    def advance(self) -> list[Writing]: ...
 
 
-class AnsweringQueue:
-    """Requests in order of arrival, and the pass that some of them are in. Not thread-safe."""
+@dataclass
+class Turn:
+    """What was done in a turn: with how many rows, and which requests it was the first for."""
 
-    def __init__(self, decode: Decode, clock: Callable[[], float]) -> None:
-        self._decode = decode
-        self._clock = clock
-        self._waiting: list[AskingRequest] = []
-        self._passes: deque[AnsweringPass] = deque()  # the one that is on, and those after it
+    rows: int = 0
+    began: list[AskingRequest] = field(default_factory=list)
+    dealt: int = 0  # rows that joined the batch
+    repeats: int = 0  # requests that are run again by themselves
+
+
+class Answers:
+    """The requests and their batch. `add` may be called on any thread, all else on one."""
+
+    def __init__(self, batch: Batch, write: Callable[[Ask, int], Writing], most_rows: int) -> None:
+        """``write`` makes a row of an ask and its most tokens; ``most_rows`` are in the batch."""
+        self._batch = batch
+        self._write = write
+        self._most_rows = most_rows
+        self._ahead = AHEAD
+        self._lock = threading.Lock()
+        self._waiting: deque[AskingRequest] = deque()  # those with rows that are not in the batch
+        self._owners: dict[Writing, tuple[AskingRequest, int]] = {}  # of the rows that are
+        self._suspects: deque[list[Writing]] = deque()  # to be run by themselves, a request each
+        self._alone = False  # whether such a request is in the batch
 
     def __len__(self) -> int:
-        """How many requests are in no pass yet, or not with all of their rows."""
+        """How many requests are not in the batch yet, or not with all of their rows."""
         return len(self._waiting)
 
     def __bool__(self) -> bool:
         """Whether there is something to do."""
-        return bool(self._waiting or self._passes)
+        return bool(self._waiting or self._owners)
 
     def add(self, request: AskingRequest) -> None:
-        self._waiting.append(request)
+        with self._lock:
+            self._waiting.append(request)
 
-    @property
-    def current(self) -> AnsweringPass | None:
-        """The pass that is on."""
-        return self._passes[0] if self._passes else None
-
-    def start(self, rows: int) -> list[AskingRequest]:
-        """Begin a pass of at most ``rows`` rows; returns the requests that were in none before.
-
-        It holds questions that ask for equally long answers, and is none if nobody waits any more.
-        """
-        asked = [request for request in self._waiting if request.wanted]
-        alike = [r for r in asked if r.max_new_tokens == asked[0].max_new_tokens]
-        dealt = [
-            (request, share)
-            for request, share in zip(
-                alike, deal_rows([request.undealt for request in alike], rows), strict=True
-            )
-            if share
-        ]
-        new = [request for request, _ in dealt if request.undealt == len(request.asks)]
-        parts = [request.deal(share) for request, share in dealt]
-        self._waiting = [request for request in asked if request.undealt]
-        if parts:
-            self._passes.append(AnsweringPass(parts, self._decode, self._clock))
-        return new
-
-    def over(self) -> None:
-        """Drop the pass that is on: it is done, or nobody wants it."""
-        self._passes.popleft()
-
-    def failed(self, error: Exception) -> int:
-        """Drop the pass that is on, and run its requests alone; ``error`` is a lone request's.
-
-        Returns how many passes it has become.
-        """
-        broken = self._passes.popleft()
-        alone = broken.one_by_one() if len(broken.parts) > 1 else []
-        self._passes.extend(alone)
-        if not alone:
-            broken.fail(error)
-        return len(alone)
+    def advance(self) -> Turn:
+        """Read a chunk of prompts or write a token, and hand on what was written."""
+        turn = Turn()
+        self._drop_unwanted()
+        self._deal(turn)
+        try:
+            rows = self._batch.advance()
+        except Exception as error:  # not swallowed: it is raised again at the caller
+            turn.repeats = self._failed(error)
+            return turn
+        turn.rows = len(rows)
+        self._hand_on(rows)
+        return turn
 
     def clear(self, error: Exception) -> None:
         """Drop everything, and raise ``error`` at all who wait for it."""
-        for started in self._passes:
-            started.fail(error)
-        for request in self._waiting:
+        self._batch.clear()
+        self._suspects.clear()
+        with self._lock:
+            requests = [*self._waiting, *(request for request, _ in self._owners.values())]
+            self._waiting.clear()
+            self._owners.clear()
+        for request in requests:
             request.fail(error)
-        self._passes.clear()
-        self._waiting = []
+
+    def _drop_unwanted(self) -> None:
+        """Drop what nobody waits for any more."""
+        requests = {request for request, _ in self._owners.values()}
+        unwanted = {request for request in requests if not request.wanted}
+        if unwanted:
+            rows = {row for row, (request, _) in self._owners.items() if request in unwanted}
+            self._batch.drop(rows)
+            for row in rows:
+                del self._owners[row]
+            self._suspects = deque(
+                kept
+                for some in self._suspects
+                if (kept := [row for row in some if row not in rows])
+            )
+        with self._lock:
+            self._waiting = deque(request for request in self._waiting if request.wanted)
+
+    def _deal(self, turn: Turn) -> None:
+        """Have rows join the batch: of all who wait in turn, or of one who is run alone."""
+        if self._alone and not len(self._batch):
+            self._alone = bool(self._suspects)
+            if self._suspects:
+                self._batch.add(self._suspects.popleft())
+        if self._alone:
+            return
+        rows: list[Writing] = []
+        while (
+            len(self._batch) + len(rows) < self._most_rows
+            and self._batch.unread + len(rows) < self._ahead
+            and (request := self._next()) is not None
+        ):
+            if not request.dealt:
+                turn.began.append(request)
+            index, ask = request.deal()
+            try:
+                row = self._write(ask, request.max_new_tokens)
+            except ValueError as error:
+                request.fail(error)
+                continue
+            self._owners[row] = request, index
+            rows.append(row)
+            if request.undealt:
+                self.add(request)
+        turn.dealt = len(rows)
+        self._batch.add(rows)
+
+    def _next(self) -> AskingRequest | None:
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else None
+
+    def _hand_on(self, rows: Sequence[Writing]) -> None:
+        """Put what was written before the callers."""
+        written: dict[AskingRequest, list[tuple[int, Writing]]] = {}
+        new = 0
+        for row in rows:
+            if row not in self._owners:
+                continue
+            request, index = self._owners[row]
+            if row.error is not None:
+                request.fail(row.error)
+            elif row.written:
+                new += len(row.written) == 1
+                written.setdefault(request, []).append((index, row))
+            if row.ended:
+                del self._owners[row]
+        self._ahead = max(AHEAD, 2 * new) if new else self._ahead
+        for request, own in written.items():
+            ended = sum(row.ended for _, row in own)
+            request.update({index: row.completion() for index, row in own}, ended)
+
+    def _failed(self, error: Exception) -> int:
+        """Run the requests of the batch by themselves; ``error`` is a lone request's own."""
+        groups: dict[AskingRequest, list[Writing]] = {}
+        for row in self._batch.clear():
+            groups.setdefault(self._owners[row][0], []).append(row)
+        if len(groups) > 1:
+            self._suspects.extend(groups.values())
+            self._alone = True
+            return len(groups)
+        for request, rows in groups.items():
+            request.fail(error)
+            for row in rows:
+                del self._owners[row]
+        return 0

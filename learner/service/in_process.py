@@ -1,28 +1,29 @@
-"""The one worker that owns the device, and merges the requests that wait at the same moment.
+"""The one worker that owns the device, and gives everybody their turn on it.
 
-Callers on any thread ask for training steps and completions. One worker thread serves four queues,
-turn about: short questions (a click), training, long ones (an evaluation), and looks at the model.
-A turn is one training pass, one look, or as many tokens of an answering pass as fit into
-`TURN_SECONDS`; so nobody waits for anybody's evaluation, and how large a merged pass may be follows
-from what passes have taken (`scheduling.PassSizer`). What goes wrong with a request is raised at
-its caller and at nobody else.
+Callers on any thread ask for training steps and completions. One worker thread serves four kinds of
+work: looks at the model, short questions (a click), training, and long questions (an exam). Each
+has a share of the time (`scheduling.Shares`), in turns that are short because they were measured: a
+chunk of prompts, a token of all rows of a running batch, a training pass. So a click hardly waits,
+training goes on, and exams fill what is left. What goes wrong with a request is raised at its
+caller and at nobody else.
 """
 
 import atexit
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
 from learner.learning.learner import Learner, LearnerConfig, new_learner
-from learner.learning.training import Material, StepReport, step_rows, train_steps
+from learner.learning.training import Material, StepReport, step_rows, train_in_turns
 from learner.model.base_model import BaseModel
-from learner.model.completion import Ask, Completion, stream_completions
+from learner.model.completion import Ask, Completion, RunningBatch, Writing
 from learner.model.decoding_cache import Prefixes
-from learner.service.answering import AnsweringQueue
+from learner.model.pace import Paces
+from learner.service.answering import Answers, Batch
 from learner.service.protocol import (
     MOST_STEP_ROWS,
     Found,
@@ -32,31 +33,54 @@ from learner.service.protocol import (
     StepTooLarge,
 )
 from learner.service.requests import AskingRequest, RequestStream, TrainingRequest
-from learner.service.scheduling import PassSizer
+from learner.service.scheduling import Shares
 from learner.service.status import Meter
-from learner.service.training_queue import TrainingQueue
+from learner.service.training_queue import TrainingQueue, many_steps, owner_of
+from learner.turns import Turns
 
-TrainSteps = Callable[
-    [BaseModel, Sequence[tuple[Learner, Sequence[Material]]]], list[tuple[Learner, StepReport]]
+TrainInTurns = Callable[
+    [BaseModel, Sequence[tuple[Learner, Sequence[Material]]], Paces],
+    Turns[list[tuple[Learner, StepReport]]],
 ]
 CountRows = Callable[[Learner, Sequence[Material]], int]
-StreamCompletions = Callable[[BaseModel, Sequence[Ask], int], Iterator[tuple[Completion, ...]]]
 
-TURN_SECONDS = 0.25
-LONGEST_PASS = 1.0  # seconds; no pass is merged that keeps a click waiting for longer
 MERGE_SECONDS = 0.01  # that those of the last training pass have to come back for the next
-SHORT, TRAINING, LONG, LOOK = range(4)
+LONG_STEP = 1.0  # seconds; one that has had more takes turns with others
+STEPS_AT_ONCE = 4
+KINDS = LOOK, SHORT, TRAINING, LONG = range(4)
+WEIGHTS = 32.0, 32.0, 8.0, 1.0  # of their shares of the time, where all have something to do
+
+
+class TrainingPass:
+    """Requests that are trained together, and how far they have come."""
+
+    def __init__(
+        self, requests: Sequence[TrainingRequest], turns: Turns[list[tuple[Learner, StepReport]]]
+    ) -> None:
+        self.requests = requests
+        self.rows = sum(request.rows for request in requests)
+        self.seconds = 0.0  # that it has run
+        self._turns = turns
+
+    def advance(self) -> list[tuple[Learner, StepReport]] | None:
+        """Run it for one turn; its results, if that was the last. Raises what training raises."""
+        try:
+            next(self._turns)
+        except StopIteration as done:
+            results: list[tuple[Learner, StepReport]] = done.value
+            return results
+        return None
 
 
 class Service:
     """One worker thread in front of one base model. Use it as a context manager, or `close` it.
 
-    ``training_rows`` and ``answering_rows`` bound the rows of a pass, whatever it costs (a larger
-    training request still runs, alone; a larger batch of questions is spread over passes), and
-    ``max_waiting`` the requests that wait. ``merge_seconds`` is how long a training pass waits for
-    those who were in the last one, and only for them: a lone request waits for nobody. ``train``
-    and ``stream`` are the two functions that touch the model; ``rows`` says how many rows a step
-    takes up. Callbacks added to a future run on the worker: they must not wait for the service.
+    ``training_rows`` bound the rows that are trained together (a larger request still runs, alone),
+    ``answering_rows`` those that are decoded together, and ``max_waiting`` the requests that wait.
+    ``merge_seconds`` is how long a training pass waits for those who were in the last one, and only
+    for them: a lone request waits for nobody. ``train``, ``batch`` and ``write`` are what touches
+    the model; ``rows`` says how many rows a step takes up. Callbacks added to a future run on the
+    worker: they must not wait for the service.
     """
 
     def __init__(
@@ -67,9 +91,10 @@ class Service:
         answering_rows: int = 256,
         max_waiting: int = 256,
         merge_seconds: float = MERGE_SECONDS,
-        train: TrainSteps = train_steps,
+        train: TrainInTurns = train_in_turns,
         rows: CountRows = step_rows,
-        stream: StreamCompletions | None = None,
+        batch: Callable[[BaseModel, Prefixes, Paces], Batch] = RunningBatch,
+        write: Callable[[BaseModel, Ask, int], Writing] = Writing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if answering_rows < 4:
@@ -78,16 +103,22 @@ class Service:
         self._short_rows = answering_rows // 4
         self._max_waiting = max_waiting
         self._merge_seconds = merge_seconds
-        self._train_steps = train
+        self._train_in_turns = train
         self._rows = rows
         self._clock = clock
         self._changed = threading.Condition()  # guards everything below
-        self._trainings = TrainingQueue(PassSizer(training_rows, LONGEST_PASS))
-        decode = partial(stream or partial(stream_completions, prefixes=Prefixes()), base_model)
-        self._askings = {kind: AnsweringQueue(decode, clock) for kind in (SHORT, LONG)}
+        self._trainings = TrainingQueue(training_rows)
+        self._steps: deque[TrainingPass] = deque()  # those that have begun; the worker's alone
+        self._paces = Paces()
+        prefixes = Prefixes()
+        self._answers = {
+            kind: Answers(
+                batch(base_model, prefixes, self._paces), partial(write, base_model), answering_rows
+            )
+            for kind in (SHORT, LONG)
+        }
         self._looks: deque[tuple[Callable[[BaseModel], Any], Future[Any]]] = deque()
-        self._turns = deque([SHORT, TRAINING, LONG, LOOK])
-        self._answering_sizer = PassSizer(answering_rows, LONGEST_PASS)
+        self._shares = Shares(WEIGHTS)
         self._meter = Meter()
         self._busy = False
         self._closing = False
@@ -113,7 +144,7 @@ class Service:
 
         Requests of one ``owner`` (by default, of one learner value) are served in order and never
         two in a pass. A future that is cancelled while it waits is skipped. Raises ServiceBusy,
-        ServiceClosed and StepTooLarge; what `train_steps` raises for this request arrives in the
+        ServiceClosed and StepTooLarge; what is wrong with this request arrives in the
         future.
         """
         rows = self._rows(learner, problems)
@@ -138,7 +169,7 @@ class Service:
         """Ask for completions: an iterator of ever longer texts, one per ask; the last is final.
 
         The request is queued at once, before the first item is read. Raises ServiceBusy and
-        ServiceClosed; what `stream_completions` raises for this request, and ServiceClosed when
+        ServiceClosed; what is wrong with this request, and ServiceClosed when
         it is cut off by a shutdown, is raised while iterating.
         """
         request = AskingRequest(asks, max_new_tokens, self._clock())
@@ -146,7 +177,7 @@ class Service:
             self._admit()
             if request.asks:
                 kind = SHORT if len(request.asks) <= self._short_rows else LONG
-                self._askings[kind].add(request)
+                self._answers[kind].add(request)
                 self._changed.notify_all()
         return RequestStream(request)
 
@@ -158,7 +189,7 @@ class Service:
         return completions
 
     def look(self, work: Callable[[BaseModel], Found]) -> "Future[Found]":
-        """Ask for ``work`` to be run between passes: short, and changing nothing.
+        """Ask for ``work`` to be run between turns: short, and changing nothing.
 
         A future that is cancelled while it waits is skipped. Raises ServiceBusy and ServiceClosed;
         what ``work`` raises arrives in the future.
@@ -189,8 +220,8 @@ class Service:
 
     @property
     def _waiting(self) -> int:
-        """How many requests are in no pass yet, or not with all of their rows."""
-        return len(self._trainings) + sum(map(len, self._askings.values())) + len(self._looks)
+        """How many requests have not begun, or not with all of their rows."""
+        return len(self._trainings) + sum(map(len, self._answers.values())) + len(self._looks)
 
     def _admit(self) -> None:
         """Raise unless one more request may wait."""
@@ -206,107 +237,110 @@ class Service:
     def _work(self) -> None:
         try:
             while (kind := self._next_turn()) is not None:
-                if kind == TRAINING:
-                    self._train(self._take_trainings())
-                elif kind == LOOK:
-                    self._look()
-                else:
-                    self._answer(kind)
+                began = self._clock()
+                rows = self._turn(kind)
+                seconds = self._clock() - began
+                with self._changed:
+                    self._shares.took(kind, seconds)
+                    if rows:
+                        self._meter.over(rows, seconds)
         finally:
             self._turn_away_everyone()
+
+    def _turn(self, kind: int) -> int:
+        """Do what there is of this kind, for one turn; returns how many rows that was about."""
+        if kind == LOOK:
+            self._look()
+            return 0
+        return self._train() if kind == TRAINING else self._answer(kind)
 
     def _next_turn(self) -> int | None:
         """Wait until there is something to do, and say whose turn it is; None to end."""
         with self._changed:
-            self._busy = False
-            self._changed.wait_for(lambda: self._closing or any(map(self._has_work, self._turns)))
-            if self._has_work(TRAINING) and not self._has_other_work():
+            if not any(map(self._has_work, KINDS)):
+                self._busy = False
+                self._changed.wait_for(lambda: self._closing or any(map(self._has_work, KINDS)))
+            if self._trainings.expects_somebody and not self._steps:
                 self._await_others()
-            if self._closing:
+            if self._closing and not self._steps:
                 return None
             self._busy = True
-            self._trainings.expect_nobody()
-            kind = next(kind for kind in self._turns if self._has_work(kind))
-            self._turns.remove(kind)
-            self._turns.append(kind)
-            return kind
+            return self._shares.next([self._has_work(kind) for kind in KINDS])
 
     def _has_work(self, kind: int) -> bool:
-        if kind == LOOK:
-            return bool(self._looks)
-        return bool(self._trainings if kind == TRAINING else self._askings[kind])
-
-    def _has_other_work(self) -> bool:
-        """Whether anything but training waits."""
-        return any(self._has_work(kind) for kind in (SHORT, LONG, LOOK))
+        if kind == TRAINING:
+            return bool(self._steps or (self._trainings and not self._closing))
+        return not self._closing and bool(self._looks if kind == LOOK else self._answers[kind])
 
     def _await_others(self) -> None:
         """Give those who were in the last training pass a moment to come back for the next one."""
         self._changed.wait_for(
-            lambda: self._closing or self._trainings.gathered or self._has_other_work(),
+            lambda: (
+                self._closing
+                or not self._trainings.expects_somebody
+                or self._has_work(SHORT)
+                or self._has_work(LOOK)
+            ),
             self._merge_seconds,
         )
+        self._trainings.expect_nobody()
 
-    def _take_trainings(self) -> list[TrainingRequest]:
-        """The next training pass."""
+    def _train(self) -> int:
+        """Go on with a training pass, or with a new one; returns its rows."""
         with self._changed:
-            requests = self._trainings.take()
-            now = self._clock()
-            self._meter.waited(now - request.since for request in requests)
-            self._meter.steps(len(requests))
-            return requests
-
-    def _train(self, requests: list[TrainingRequest]) -> None:
-        """Run one training pass. If it raises, run its requests one by one: whose fault is it?"""
-        if not requests:
-            return
-        rows = sum(request.rows for request in requests)
-        with self._changed:
-            self._meter.trains(rows)
-        began = self._clock()
+            is_long = bool(self._steps) and self._steps[0].seconds > LONG_STEP
+            if not self._closing and (
+                not self._steps or (is_long and len(self._steps) < STEPS_AT_ONCE)
+            ):
+                self._begin_steps()
+        if not self._steps:
+            return 0
+        step, began = self._steps.popleft(), self._clock()
         try:
-            results = self._train_steps(
-                self.base_model, [(request.learner, request.problems) for request in requests]
-            )
-            served = list(zip(requests, results, strict=True))
+            results = step.advance()
+            served = list(zip(step.requests, results or (), strict=results is not None))
         except Exception as error:  # not swallowed: it is raised again at the caller
-            if len(requests) == 1:
-                requests[0].future.set_exception(error)
-                return
-            for request in requests:
-                self._train([request])
-            return
-        self._note(self._trainings.sizer, rows, self._clock() - began)
+            if len(step.requests) == 1:
+                step.requests[0].future.set_exception(error)
+            else:  # whose fault is it?
+                self._steps.extendleft([self._pass_of([one]) for one in reversed(step.requests)])
+            return step.rows
+        step.seconds += self._clock() - began
+        if results is None:
+            place = self._steps.append if step.seconds > LONG_STEP else self._steps.appendleft
+            place(step)
+            return step.rows
+        if not many_steps(step.requests[0]):
+            with self._changed:
+                self._trainings.pace.measured(step.rows, step.seconds)
         for request, result in served:
             request.future.set_result(result)
+        return step.rows
 
-    def _answer(self, kind: int) -> None:
-        """Go on with the answering pass of this kind, or with a new one, for one turn."""
-        queue = self._askings[kind]
+    def _begin_steps(self) -> None:
+        """Have the next requests that wait begin, before those that are on."""
+        busy = {owner_of(request) for step in self._steps for request in step.requests}
+        now = self._clock()
+        for requests in reversed(self._trainings.take(busy)):
+            self._meter.waited(now - request.since for request in requests)
+            self._meter.steps(len(requests))
+            self._steps.appendleft(self._pass_of(requests))
+
+    def _pass_of(self, requests: Sequence[TrainingRequest]) -> TrainingPass:
+        material = [(request.learner, request.problems) for request in requests]
+        turns = self._train_in_turns(self.base_model, material, self._paces)
+        begun = TrainingPass(requests, turns)
+        self._meter.trains(begun.rows)
+        return begun
+
+    def _answer(self, kind: int) -> int:
+        """Read a chunk of prompts, or write a token in all rows; returns how many it was about."""
+        turn = self._answers[kind].advance()
+        now = self._clock()
         with self._changed:
-            if queue.current is None:
-                new = queue.start(max(4, self._answering_sizer.rows))
-                now = self._clock()
-                self._meter.waited(now - request.since for request in new)
-                if queue.current is not None:
-                    self._meter.answers(queue.current.rows)
-        current = queue.current
-        if current is None:
-            return
-        over = self._clock() + TURN_SECONDS
-        try:
-            while more := current.advance():
-                interrupted = kind == LONG and self._askings[SHORT]
-                if interrupted or self._closing or self._clock() >= over:
-                    break
-        except Exception as error:  # not swallowed: it is raised again at the caller
-            with self._changed:
-                self._meter.repeats(queue.failed(error))
-            return
-        if not more:
-            self._note(self._answering_sizer, current.rows, current.seconds, current.stretch)
-            with self._changed:
-                queue.over()
+            self._meter.waited(now - request.since for request in turn.began)
+            self._meter.answers(turn.rows, turn.dealt)
+        return turn.rows
 
     def _look(self) -> None:
         """Run the look that has waited longest."""
@@ -321,25 +355,17 @@ class Service:
             return
         future.set_result(found)
 
-    def _note(
-        self, sizer: PassSizer, rows: int, seconds: float, stretch: float | None = None
-    ) -> None:
-        """Remember what a pass took."""
-        with self._changed:
-            self._meter.over(rows, seconds)
-            if rows:
-                sizer.measured(rows, seconds, stretch)
-
     def _turn_away_everyone(self) -> None:
         """Tell all who wait, also for the rest of an answer, that nobody will come."""
         with self._changed:
             self._closing = True  # also when the worker died of something that is no Exception
             self._busy = False
             trainings = self._trainings.take_all()
+            trainings += [request for step in self._steps for request in step.requests]
             looks = [future for _, future in self._looks if future.set_running_or_notify_cancel()]
             self._looks.clear()
-            for queue in self._askings.values():
-                queue.clear(ServiceClosed())
+        for answers in self._answers.values():
+            answers.clear(ServiceClosed())
         for training in trainings:
             training.future.set_exception(ServiceClosed())
         for look in looks:

@@ -44,17 +44,17 @@ class ServiceClosed(ValueError):
 class ServiceStatus:
     """A snapshot. Seconds and rows are 0 before there is anything to measure."""
 
-    waiting: int  # requests that are in no pass yet, or not with all of their rows
-    busy: bool  # whether a pass is being run
-    rows: int  # of the latest pass that is over: answers that it learnt from or wrote ...
+    waiting: int  # requests that have not begun, or not with all of their rows
+    busy: bool  # whether something is being run
+    rows: int  # of the latest turn: those that it learnt from, read, or wrote a token of ...
     seconds: float  # ... and what it took
     training_rows: int  # of the latest training pass: problems, or what was sampled for them
-    answering_rows: int  # of the latest answering pass: questions
-    median_wait: float  # seconds from request to pass, over the latest requests ...
+    answering_rows: int  # of the latest answering turn: questions
+    median_wait: float  # seconds from request to its first turn, over the latest requests ...
     p95_wait: float  # ... and what 19 of 20 of them stayed within
-    passes: int  # passes so far, the one-by-one repetitions of a failed one included
-    steps: int  # training requests that went into a pass so far
-    completions: int  # questions that went into a pass so far
+    passes: int  # training passes and answering turns so far
+    steps: int  # training requests that have begun so far
+    completions: int  # questions that have begun so far
 
 
 class CompletionStream(Iterator[tuple[Completion, ...]], Protocol):

@@ -5,7 +5,7 @@ state, so a caller that reads slowly sees fewer partial texts, and one that has 
 """
 
 import threading
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -38,7 +38,7 @@ class AskingRequest:
         self.asks = tuple(asks)
         self.max_new_tokens = max_new_tokens
         self.since = since
-        self._dealt = 0  # rows that are in a pass or done; touched by the worker alone
+        self.dealt = 0  # rows that are in a batch or done; touched by the worker alone
         self._changed = threading.Condition()  # guards everything below
         self._rows = [_NOTHING_YET] * len(self.asks)
         self._missing = len(self.asks)  # rows that are not final
@@ -54,26 +54,21 @@ class AskingRequest:
 
     @property
     def undealt(self) -> int:
-        """How many rows are in no pass yet."""
-        return len(self.asks) - self._dealt
+        """How many rows are in no batch yet."""
+        return len(self.asks) - self.dealt
 
-    def deal(self, rows: int) -> "Part":
-        """The next ``rows`` rows, to be run in one pass."""
-        part = Part(self, self._dealt, self.asks[self._dealt : self._dealt + rows])
-        self._dealt += rows
-        return part
+    def deal(self) -> tuple[int, Ask]:
+        """The next row, by its number, to join a batch."""
+        self.dealt += 1
+        return self.dealt - 1, self.asks[self.dealt - 1]
 
-    def update(self, start: int, completions: Sequence[Completion]) -> None:
-        """Put the state of the rows from ``start`` on before the caller."""
+    def update(self, completions: Mapping[int, Completion], ended: int) -> None:
+        """Put the state of these rows, ``ended`` of them final, before the caller."""
         with self._changed:
-            self._rows[start : start + len(completions)] = completions
+            for index, completion in completions.items():
+                self._rows[index] = completion
+            self._missing -= ended
             self._unread = True
-            self._changed.notify_all()
-
-    def settle(self, rows: int) -> None:
-        """Say that ``rows`` more rows are final."""
-        with self._changed:
-            self._missing -= rows
             self._changed.notify_all()
 
     def fail(self, error: Exception) -> None:
@@ -103,32 +98,6 @@ class AskingRequest:
                 raise StopIteration
             self._unread = False
             return tuple(self._rows)
-
-
-class Part:
-    """Those rows of a request that go into one pass."""
-
-    def __init__(self, request: AskingRequest, start: int, asks: Sequence[Ask]) -> None:
-        self.request = request
-        self.asks = asks
-        self._start = start
-        self._final = False
-
-    def update(self, completions: Sequence[Completion]) -> None:
-        """Hand on the state of these rows.
-
-        Rows that have all ended are final at once: short answers do not wait for long neighbours.
-        """
-        if not self._final:
-            self.request.update(self._start, completions)
-            if all(completion.finished for completion in completions):
-                self.finish()
-
-    def finish(self) -> None:
-        """Say that the latest state of these rows is final."""
-        if not self._final:
-            self._final = True
-            self.request.settle(len(self.asks))
 
 
 class RequestStream(Iterator[tuple[Completion, ...]]):

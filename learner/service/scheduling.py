@@ -1,20 +1,14 @@
-"""Who goes into the next pass: pure queueing, with neither threads nor tensors.
+"""Who is next: pure queueing, with neither threads nor tensors.
 
-The service asks three questions each time the device is free: how many rows the next pass may have
-(`PassSizer`), which training requests go together (`FairQueue`), and how many rows of each waiting
-question batch (`deal_rows`).
+The service asks two questions: whose turn it is (`Shares`), and which training requests go together
+(`FairQueue`).
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-
-FIRST_ROWS = 8  # of a pass while nothing has been measured
-NEWEST_SHARE = 0.3  # of a measurement in the running average
-AS_GOOD = 1.05  # a size that costs so little more than the cheapest is as good, if it is smaller
-FORGOTTEN_AFTER = 64  # passes; then a larger size may be worth another try
 
 
 class FairQueue(Generic[Item]):
@@ -46,16 +40,17 @@ class FairQueue(Generic[Item]):
         """Put ``item`` behind what ``owner`` already has waiting."""
         self._queues.setdefault(owner, deque()).append(item)
 
-    def take(self, rows: int) -> list[Item]:
+    def take(self, rows: int, without: Collection[Hashable] = ()) -> list[Item]:
         """Remove and return the next batch: at most one item per owner, ``rows`` rows in all.
 
-        The owner whose turn it is gets in even with an item larger than ``rows``; after it, owners
-        whose next item does not fit keep their place. So everyone is first sooner or later.
+        Owners that it goes ``without`` keep their place. The one whose turn it is gets in even with
+        an item larger than ``rows``; after it, owners whose next item does not fit keep theirs. So
+        everyone is first sooner or later.
         """
         batch: list[Item] = []
         free = rows
         for owner, queue in list(self._queues.items()):
-            if batch and self._size(queue[0]) > free:
+            if owner in without or (batch and self._size(queue[0]) > free):
                 continue
             item = queue.popleft()
             batch.append(item)
@@ -73,80 +68,28 @@ class FairQueue(Generic[Item]):
         return items
 
 
-def deal_rows(sizes: Sequence[int], rows: int) -> list[int]:
-    """How many of its remaining rows each request gets in a pass of at most ``rows`` rows (≥ 4).
+class Shares:
+    """Whose turn it is, where each kind of work has a share of the time (stride scheduling).
 
-    ``sizes`` are the remaining rows in order of arrival. The smallest requests go first, so a click
-    that asks for four answers does not wait behind an evaluation of hundreds; the oldest request
-    has a quarter of the pass to itself, so the evaluation is not put off for ever either.
-    """
-    dealt = [0] * len(sizes)
-    if not sizes:
-        return dealt
-    dealt[0] = min(sizes[0], rows // 4)
-    free = rows - dealt[0]
-    for index in sorted(range(len(sizes)), key=lambda index: sizes[index]):
-        more = min(sizes[index] - dealt[index], free)
-        dealt[index] += more
-        free -= more
-    return dealt
-
-
-class PassSizer:
-    """How many rows a pass may have, from what passes have taken so far.
-
-    Merging pays as long as a larger pass costs less a row, and not beyond: on a CPU in float32 a
-    pass of many rows falls out of cache, on a GPU none is too large. So nothing is assumed. Sizes
-    are powers of two; the next larger one is tried as long as that has paid, and twice: the first
-    pass of a size also pays for kernels that are compiled for its shapes. Of those that are over
-    in ``longest`` seconds, it is the smallest that costs about as little a row as any. What larger
-    ones took is forgotten after a while, since machines get busy and free again.
+    Whatever is ready and has had least, by the weight of its kind, is next; of equals, the first
+    kind. What was not ready has nothing to catch up on. So a kind of much weight hardly waits, and
+    one of little is never put off for ever.
     """
 
-    def __init__(self, most: int, longest: float) -> None:
-        """``most`` bounds the rows, ``longest`` the seconds for which a pass keeps others waiting.
+    def __init__(self, weights: Sequence[float]) -> None:
+        self._weights = weights
+        self._had = [0.0] * len(weights)  # seconds, by weight
+        self._ready = [False] * len(weights)
 
-        One that is too large all the same (a request is not cut) is allowed, alone.
-        """
-        self._most = most
-        self._longest = longest
-        self._passes = 0
-        self._costs: dict[int, float] = {}  # seconds a row, by size
-        self._stretches: dict[int, float] = {}  # seconds without a pause, of a pass of that size
-        self._measured: dict[int, int] = {}  # after how many passes each was measured last
-        self._times: dict[int, int] = {}  # how often each was measured
+    def next(self, ready: Sequence[bool]) -> int:
+        """The kind whose turn it is, of those that are ready, at least one."""
+        before = [had for had, was in zip(self._had, self._ready, strict=True) if was]
+        for kind, (is_ready, was) in enumerate(zip(ready, self._ready, strict=True)):
+            if is_ready and not was and before:
+                self._had[kind] = max(self._had[kind], min(before))
+        self._ready = list(ready)
+        return min((had, kind) for kind, had in enumerate(self._had) if ready[kind])[1]
 
-    @property
-    def rows(self) -> int:
-        """The rows that the next pass may have."""
-        if not self._costs:
-            return min(FIRST_ROWS, self._most)
-        quick = [size for size in self._costs if self._stretches[size] <= self._longest]
-        if not quick:
-            return max(1, min(self._costs) // 2)
-        good = AS_GOOD * min(self._costs[size] for size in quick)
-        largest = max(quick)
-        if largest >= FIRST_ROWS and self._times[largest] < 2:
-            return largest
-        larger = min(max(2 * largest, FIRST_ROWS), self._most)
-        expected = self._stretches[largest] * larger / largest
-        if larger not in self._costs and self._costs[largest] <= good and expected <= self._longest:
-            return larger
-        return min(size for size in quick if self._costs[size] <= good)
-
-    def measured(self, rows: int, seconds: float, stretch: float | None = None) -> None:
-        """A pass of ``rows`` rows took ``seconds``, ``stretch`` of them at once (None: all)."""
-        size = min(1 << (rows - 1).bit_length(), self._most)
-        self._passes += 1
-        for values, value in (
-            (self._costs, seconds / rows),
-            (self._stretches, (seconds if stretch is None else stretch) * size / rows),
-        ):
-            before = values.get(size, value) if self._times.get(size, 0) > 1 else value
-            values[size] = before + NEWEST_SHARE * (value - before)
-        self._measured[size] = self._passes
-        self._times[size] = self._times.get(size, 0) + 1
-        for old in [size for size in self._costs if size > self.rows]:
-            if self._passes - self._measured[old] > FORGOTTEN_AFTER:
-                for known in (self._costs, self._stretches, self._measured, self._times):
-                    del known[old]
+    def took(self, kind: int, seconds: float) -> None:
+        """A turn of this kind took so long."""
+        self._had[kind] += seconds / self._weights[kind]

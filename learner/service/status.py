@@ -27,15 +27,11 @@ class Meter:
         self._passes += 1
         self._training_rows = rows
 
-    def answers(self, rows: int) -> None:
-        """An answering pass begins."""
+    def answers(self, rows: int, joined: int) -> None:
+        """A chunk of ``rows`` prompts was read, or a token of so many written; some ``joined``."""
         self._passes += 1
-        self._answering_rows = rows
-        self._completions += rows
-
-    def repeats(self, passes: int) -> None:
-        """A pass that failed is run again as so many."""
-        self._passes += passes
+        self._answering_rows = rows or self._answering_rows
+        self._completions += joined
 
     def steps(self, requests: int) -> None:
         """So many training requests are in a pass now."""

@@ -20,6 +20,7 @@ from learner.learning.step_report import StepReport
 from learner.learning.targets import Target, encode_for
 from learner.learning.training import train_step
 from learner.model.base_model import BaseModel
+from learner.turns import finished
 from tests.benchmarks.models import EMBEDDED, base_model
 from tests.benchmarks.timing import (
     DifferentWork,
@@ -49,7 +50,7 @@ def run(setting: Setting) -> Iterator[Line | str]:
                 "answer": lambda: train_step(base, answer, chosen),  # noqa: B023 - called at once
                 "reward": lambda: train_step(base, reward, chosen),  # noqa: B023
                 "mix": lambda: train_step(base, mix, chosen),  # noqa: B023
-                "sampling and grading": lambda: draw_groups(base, [(reward, chosen)]),  # noqa: B023
+                "sampling and grading": lambda: finished(draw_groups(base, [(reward, chosen)])),  # noqa: B023
             },
             setting,
         )
@@ -96,7 +97,7 @@ def check_gradient(
             text = row.head + row.question + ids[:-1]
             whole.append(Target((), text, ids, advantage / tokens))
     stepped, _ = train_step(base, reward, chosen)
-    (found,) = find_gradients(base, [(reward.prompt, whole)])
+    (found,) = finished(find_gradients(base, [(reward.prompt, whole)]))
     gradient = stepped.first_moment / 0.1  # what Adam's first step keeps of it
     require_close("gradient", gradient, found.gradient, GRADIENT_TOLERANCE[base.dtype])
 

@@ -15,6 +15,7 @@ from learner.model import forward as batch
 from learner.model.base_model import BaseModel
 from learner.model.memory import OutOfMemory
 from learner.service.in_process import Service
+from learner.turns import finished
 
 PROBLEMS = [
     Problem("own", 0, question, answer, "text")
@@ -60,17 +61,18 @@ def test_a_pass_that_runs_out_of_memory_is_halved_and_learns_the_same(
         (learner.prompt, answer_targets(base_model, learner, PROBLEMS[seed:]))
         for seed, learner in enumerate(learners)
     ]
-    whole, likely = find_gradients(base_model, work), log_likelihoods(base_model, work)
+    whole = finished(find_gradients(base_model, work))
+    likely = finished(log_likelihoods(base_model, work))
     passes = limit(10_000)
-    find_gradients(base_model, work)
+    finished(find_gradients(base_model, work))
     (full,) = passes
     passes = limit(full - 1)
-    for one, other in zip(whole, find_gradients(base_model, work), strict=True):
+    for one, other in zip(whole, finished(find_gradients(base_model, work)), strict=True):
         torch.testing.assert_close(one.gradient, other.gradient, rtol=1e-3, atol=1e-6)
         torch.testing.assert_close(one.losses, other.losses, rtol=1e-3, atol=1e-6)
         assert all(map(torch.equal, one.hits, other.hits))
     assert len(passes) == 3 and passes[0] == full and max(passes[1:]) < full
-    for a, b in zip(likely, log_likelihoods(base_model, work), strict=True):
+    for a, b in zip(likely, finished(log_likelihoods(base_model, work)), strict=True):
         assert a == pytest.approx(b, rel=1e-3)
 
 

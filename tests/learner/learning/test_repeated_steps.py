@@ -20,6 +20,7 @@ from learner.learning.training import train_step, train_steps
 from learner.model import dense_pass
 from learner.model.base_model import BaseModel
 from learner.model.forward import Batch
+from learner.turns import finished
 from tests.learner.questions import QUESTIONS
 from tests.learner.tiny_models import DEVICES, build_on
 
@@ -69,8 +70,8 @@ def test_any_work_has_the_losses_hits_and_gradients_of_packed_passes(
         (torch.randn((length, 32), generator=generator), own) for length, own in learners
     ]
     with mock.patch.object(Batch, "__init__", side_effect=AssertionError):
-        ours = find_gradients(static, work)
-    assert_same(ours, find_gradients(packed, work))
+        ours = finished(find_gradients(static, work))
+    assert_same(ours, finished(find_gradients(packed, work)))
     assert len(static.fixtures)
 
 
@@ -87,10 +88,10 @@ def test_again_and_again_it_is_the_same(device: str) -> None:
     """The first pass is run, the second captured; another size in between changes nothing."""
     static = build_on(device, ROOM)
     work = of_three(static)
-    first = find_gradients(static, work)
+    first = finished(find_gradients(static, work))
     for _ in range(3):
-        find_gradients(static, work[:1])
-        again = find_gradients(static, work)
+        finished(find_gradients(static, work[:1]))
+        again = finished(find_gradients(static, work))
         for one, other in zip(first, again, strict=True):
             assert torch.equal(one.gradient, other.gradient)
             assert all(map(torch.equal, one.losses, other.losses))
@@ -102,15 +103,15 @@ def test_again_and_again_it_is_the_same(device: str) -> None:
 def test_a_number_that_is_not_finite_stays_with_its_prompt(device: str, poison: float) -> None:
     static = build_on(device, ROOM)
     work = of_three(static)
-    expected = find_gradients(static, work)
+    expected = finished(find_gradients(static, work))
     broken = (work[1][0] + poison, work[1][1])
     for _ in range(2):
-        first, second, third = find_gradients(static, [work[0], broken, work[2]])
+        first, second, third = finished(find_gradients(static, [work[0], broken, work[2]]))
         assert_same([first, third], [expected[0], expected[2]])
         assert not second.gradient.isfinite().any()
-    (alone,) = find_gradients(static, [broken])
+    (alone,) = finished(find_gradients(static, [broken]))
     assert not alone.gradient.isfinite().any()
-    assert_same(find_gradients(static, work), expected)
+    assert_same(finished(find_gradients(static, work)), expected)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -133,5 +134,8 @@ def test_passes_that_are_too_long_or_too_large_are_packed(monkeypatch: pytest.Mo
         monkeypatch.setattr(dense_pass, "MOST_TOKENS", most)
         static = build_on("cpu", room)
         work = of_three(static)
-        assert_same(find_gradients(static, work), find_gradients(build_on("cpu", 0), work))
+        assert_same(
+            finished(find_gradients(static, work)),
+            finished(find_gradients(build_on("cpu", 0), work)),
+        )
         assert not len(static.fixtures)

@@ -15,6 +15,7 @@ from learner.learning.reward import MAX_SAMPLE_TOKENS, Group, Sample, advantages
 from learner.learning.training import train_step, train_steps
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion
+from learner.turns import Turns, finished
 from tests.learner.rewarded import PROBLEMS, RIGHT, WRONG, learner, texts
 
 pytestmark = pytest.mark.usefixtures("short_samples")
@@ -77,7 +78,7 @@ def test_samples_are_no_longer_than_an_answer_may_be(
     """Also those of a model that never ends by itself."""
     monkeypatch.setattr("learner.model.completion.Writing._ends", lambda *_: False)
     monkeypatch.setattr(reward, "MAX_SAMPLE_TOKENS", MAX_SAMPLE_TOKENS)
-    ((drawn, *_),) = draw_groups(qwen2, [(learner(qwen2), PROBLEMS[:1])])
+    ((drawn, *_),) = finished(draw_groups(qwen2, [(learner(qwen2), PROBLEMS[:1])]))
     assert {len(sample.completion.ids) for sample in drawn.samples} == {MAX_SAMPLE_TOKENS}
 
 
@@ -100,12 +101,13 @@ def test_hedging_listing_and_silence_earn_nothing(
     problems = held_out(12, families=[family], split="train")
     asked = {problem.question: problem for problem in problems}
 
-    def hedging(_: BaseModel, asks: list[Ask], limit: int) -> list[Completion]:
+    def hedging(_: BaseModel, asks: list[Ask], *__: object) -> Turns[list[Completion]]:
+        yield
         written = [HEDGES[hedge](asked[ask.question]) for ask in asks]
         return [Completion(text, 3, True, 0.0, (5, 6, 7), 0.5) for text in written]
 
-    monkeypatch.setattr(reward, "complete", hedging)
-    (groups,) = draw_groups(qwen2, [(learner(qwen2), problems)])
+    monkeypatch.setattr(reward, "complete_in_turns", hedging)
+    (groups,) = finished(draw_groups(qwen2, [(learner(qwen2), problems)]))
     earned = [sample.reward for group in groups for sample in group.samples]
     assert sum(earned) == 0
 

@@ -21,6 +21,7 @@ from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion, complete
 from learner.model.formatting import encode
 from learner.model.loading import load_base_model
+from learner.turns import Turns
 from tests.learner.tiny_models import build_model
 
 QUESTION = "Why is the sky blue?"
@@ -113,8 +114,8 @@ def test_the_first_step_follows_the_gradient_of_that_loss(
     F.binary_cross_entropy(log_p.exp(), torch.tensor([1.0, 0.0, 0.0])).backward()
     gradients = []
 
-    def recorded(model: BaseModel, work: list[Work]) -> object:
-        found = find_gradients(model, work)
+    def recorded(model: BaseModel, work: list[Work], paces: object) -> Turns:
+        found = yield from find_gradients(model, work)
         gradients.append(found[0].gradient)
         return found
 
@@ -190,9 +191,7 @@ def test_no_problem_is_sampled_and_nothing_is_graded(
 ) -> None:
     value = learner(qwen2, signal="mix")
     marked = thumbs(qwen2, value, -1, 1)
-    monkeypatch.setattr(
-        training, "draw_groups", lambda _, wanted: pytest.fail("sampled") if wanted else []
-    )
+    monkeypatch.setattr(training, "draw_groups", lambda *_: pytest.fail("sampled"))
     assert train_step(qwen2, value, [marked])[1].accepted
 
 

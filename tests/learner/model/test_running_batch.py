@@ -15,7 +15,7 @@ from learner.model.completion import Ask, RunningBatch, Writing, complete
 from learner.model.decoding_cache import DecodedRows, Prefixes
 from learner.model.forward import Batch, next_logits
 from learner.model.memory import OutOfMemory
-from learner.model.pace import Pace
+from learner.model.pace import Pace, Paces
 from tests.learner.questions import PROMPTS, QUESTIONS
 from tests.learner.tiny_models import build_base_model
 
@@ -38,6 +38,11 @@ events = st.lists(
     ),
     max_size=12,
 )
+
+
+def fixed(chunk: int, rows: int = 64) -> Paces:
+    """Chunks of so many tokens, and so many rows, whatever they take."""
+    return Paces(Pace(1.0, chunk, chunk, chunk), Pace(1.0, rows, rows, rows))
 
 
 @contextmanager
@@ -71,18 +76,17 @@ def little_memory() -> Iterator[list[int]]:
 @given(
     happens=events,
     chunk=st.none() | st.integers(1, 200),
-    most=st.none() | st.integers(1, 6),
+    most=st.integers(1, 6),
     architecture=st.sampled_from(["qwen2", "llama"]),
 )
 def test_a_row_writes_what_it_writes_alone(
-    happens: list, chunk: int | None, most: int | None, architecture: str
+    happens: list, chunk: int | None, most: int, architecture: str
 ) -> None:
     base_model = build_base_model(architecture)
     batch = RunningBatch(
         base_model,
         None,
-        None if chunk is None else Pace(1.0, chunk, chunk, chunk),
-        None if most is None else Pace(1.0, most, most, most),
+        None if chunk is None else fixed(chunk, most),
     )
     joined: list[tuple[Writing, Ask, int]] = []
     left: list[Writing] = []
@@ -133,7 +137,7 @@ def test_a_chunk_holds_no_more_than_it_may(
 
     monkeypatch.setattr(Batch, "logits", noted)
     monkeypatch.setattr(completion, "next_logits", wrote)
-    batch = RunningBatch(qwen2, None, Pace(1.0, size, size, size))
+    batch = RunningBatch(qwen2, None, fixed(size))
     told = [Ask(question, True, PROMPTS[1], EXAMPLES) for question in QUESTIONS]
     rows = [Writing(qwen2, ask, 20) for ask in told]
     batch.add(rows)
@@ -160,7 +164,7 @@ def test_a_head_that_is_read_in_parts_is_read_once(
 
     monkeypatch.setattr(Batch, "logits", noted)
     prefixes = Prefixes()
-    batch = RunningBatch(qwen2, prefixes, Pace(1.0, 16, 16, 16))
+    batch = RunningBatch(qwen2, prefixes, fixed(16))
     rows = [Writing(qwen2, Ask(q, True, PROMPTS[1], EXAMPLES), 3) for q in QUESTIONS]
     batch.add(rows)
     while batch.advance():
@@ -172,7 +176,7 @@ def test_a_head_that_is_read_in_parts_is_read_once(
 def test_no_more_rows_are_decoded_than_a_step_may_take(qwen2: BaseModel) -> None:
     now = [0.0]
     steps = Pace(1.0, 4, 1, 4)
-    batch = RunningBatch(qwen2, None, Pace(1.0, 1 << 16), steps)
+    batch = RunningBatch(qwen2, None, Paces(Pace(1.0, 1 << 16), steps))
     with mock.patch.object(completion.time, "perf_counter", lambda: now[0]):
         batch.add([Writing(qwen2, Ask(QUESTIONS[0], True), 6) for _ in range(8)])
         seen = [len(batch.advance()) for _ in range(3)]

@@ -8,7 +8,7 @@ import pytest
 from learner.learning.learner import LearnerConfig
 from learner.learning.training import step_rows
 from learner.service.protocol import ServiceBusy, ServiceClosed, StepTooLarge
-from tests.learner.held_model import PATIENCE, asks, hold, started, texts
+from tests.learner.held_model import PATIENCE, FakeBatch, asks, hold, started, texts
 
 
 def test_a_bad_training_fails_alone(service, fake):
@@ -31,9 +31,14 @@ def test_a_bad_question_fails_alone_even_half_way(service, fake):
     assert texts(service.complete(asks("next"))) == ["next"]
 
 
+def nothing(base_model, requests, paces):
+    yield
+    return []
+
+
 def test_a_wrong_number_of_results_fails_its_request_and_not_the_worker(fake):
     fake.gate.open()
-    with started(fake, train=lambda base_model, requests: []) as service:
+    with started(fake, train=nothing) as service:
         with pytest.raises(ValueError, match="zip"):
             service.train("a", []).result(PATIENCE)
         assert texts(service.complete(asks("next"))) == ["next"]
@@ -51,14 +56,17 @@ def test_too_many_requests_are_turned_away(fake):
         assert texts(list(question)[-1]) == ["q"]
 
 
+def done(base_model, requests, paces):
+    yield
+    return ["done"] * len(requests)
+
+
 def test_a_step_that_would_keep_everybody_waiting_is_refused(fake):
     """Such settings come with a file that somebody loads."""
     largest = LearnerConfig(signal="reward", episodes_per_step=64, samples_per_problem=64)
     fits = LearnerConfig(signal="reward", episodes_per_step=16, samples_per_problem=64)
     fake.gate.open()
-    with started(
-        fake, train=lambda _, requests: ["done"] * len(requests), rows=step_rows
-    ) as service:
+    with started(fake, train=done, rows=step_rows) as service:
         learner = SimpleNamespace(config=largest)
         with pytest.raises(StepTooLarge, match="takes 4096 rows at once, and up to 1024"):
             service.train(learner, ["x"] * largest.episodes_per_step)
@@ -104,14 +112,13 @@ def test_closing_finishes_the_step_and_turns_away_who_waits(service, fake):
 def test_closing_cuts_an_answer_short_with_an_error(fake):
     first_token, go_on = threading.Event(), threading.Event()
 
-    def slow(base_model, batch, max_new_tokens):
-        for snapshot in fake.stream(base_model, batch, max_new_tokens):
-            first_token.set()
-            yield snapshot
+    def wait(rows):
+        if first_token.is_set():
             assert go_on.wait(PATIENCE)
+        first_token.set()
 
     fake.gate.open()
-    service = started(fake, stream=slow)
+    service = started(fake, batch=lambda *_: FakeBatch(fake, wait))
     reader = service.ask(asks("abcdefgh"))
     assert texts(next(reader)) == ["a"]
     closer = close_in_background(service)

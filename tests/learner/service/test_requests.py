@@ -26,9 +26,9 @@ def test_the_rows_of_thumbs_are_what_is_marked(qwen2, monkeypatch):
     thumbs = Thumbs("Who?", ((5, 6), (7,), (8, 9, 10)), (1, -1, -1))
     sizes = []
 
-    def noted(base_model, work):
+    def noted(base_model, work, paces):
         sizes.extend(len(targets) for _, targets in work)
-        return find_gradients(base_model, work)
+        return find_gradients(base_model, work, paces)
 
     monkeypatch.setattr("learner.learning.thumbs.find_gradients", noted)
     value = learner(qwen2, signal="reward")

@@ -32,9 +32,9 @@ def test_status_tells_depth_sizes_waits_and_totals(fake):
 def test_status_tells_what_the_latest_pass_took(fake):
     now = [0.0]
 
-    def slow(base_model, requests):
+    def slow(base_model, requests, paces):
         now[0] += 0.5
-        return fake.train(base_model, requests)
+        return fake.train(base_model, requests, paces)
 
     with started(fake, train=slow, clock=lambda: now[0]) as service:
         assert (service.status().rows, service.status().seconds) == (0, 0.0)

@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from tests.learner.held_model import PATIENCE, asks, hold, started, texts
+from tests.learner.held_model import PATIENCE, FakeBatch, asks, hold, started, texts
 
 
 def test_a_stream_grows_to_the_final_texts(service, fake):
@@ -27,13 +27,11 @@ def test_what_does_not_end_by_itself_ends_at_the_limit(service, fake):
 def test_short_answers_do_not_wait_for_long_ones(fake):
     release = threading.Event()
 
-    def stream_that_stops(base_model, batch, max_new_tokens):
-        for number, snapshot in enumerate(fake.stream(base_model, batch, max_new_tokens)):
-            if number == 2:
-                assert release.wait(PATIENCE)
-            yield snapshot
+    def wait(rows):
+        if any(len(row.written) == 2 for row in rows):
+            assert release.wait(PATIENCE)
 
-    with started(fake, stream=stream_that_stops) as service:
+    with started(fake, batch=lambda *_: FakeBatch(fake, wait)) as service:
         hold(service, fake)
         long, short = service.ask(asks("abcdef")), service.ask(asks("x"))
         fake.gate.open()
@@ -70,24 +68,25 @@ def test_a_dropped_stream_is_a_closed_one(service, fake):
     assert fake.passes[1:] == [["stays"]]
 
 
-def test_a_pass_that_nobody_reads_any_more_is_cut_short(fake):
-    tokens, first_token, go_on = [], threading.Event(), threading.Event()
+def test_rows_that_nobody_reads_any_more_leave_at_the_next_token(fake):
+    tokens, second_token, go_on = [], threading.Event(), threading.Event()
 
-    def slow(base_model, batch, max_new_tokens):
-        for number, snapshot in enumerate(fake.stream(base_model, batch, max_new_tokens)):
-            tokens.append(number)
-            yield snapshot
-            first_token.set()
+    def wait(rows):
+        tokens.append([row.ask.question for row in rows])
+        if len(tokens) == 2:
+            second_token.set()
             assert go_on.wait(PATIENCE)
 
     fake.gate.open()
-    with started(fake, stream=slow) as service:
-        reader = service.ask(asks("abcdefgh"))
-        assert texts(next(reader)) == ["a"]
-        reader.close()
+    with started(fake, batch=lambda *_: FakeBatch(fake, wait)) as service:
+        hold(service, fake)
+        gone, stays = service.ask(asks("abcdefgh")), service.ask(asks("xyz"))
+        assert texts(next(gone)) == ["a"]
+        assert second_token.wait(PATIENCE)
+        gone.close()
         go_on.set()
-        assert service.train("next", []).result(PATIENCE)[0] == "next"
-    assert tokens == [0, 1]
+        assert texts(list(stays)[-1]) == ["xyz"]
+    assert tokens == [["abcdefgh", "xyz"]] * 2 + [["xyz"]]
 
 
 def test_a_cancelled_training_is_not_run(service, fake):

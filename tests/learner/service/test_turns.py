@@ -5,23 +5,51 @@ import threading
 from types import SimpleNamespace
 
 from learner.learning.learner import LearnerConfig
+from learner.learning.thumbs import Thumbs
 from learner.learning.training import step_rows
-from tests.learner.held_model import PATIENCE, asks, hold, started, texts
+from tests.learner.held_model import PATIENCE, FakeBatch, asks, hold, started, texts
 
 
-def test_training_and_asking_take_turns(service, fake):
-    hold(service, fake)
-    futures = [service.train("a", [x], owner="me") for x in "12"]
-    streams = [service.ask(asks("q" * n), max_new_tokens=n) for n in (1, 2)]
-    fake.gate.open()
-    for waiting in streams:
-        list(waiting)
-    for future in futures:
-        future.result(PATIENCE)
-    assert fake.passes[1:] == [["q"], [("a", "1")], ["qq"], [("a", "2")]]
+def test_a_click_goes_first_then_training_and_an_exam_fills_what_is_left(fake):
+    """Each turn takes a second here: clicks have 32 of 41, training 8, exams one."""
+    now, events = [0.0], []
+
+    def train(base_model, requests, paces):
+        yield from fake.train(base_model, requests, paces)
+        for _ in range(40):
+            now[0] += 1.0
+            events.append("step")
+            yield
+        return [(learner, "report") for learner, _ in requests]
+
+    def wait(rows):
+        now[0] += 1.0
+        events.append("exam" if len(rows) > 4 else "click")
+
+    options = {"train": train, "batch": lambda *_: FakeBatch(fake, wait), "answering_rows": 16}
+    with started(fake, clock=lambda: now[0], **options) as service:
+        running = service.train("held", [])
+        fake.gate.wait_until_reached()
+        step = service.train("a", ["x"])
+        exam = service.ask(asks(*["e" * 40] * 8))
+        click = service.ask(asks("c" * 40))
+        fake.gate.open()
+        assert texts(list(click)[-1]) == ["c" * 40]
+        so_far = list(events)
+        for future in (running, step):
+            future.result(PATIENCE)
+        assert texts(list(exam)[-1])[0] == "e" * 40
+    first = so_far.index("click")
+    during = so_far[first : len(so_far) - so_far[::-1].index("click")]
+    assert first <= 1
+    assert during.count("click") == 40
+    assert 8 <= during.count("step") <= 12
+    assert 1 <= during.count("exam") <= 3
+    while_training = events[: len(events) - events[::-1].index("step")]
+    assert while_training.count("exam") <= while_training.count("step") / 8 + 2
 
 
-def test_passes_are_bounded_in_rows(fake):
+def test_rows_are_bounded(fake):
     with started(fake, training_rows=4, answering_rows=4) as service:
         hold(service, fake)
         futures = [service.train(name, ["x", "y"]) for name in "abc"]
@@ -36,73 +64,109 @@ def test_passes_are_bounded_in_rows(fake):
     assert [len(held) for held in answers] == [4, 4, 2]
 
 
-def test_a_click_goes_before_an_evaluation_that_waits(fake):
-    with started(fake, answering_rows=16) as service:
+def test_of_those_who_ask_at_once_each_has_a_row_in_turn(fake):
+    """Four answers do not wait behind the rest of a longer request."""
+    with started(fake, answering_rows=64) as service:
         hold(service, fake)
-        evaluation = service.ask(asks(*"abcdefghijklmnop"))
-        click = service.ask(asks("Q", "R", "S", "T"))
+        long = service.ask(asks(*"abcdefghijkl"))
+        short = service.ask(asks("Q", "R", "S", "T"))
         fake.gate.open()
-        assert texts(list(click)[-1]) == ["Q", "R", "S", "T"]
-        assert texts(list(evaluation)[-1]) == list("abcdefghijklmnop")
-    assert fake.passes[1] == ["Q", "R", "S", "T"]
+        assert texts(list(short)[-1]) == ["Q", "R", "S", "T"]
+        assert texts(list(long)[-1]) == list("abcdefghijkl")
+    assert fake.passes[1] == ["a", "Q", "b", "R", "c", "S", "d", "T"]
 
 
-def test_a_click_and_a_step_interrupt_an_evaluation_between_two_tokens(fake):
-    """It is half-way through its answers, and goes on where it was."""
-    events, first_token, go_on = [], threading.Event(), threading.Event()
+def test_a_click_joins_one_that_is_being_answered_at_its_next_token(fake):
+    second, go_on = threading.Event(), threading.Event()
 
-    def noted(base_model, batch, max_new_tokens):
-        name = batch[0].question
-        for snapshot in fake.stream(base_model, batch, max_new_tokens):
-            events.append(name)
-            yield snapshot
-            if name == "evaluation":
-                first_token.set()
-                assert go_on.wait(PATIENCE)
+    def wait(rows):
+        if [len(row.written) for row in rows] == [1]:
+            second.set()
+            assert go_on.wait(PATIENCE)
 
     fake.gate.open()
-    with started(fake, answering_rows=16, stream=noted) as service:
-        evaluation = service.ask(asks("evaluation", *["x"] * 7), max_new_tokens=10)
-        assert first_token.wait(PATIENCE)
-        click = service.ask(asks("click"), max_new_tokens=5)
-        step = service.train("a", ["x"])
+    with started(fake, batch=lambda *_: FakeBatch(fake, wait)) as service:
+        first = service.ask(asks("first"))
+        assert second.wait(PATIENCE)
+        click = service.ask(asks("late"))
         go_on.set()
-        assert texts(list(click)[-1]) == ["click"]
-        assert step.result(PATIENCE)[0] == "ax"
-        assert texts(list(evaluation)[-1])[0] == "evaluation"
-    assert events == ["evaluation"] * 2 + ["click"] * 5 + ["evaluation"] * 8
+        assert texts(list(click)[-1]) == ["late"]
+        assert texts(list(first)[-1]) == ["first"]
+    assert fake.passes == [["first"], ["late"]]
 
 
-def test_an_answer_takes_turns_with_training_however_long_it_is(fake):
-    """A turn ends when its time is up: here, after every token."""
-    events, ticks = [], itertools.count()
+def test_a_long_step_takes_turns_with_those_that_come_after_it(fake):
+    """A hundred turns of a second each; a step that is asked for meanwhile is not after them."""
+    now = [0.0]
 
-    def train(base_model, requests):
-        events.extend("step" for _ in requests)
-        return fake.train(base_model, requests)
+    def train(base_model, requests, paces):
+        if requests[0][0] == "long":
+            for _ in range(100):
+                now[0] += 1.0
+                yield
+                fake.gate.pass_through()
+        fake.passes.append([learner for learner, _ in requests])
+        return [(learner, "report") for learner, _ in requests]
 
-    def stream(base_model, batch, max_new_tokens):
-        for snapshot in fake.stream(base_model, batch, max_new_tokens):
-            events.append("token")
-            yield snapshot
-
-    with started(fake, train=train, stream=stream, clock=lambda: next(ticks)) as service:
-        hold(service, fake)
-        steps = [service.train("a", [x], owner="me") for x in "123"]
-        answer = service.ask(asks("abc"), max_new_tokens=3)
+    with started(fake, train=train, clock=lambda: now[0]) as service:
+        long = service.train("long", ["x"])
+        fake.gate.wait_until_reached()
+        shorts = [service.train(name, ["x"]) for name in "ab"]
         fake.gate.open()
-        assert texts(list(answer)[-1]) == ["abc"]
-        assert [step.result(PATIENCE)[0] for step in steps] == ["a1", "a2", "a3"]
-    assert events[1:] == ["token", "step", "token", "step", "token", "step"]
+        for future in (*shorts, long):
+            future.result(PATIENCE)
+    assert fake.passes == [["a", "b"], ["long"]]
+
+
+def test_steps_of_one_owner_do_not_overtake_each_other(fake):
+    now = [0.0]
+
+    def train(base_model, requests, paces):
+        fake.gate.pass_through()
+        for _ in range(5 if requests[0][1][0] == "1" else 0):
+            now[0] += 1.0
+            yield
+        fake.passes.append([problems[0] for _, problems in requests])
+        return [(learner, "report") for learner, _ in requests]
+
+    with started(fake, train=train, clock=lambda: now[0]) as service:
+        futures = [service.train("a", ["1"], owner="me")]
+        fake.gate.wait_until_reached()
+        futures += [service.train("a", ["2"], owner="me"), service.train("b", ["3"])]
+        fake.gate.open()
+        for future in futures:
+            future.result(PATIENCE)
+    assert fake.passes == [["3"], ["1"], ["2"]]
+
+
+def test_a_walk_of_many_steps_is_a_pass_of_its_own_and_says_nothing_of_rows(fake):
+    now, thumbs = [0.0], Thumbs("Who?", ((5,),), (1,))
+
+    def train(base_model, requests, paces):
+        fake.gate.pass_through()
+        fake.passes.append([learner for learner, _ in requests])
+        now[0] += 100.0
+        yield
+        return [(learner, "report") for learner, _ in requests]
+
+    with started(fake, train=train, clock=lambda: now[0]) as service:
+        futures = [service.train("held", [thumbs])]
+        fake.gate.wait_until_reached()
+        futures += [service.train(name, [thumbs]) for name in "ab"]
+        futures += [service.train(name, ["x"] * 3) for name in "cd"]
+        fake.gate.open()
+        for future in futures:
+            future.result(PATIENCE)
+    assert sorted(fake.passes) == [["a"], ["b"], ["c", "d"], ["held"]]
 
 
 def test_how_large_a_pass_may_be_follows_from_what_passes_took(fake):
-    """Passes of eight that keep others waiting for too long become passes of four."""
+    """Passes of eight that keep others waiting for too long become smaller."""
     now = [0.0]
 
-    def slow(base_model, requests):
+    def slow(base_model, requests, paces):
         now[0] += 0.2 * sum(len(problems) for _, problems in requests)
-        return fake.train(base_model, requests)
+        return (yield from fake.train(base_model, requests, paces))
 
     with started(fake, train=slow, clock=lambda: now[0]) as service:
         hold(service, fake)
@@ -110,7 +174,8 @@ def test_how_large_a_pass_may_be_follows_from_what_passes_took(fake):
         fake.gate.open()
         for future in futures:
             future.result(PATIENCE)
-    assert [len(held) for held in fake.passes[1:]] == [8, 4, 4]
+    sizes = [len(held) for held in fake.passes[1:]]
+    assert sizes[0] == 8 > sizes[1] >= sizes[2]
 
 
 def test_what_a_reward_is_told_of_counts_as_what_it_samples(fake):
@@ -118,9 +183,10 @@ def test_what_a_reward_is_told_of_counts_as_what_it_samples(fake):
     that came after three of them is not put off for those that came after it."""
     passes = []
 
-    def train(base_model, requests):
+    def train(base_model, requests, paces):
         fake.gate.pass_through()
         passes.append([learner.config.signal for learner, _ in requests])
+        yield from ()
         return [(learner, "report") for learner, _ in requests]
 
     told = [LearnerConfig(signal=signal) for signal in ["reward"] * 3 + ["answer"] + ["reward"] * 2]
