@@ -2,6 +2,8 @@
 
 from arena.statistics import Interval, detectable_change
 
+NARROW_SPACE = "\u202f"
+
 
 def accuracy(value: float, interval: Interval) -> str:
     """``62.0 % [55.1, 68.4]``."""
@@ -35,8 +37,25 @@ def power(problems: int) -> str:
 
 
 def count(number: int, thing: str) -> str:
-    """``1 seed``, ``5 seeds``."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    """``1 seed``, ``5 seeds``, ``1,000 seeds``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def percent(share: float) -> str:
+    """``0.625`` -> ``62 %``, with a space that does not break (half rounds to even)."""
+    return f"{100 * share:.0f}{NARROW_SPACE}%"
+
+
+def small_percent(share: float) -> str:
+    """A share that may be tiny: ``41 %``, ``under 1 %``."""
+    return f"under 1{NARROW_SPACE}%" if 0 < share < 0.01 else percent(share)
+
+
+def duration(seconds: float) -> str:
+    """``12 s``, ``3 min``."""
+    if seconds < 90:
+        return f"{max(seconds, 0):.0f} s"
+    return f"{seconds / 60:.0f} min"
 
 
 def table(rows: list[list[str]]) -> str:

@@ -6,6 +6,7 @@ The front matter is what the Hub reads: the base model that the prompt belongs t
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from learner import wording
 from learner.checkpoint.model_card import model_card
 from learner.checkpoint.results import Change, HeldOutResults
 from learner.learning.learner import Learner
@@ -93,7 +94,7 @@ asked {_FORMATS[results.chat_template]}, greedy decoding, one exact answer each;
 {rows}
 
 {test.gained} problems gained, {test.lost} lost; exact two-sided McNemar test: \
-p = {test.p_value:.2g}.
+{wording.p_value(test.p_value)}.
 """
 
 

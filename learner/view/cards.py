@@ -9,6 +9,7 @@ from html import escape
 
 from arena import Grade, Problem, split_of
 from learner.visitors.comparison import CONDITIONS, GradedCompletion
+from learner.wording import count, duration
 
 LONG = 90
 """Characters from which on a completion is set smaller."""
@@ -145,18 +146,6 @@ def highlighted(text: str, span: tuple[int, int] | None) -> str:
         return escape(text)
     start, end = span
     return f"{escape(text[:start])}<mark>{escape(text[start:end])}</mark>{escape(text[end:])}"
-
-
-def count(number: int, noun: str) -> str:
-    """``80 episodes``, ``1 episode``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def duration(seconds: float) -> str:
-    """``12 s``, ``3 min``."""
-    if seconds < 90:
-        return f"{max(seconds, 0):.0f} s"
-    return f"{seconds / 60:.0f} min"
 
 
 # --- parts -------------------------------------------------------------------------------------

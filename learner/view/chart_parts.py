@@ -7,17 +7,7 @@ cent, so text keeps its size and dots stay round at any width.
 from collections.abc import Sequence
 from html import escape
 
-NARROW_SPACE = "\u202f"
-
-
-def percent(share: float) -> str:
-    """``0.625`` -> ``62 %``, with a space that does not break (half rounds to even)."""
-    return f"{100 * share:.0f}{NARROW_SPACE}%"
-
-
-def share(part: float) -> str:
-    """A share that may be tiny: ``41 %``, ``under 1 %``."""
-    return f"under 1{NARROW_SPACE}%" if 0 < part < 0.01 else percent(part)
+from learner.wording import NARROW_SPACE
 
 
 def frame(title: str, note: str, body: str, words: str, kind: str, hover: str = "") -> str:

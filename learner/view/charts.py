@@ -12,18 +12,17 @@ from math import isfinite
 
 from learner.measuring import Tally
 from learner.view.chart_parts import (
-    NARROW_SPACE,
     axis_end,
     episode_ticks,
     frame,
     line,
-    percent,
     percent_ticks,
     plot,
     running_mean,
     svg,
 )
 from learner.view.labels import places
+from learner.wording import NARROW_SPACE, percent
 from learner.wording import power as power_words
 
 FORMAT_WORDS = {True: "with the chat template", False: "without the chat template"}

@@ -10,20 +10,10 @@ from html import escape
 
 from arena.statistics import Interval
 from learner.experiments.estimates import Arm, Estimate, alone, curve_of
-from learner.view.chart_parts import (
-    NARROW_SPACE,
-    axis_end,
-    episode_ticks,
-    frame,
-    line,
-    percent,
-    percent_ticks,
-    plot,
-    svg,
-)
+from learner.view.chart_parts import axis_end, episode_ticks, frame, line, percent_ticks, plot, svg
 from learner.view.charts import FORMAT_WORDS, baseline
 from learner.view.labels import places
-from learner.wording import count
+from learner.wording import NARROW_SPACE, count, percent
 
 SLOTS = 8  # colours that lines can have
 

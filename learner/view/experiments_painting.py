@@ -18,10 +18,10 @@ from learner.experiments.results import Results
 from learner.experiments.running import LEARNING, MEASURING, STARTING, WAITING, Progress
 from learner.experiments.store import FAILED, FINISHED, GOING, STOPPED, Entry
 from learner.view import cards
-from learner.view.chart_parts import percent
 from learner.view.experiments_chart import Series, baselines_of, experiments_chart, series_of, slots
 from learner.view.experiments_seen import HIDDEN_AT_FIRST, PUBLISHED_NAMES, chosen_entry, seen_by
 from learner.view.experiments_table import Row, row_of, row_without
+from learner.wording import percent
 
 _MARKS = "ABC"
 _STATES = {GOING: "running", STOPPED: "stopped", FAILED: "failed", FINISHED: "finished"}
@@ -246,7 +246,7 @@ def _progress_bar(progress: Progress | None) -> str:
     if progress is None:
         return cards.progress(0, 0, None, None)
     left = progress.seconds_left
-    rest = "" if left is None else f" · {cards.duration(left)} left"
+    rest = "" if left is None else f" · {wording.duration(left)} left"
     note = {
         WAITING: "waiting for its turn",
         STARTING: f"learning where to start, {progress.part} of {progress.whole}",

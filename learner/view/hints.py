@@ -1,13 +1,14 @@
 """The line that says what just happened in a lesson, or what to do now."""
 
+from learner import wording
 from learner.learning.signals import SIGNALS
 from learner.learning.step_report import StepReport
 from learner.measuring import Score
-from learner.view import cards, charts
-from learner.view.chart_parts import share
+from learner.view import charts
 from learner.visitors.event import Event
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
+from learner.wording import small_percent
 
 
 def hint_of(lesson: Lesson, exam: Exam) -> tuple[str, str]:
@@ -34,7 +35,7 @@ def told(event: Event, episodes: int, exam: Exam) -> str:
         return _thumbs(event.report)
     if event.kind == "refused":
         return _refused(event)
-    learnt = cards.count(event.episodes, "episode")
+    learnt = wording.count(event.episodes, "episode")
     return {
         "run": f"Learnt from {learnt}. Try a **New problem**.",
         "stopped": f"Stopped after {learnt}; what was learnt is kept.",
@@ -47,14 +48,13 @@ def told(event: Event, episodes: int, exam: Exam) -> str:
 def _result(score: Score, exam: Exam) -> str:
     low, high = score.interval.low, score.interval.high
     words = (
-        f"**{charts.percent(score.accuracy)} right** on {score.n} held-out problems "
-        f"({100 * low:.0f}–{charts.percent(high)})"
+        f"**{wording.percent(score.accuracy)} right** on {score.n} held-out problems "
+        f"({100 * low:.0f}–{wording.percent(high)})"
     )
     alone, gain = exam.alone(score.chat_template), exam.gain(score)
     if alone is not None and gain is not None:
-        p = "p < 0.0001" if gain.p_value < 1e-4 else f"p = {gain.p_value:.2g}"
-        words += f", {charts.percent(alone.accuracy)} without your soft prompt: "
-        words += f"+{gain.gained} −{gain.lost}, {p}"
+        words += f", {wording.percent(alone.accuracy)} without your soft prompt: "
+        words += f"+{gain.gained} −{gain.lost}, {wording.p_value(gain.p_value)}"
     return f"{words}. Try a **New problem**."
 
 
@@ -77,7 +77,7 @@ def _thumbs(report: StepReport) -> str:
         marked = [one for one in report.marked if one.mark == mark]
         if marked:
             before, after = sum(one.before for one in marked), sum(one.after for one in marked)
-            now = f"**{share(after)}** of the time, {share(before)} before"
+            now = f"**{small_percent(after)}** of the time, {small_percent(before)} before"
             parts.append(f"what {what} {now}")
     return f"It now says {'; '.join(parts)}. **Undo** takes that back."
 

@@ -8,8 +8,7 @@ from html import escape
 from learner.hub.client import Account
 from learner.hub.push import Pushed
 from learner.hub.soft_prompts import Fetched, HubPrompt
-from learner.view.cards import count
-from learner.view.charts import percent
+from learner.wording import count, percent
 
 
 def note(text: str) -> str:

@@ -1,5 +1,6 @@
 """From a lesson to what the page shows of it: every picture and line, as HTML strings."""
 
+from learner import wording
 from learner.learning.learner import Learner
 from learner.learning.signals import RECORDED, SIGNALS
 from learner.model.base_model import ModelFacts
@@ -121,5 +122,5 @@ def progress(lesson: Lesson) -> str:
     quick = event.kind == "run" and event.rate is not None and event.rate >= 1
     speed = f" · {event.rate:.0f} a second" if quick else ""
     return cards.progress(
-        0, 0, None, None, f"{cards.count(event.episodes, 'episode')} learnt{speed}"
+        0, 0, None, None, f"{wording.count(event.episodes, 'episode')} learnt{speed}"
     )

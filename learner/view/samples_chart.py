@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
+from learner import wording
 from learner.learning.reward import Group, Sample, SampleSummary, summarise
 from learner.view import cards
 
@@ -28,7 +29,7 @@ def samples_chart(groups: Sequence[Group], episodes: int, tries: int, problems: 
     rows = "".join(_group_row(group) for group in groups[:ROWS])
     body = f'<div class="spa-grid-rows">{rows}</div>'
     right = f"<b>{drawn.correct} of {drawn.samples}</b> right"
-    title = f"after {cards.count(episodes, 'episode')} · {right}"
+    title = f"after {wording.count(episodes, 'episode')} · {right}"
     words = f"{drawn.correct} of {drawn.samples} tries right in the latest step: " + "; ".join(
         f"{_name(group)}: {_right(group)} of {len(group.samples)} right" for group in groups
     )
@@ -82,5 +83,5 @@ def _note(drawn: SampleSummary) -> str:
     return (
         f"no answer: {drawn.no_answer} · {drawn.length:.1f} tokens a try · "
         f"entropy {drawn.entropy:.2f} nats · {drawn.with_signal} of "
-        f"{cards.count(drawn.problems, 'problem')} had both right and wrong tries"
+        f"{wording.count(drawn.problems, 'problem')} had both right and wrong tries"
     )

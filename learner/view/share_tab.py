@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from learner import wording
 from learner.checkpoint.files import ORIGINAL_SUFFIXES, load_file, save_zip
 from learner.checkpoint.reading import OtherModelError
 from learner.checkpoint.results import HeldOutResults
@@ -75,7 +76,7 @@ def _files(page: Page) -> None:
             path = save_zip(learner, Path(folder) / file_name(learner), page.base_model)
             size = path.stat().st_size / 1024
             told = cards.status(
-                f"Saved {path.name}: learnt from {cards.count(learner.episodes, 'episode')}, "
+                f"Saved {path.name}: learnt from {wording.count(learner.episodes, 'episode')}, "
                 f"{size:.0f} KB."
             )
             yield {file: str(path), status: told}
@@ -87,7 +88,7 @@ def _files(page: Page) -> None:
             raise OtherModelError(f"{error} To do so, tick “{_ACCEPT}” first.") from error
         lesson.adopt(learner)
         told = (
-            f"Loaded. It has learnt from {cards.count(learner.episodes, 'episode')}; "
+            f"Loaded. It has learnt from {wording.count(learner.episodes, 'episode')}; "
             "Undo, on the Teach tab, brings back the one before."
         )
         return {status: cards.status(told)}

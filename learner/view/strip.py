@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from learner.view.cards import count
+from learner.wording import count
 
 CELLS = 12
 """Cells drawn per virtual token."""

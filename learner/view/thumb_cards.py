@@ -6,8 +6,8 @@ work as anywhere. Which card and which thumb is in their ``data-`` attributes; `
 
 from html import escape
 
-from learner.view.chart_parts import share
 from learner.visitors.rated_samples import SHOWN, RatedSample, SampleSet
+from learner.wording import small_percent
 
 MARKING = """
 element.addEventListener("click", (event) => {
@@ -97,7 +97,9 @@ def _moved(one: RatedSample) -> str:
     """How likely it is to say just that, before the person's marks were learnt from and now."""
     if one.moved is None:
         return "&nbsp;"
-    return f"{share(one.moved.before)} → <b>{share(one.moved.after)}</b> of the time"
+    return (
+        f"{small_percent(one.moved.before)} → <b>{small_percent(one.moved.after)}</b> of the time"
+    )
 
 
 def _truth(value: bool) -> str:

@@ -30,3 +30,11 @@ def test_a_table_keeps_to_its_columns():
         ["| a | b |", "| --- | --- |", "| 1\\|2 | 3 4 |"]
     )
     assert (wording.count(1, "seed"), wording.count(5, "seed")) == ("1 seed", "5 seeds")
+
+
+def test_counts_shares_and_times():
+    assert [wording.count(n, "seed") for n in (1, 5, 1000)] == ["1 seed", "5 seeds", "1,000 seeds"]
+    assert wording.percent(0.625) == "62\u202f%"
+    assert wording.small_percent(0.004) == "under 1\u202f%"
+    assert wording.small_percent(0) == "0\u202f%"
+    assert [wording.duration(s) for s in (-1, 12, 180)] == ["0 s", "12 s", "3 min"]

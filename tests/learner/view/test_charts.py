@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learner import wording
 from learner.measuring import Tally
 from learner.view import charts
 from learner.view.charts import CurvePoint
@@ -134,13 +135,13 @@ def test_before_and_after_by_family_lie_in_the_box_and_are_read_out(before, afte
 def test_the_total_of_the_families_is_their_sum():
     html = charts.family_chart({"a": Tally(1, 10, 0), "b": Tally(3, 30, 0)}, {}, True)
     total = html.split("spa-row-all")[1]
-    assert f">{charts.percent(0.1)}<" in total
+    assert f">{wording.percent(0.1)}<" in total
     assert "10 to 30 held-out problems each" in html
 
 
 def test_how_often_no_answer_was_given_stands_apart_from_how_often_it_was_wrong():
     html = charts.family_chart({"a": Tally(1, 10, 8)}, {"a": Tally(9, 10, 0)}, True)
-    assert f"no answer: {charts.percent(0.8)} → {charts.percent(0)}" in html
+    assert f"no answer: {wording.percent(0.8)} → {wording.percent(0)}" in html
 
 
 def test_before_and_after_differ_in_shape_and_place_not_in_colour_alone():
