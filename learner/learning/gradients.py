@@ -22,7 +22,7 @@ from learner.model.forward import Batch, PackedRows, Row, pass_tokens, split_pas
 from learner.model.memory import in_halves, training_budget
 from learner.model.pace import Paces
 from learner.model.token_choice import most_likely
-from learner.turns import Turns
+from learner.model.turns import Turns
 
 Result = TypeVar("Result")
 

@@ -39,7 +39,7 @@ from learner.learning.worked_examples import worked_examples
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion, complete_in_turns
 from learner.model.pace import Paces
-from learner.turns import Turns
+from learner.model.turns import Turns
 
 MAX_SAMPLE_TOKENS = 48  # as long as an answer may be wherever it is measured
 

@@ -42,7 +42,7 @@ from learner.learning.targets import (
 )
 from learner.model.base_model import BaseModel
 from learner.model.pace import Paces
-from learner.turns import Turns
+from learner.model.turns import Turns
 
 MAX_MARKED = 16
 RATE = 0.1  # Adam's learning rate, in standard deviations of the word embeddings

@@ -32,7 +32,7 @@ from learner.learning.targets import Target, check_prompt
 from learner.learning.thumbs import THUMBS, Thumbs, learn_from_thumbs
 from learner.model.base_model import BaseModel
 from learner.model.pace import Paces
-from learner.turns import Turns, finished
+from learner.model.turns import Turns, finished
 
 Material = Problem | Thumbs
 """What a step can learn from: problems, or one person's thumbs by themselves."""

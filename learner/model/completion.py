@@ -35,7 +35,7 @@ from learner.model.forward import (
 from learner.model.memory import OutOfMemory, attempt, decoding_budget, give_back, planned
 from learner.model.pace import Paces
 from learner.model.token_choice import choose, random_numbers
-from learner.turns import Turns, finished
+from learner.model.turns import Turns, finished
 
 # Tokens between two waits for the device. What is written beyond the end of a row is dropped.
 TOKENS_A_WAIT = {"cuda": 4, "cpu": 1}

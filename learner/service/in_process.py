@@ -23,6 +23,7 @@ from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion, RunningBatch, Writing
 from learner.model.decoding_cache import Prefixes
 from learner.model.pace import Paces
+from learner.model.turns import Turns
 from learner.service.answering import Answers, Batch
 from learner.service.protocol import (
     MOST_STEP_ROWS,
@@ -36,7 +37,6 @@ from learner.service.requests import AskingRequest, RequestStream, TrainingReque
 from learner.service.scheduling import Shares
 from learner.service.status import Meter
 from learner.service.training_queue import TrainingQueue, many_steps, owner_of
-from learner.turns import Turns
 
 TrainInTurns = Callable[
     [BaseModel, Sequence[tuple[Learner, Sequence[Material]]], Paces],

@@ -20,7 +20,7 @@ from learner.learning.step_report import StepReport
 from learner.learning.targets import Target, encode_for
 from learner.learning.training import train_step
 from learner.model.base_model import BaseModel
-from learner.turns import finished
+from learner.model.turns import finished
 from tests.benchmarks.models import EMBEDDED, base_model
 from tests.benchmarks.timing import (
     DifferentWork,

@@ -14,8 +14,8 @@ from learner.model import attention
 from learner.model import forward as batch
 from learner.model.base_model import BaseModel
 from learner.model.memory import OutOfMemory
+from learner.model.turns import finished
 from learner.service.in_process import Service
-from learner.turns import finished
 
 PROBLEMS = [
     Problem("own", 0, question, answer, "text")

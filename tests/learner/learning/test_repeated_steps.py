@@ -20,7 +20,7 @@ from learner.learning.training import train_step, train_steps
 from learner.model import dense_pass
 from learner.model.base_model import BaseModel
 from learner.model.forward import Batch
-from learner.turns import finished
+from learner.model.turns import finished
 from tests.learner.questions import QUESTIONS
 from tests.learner.tiny_models import DEVICES, build_on
 

@@ -15,7 +15,7 @@ from learner.learning.reward import MAX_SAMPLE_TOKENS, Group, Sample, advantages
 from learner.learning.training import train_step, train_steps
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion
-from learner.turns import Turns, finished
+from learner.model.turns import Turns, finished
 from tests.learner.rewarded import PROBLEMS, RIGHT, WRONG, learner, texts
 
 pytestmark = pytest.mark.usefixtures("short_samples")

@@ -21,7 +21,7 @@ from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion, complete
 from learner.model.formatting import encode
 from learner.model.loading import load_base_model
-from learner.turns import Turns
+from learner.model.turns import Turns
 from tests.learner.tiny_models import build_model
 
 QUESTION = "Why is the sky blue?"
