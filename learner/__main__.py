@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from arena.command_line import MISTAKE, Parser, run_command, told
 from learner.checkpoint.reading import OtherModelError
 from learner.cli import compare, evaluate, host, inspect, pull, push, reproduce, train
-from learner.experiments.running import Stopped
+from learner.measuring import Stopped
 
 COMMANDS = (train, evaluate, inspect, compare, reproduce, push, pull, host)
 """A module each: its docstring is the help, ``add_flags(parser)`` adds its flags, and

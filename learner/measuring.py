@@ -37,6 +37,10 @@ Key = TypeVar("Key", bound=Hashable)
 _NOTHING_YET = Completion(text="", tokens=0, finished=False, seconds=0.0)
 
 
+class Stopped(Exception):
+    """Somebody asked for it to end before its time; the message says what is kept, if anything."""
+
+
 @dataclass(frozen=True)
 class Tally:
     """How many of ``n`` were ``correct``, and how many gave no answer that could be read.

@@ -18,10 +18,10 @@ from learner.experiments.estimates import Arm
 from learner.experiments.figures import comparison
 from learner.experiments.folder import read_runs
 from learner.experiments.original import PUBLISHED
-from learner.experiments.running import Stopped
 from learner.experiments.settings import PRESETS, TUNED, Experiment
+from learner.measuring import Stopped
 from learner.model.loading import load_base_model
-from learner.report.table import as_csv, markdown
+from learner.report.tables import as_csv, markdown
 
 FORMATS = {"chat": True, "plain": False}
 

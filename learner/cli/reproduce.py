@@ -17,11 +17,11 @@ from learner.cli.flags import COUNT, SEED, SEEDS, add_hardware
 from learner.experiments.engine import direct
 from learner.experiments.folder import slug
 from learner.experiments.results_file import environment
-from learner.experiments.running import Stopped
+from learner.measuring import Stopped
 from learner.model.loading import load_base_model
 from learner.model.source import POCKET
-from learner.report.bench import Bench, Scale
 from learner.report.reproduction import CHAPTERS, REPORT
+from learner.report.study import Scale, Study
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -52,29 +52,29 @@ def run(options: argparse.Namespace) -> None:
     for model in dict.fromkeys(options.models):
         began = time.perf_counter()
         base_model = load_base_model(model, options.device, options.dtype)
-        bench = Bench(
+        study = Study(
             direct(base_model), options.output_dir / slug(base_model.source.short_name), scale
         )
         chapters = []
         for name in dict.fromkeys(options.chapters):
             print(f"{name} …", flush=True)
             try:
-                chapters.append(CHAPTERS[name](bench))
+                chapters.append(CHAPTERS[name](study))
             except Stopped as stopped:
                 raise Stopped(f"{stopped} The same command goes on with it.") from None
         seconds = time.perf_counter() - began
         arguments = [base_model.name if a == model else a for a in options.arguments]
-        heading = _heading(bench, base_model.name, seconds, arguments)
+        heading = _heading(study, base_model.name, seconds, arguments)
         text = "\n\n".join([heading, *chapters, _method(scale)])
-        write_file((text + "\n").encode(), bench.folder / REPORT)
-        print(f"\n{text}\n\nWritten to {bench.folder / REPORT}")
+        write_file((text + "\n").encode(), study.folder / REPORT)
+        print(f"\n{text}\n\nWritten to {study.folder / REPORT}")
 
 
-def _heading(bench: Bench, model: str, seconds: float, arguments: Sequence[str]) -> str:
-    made_with = environment(bench.engine.base_model)
+def _heading(study: Study, model: str, seconds: float, arguments: Sequence[str]) -> str:
+    made_with = environment(study.engine.base_model)
     versions = ", ".join(f"{name} {value}" for name, value in made_with["versions"].items())
-    scale = bench.scale
-    before = f" ({bench.reused} experiments had been run before)" if bench.reused else ""
+    scale = study.scale
+    before = f" ({study.reused} experiments had been run before)" if study.reused else ""
     return (
         f"# Soft prompts in front of {model}\n\n"
         f"{wording.count(scale.seeds, 'seed')}, {scale.problems} held-out problems, "

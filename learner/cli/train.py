@@ -23,13 +23,14 @@ from learner.experiments.engine import direct
 from learner.experiments.estimates import Arm
 from learner.experiments.folder import open_record, run_folders, seed_folders
 from learner.experiments.results_file import RESULTS, RunRecord, environment
-from learner.experiments.running import Stopped, draw_together
+from learner.experiments.running import draw_together
 from learner.experiments.settings import Experiment
 from learner.hub.opening import BEST_FOLDER
+from learner.measuring import Stopped
 from learner.model.base_model import BaseModel
 from learner.model.loading import load_base_model
 from learner.model.source import HUB, POCKET, locate, recorded_source
-from learner.report.summary import summary
+from learner.report.tables import summary
 
 _HERE = object()  # --resume without a folder: the one that --output-dir names
 

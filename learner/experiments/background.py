@@ -20,7 +20,7 @@ from learner.experiments.folder import read_runs
 from learner.experiments.plan import Plan
 from learner.experiments.results import Results
 from learner.experiments.results_file import RESULTS
-from learner.experiments.running import Progress, Stopped, draw_together, finish, run_to_end
+from learner.experiments.running import Progress, draw_together, finish, run_to_end
 from learner.experiments.store import (
     FAILED,
     FINISHED,
@@ -30,6 +30,7 @@ from learner.experiments.store import (
     ExperimentError,
     Store,
 )
+from learner.measuring import Stopped
 from learner.service.protocol import ServiceClosed
 from learner.visitors.followed import Followed
 from learner.visitors.session import Session

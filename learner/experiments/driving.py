@@ -14,8 +14,9 @@ from learner import wording
 from learner.experiments.engine import Engine, Run
 from learner.experiments.results import Results
 from learner.experiments.results_file import read_results
-from learner.experiments.running import MEASURING, STARTING, Progress, Stopped, finish, run_to_end
+from learner.experiments.running import MEASURING, STARTING, Progress, finish, run_to_end
 from learner.experiments.settings import Experiment
+from learner.measuring import Stopped
 
 _PHASES = {STARTING: "learning where to start,", MEASURING: "measuring"}
 

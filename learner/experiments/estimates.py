@@ -13,6 +13,7 @@ from statistics import fmean
 from arena.crossed import Table, crossed_accuracy, crossed_mean, difference
 from arena.statistics import Interval, mcnemar_exact, wilson
 from arena.unpaired import difference_interval, fisher_exact
+from learner import wording
 from learner.experiments.results import Results, Share
 from learner.measuring import Score
 
@@ -31,6 +32,11 @@ class Estimate:
     problems: int
     seeds: int
 
+    @property
+    def words(self) -> str:
+        """``62.0 % [55.1, 68.4]``."""
+        return wording.accuracy(self.value, self.interval)
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -43,6 +49,17 @@ class Effect:
     interval: Interval
     p_value: float
     paired: bool
+
+    @property
+    def points(self) -> str:
+        """``+31.5 [+25.0, +38.0]``, in percentage points."""
+        return wording.change(self.value, self.interval)
+
+    @property
+    def words(self) -> str:
+        """``+31.5 [+25.0, +38.0], p < 0.0001``; says where the two sides are separate samples."""
+        words = f"{self.points}, {wording.p_value(self.p_value)}"
+        return words if self.paired else f"{words} (separate samples)"
 
 
 @dataclass(frozen=True)
@@ -90,6 +107,13 @@ def alone(run: Results) -> Score:
     if run.alone is None:
         raise ValueError(f"{run.name} did not measure the model alone.")
     return run.alone
+
+
+def examples_alone(run: Results) -> Score:
+    """The model with worked examples and no soft prompt. Raises ValueError as `alone`."""
+    if run.examples_alone is None:
+        raise ValueError(f"{run.name} did not measure worked examples alone.")
+    return run.examples_alone
 
 
 def versus(one: Arm, other: Arm, which: Which, which_other: Which | None = None) -> Effect:

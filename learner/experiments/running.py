@@ -23,10 +23,6 @@ from learner.model.base_model import ModelFacts
 WAITING, STARTING, LEARNING, MEASURING = "waiting", "starting", "learning", "measuring"
 
 
-class Stopped(Exception):
-    """Somebody asked for an experiment to end. What was learnt is saved; the message says where."""
-
-
 @dataclass(frozen=True)
 class Progress:
     """Where an experiment is.

@@ -1,6 +1,6 @@
 """The reproduction: experiments 1 and 2, the comparison, every technique, in one report.
 
-Each part is a chapter: it runs what it needs (once, at the bench) and returns its Markdown. What
+Each part is a chapter: it runs what it needs (once a study) and returns its Markdown. What
 has been run into the folder before is read, not run again.
 """
 
@@ -13,66 +13,62 @@ from learner.experiments.estimates import Arm, alone, final, initial, kept, vers
 from learner.experiments.figures import comparison, effects, learning_curves
 from learner.experiments.original import PUBLISHED
 from learner.experiments.results import Results
-from learner.report.bench import Bench
-from learner.report.sequence import sequence_arm, sequence_text
 from learner.report.signals import NEAR, reached_text, samples_text, signal_arms, signals_text
+from learner.report.study import Study
 from learner.report.sweep import sweep, sweep_text
-from learner.report.table import markdown
+from learner.report.tables import markdown
 from learner.report.techniques import default_arm, findings, findings_table
-from learner.report.unseen import learn_unseen, unseen_text
+from learner.report.transfer import learn_unseen, sequence_arm, sequence_text, unseen_text
 
 REPORT = "report.md"
 
 
-def formats(bench: Bench) -> list[bool]:
+def formats(study: Study) -> list[bool]:
     """The formats that the model knows: with the chat template, without."""
-    return [True, False] if bench.engine.base_model.has_chat_template else [False]
+    return [True, False] if study.engine.base_model.has_chat_template else [False]
 
 
-def experiments_chapter(bench: Bench) -> str:
+def experiments_chapter(study: Study) -> str:
     """Experiments 1 and 2, each beside the original's settings, and what came of the targets."""
     parts = []
-    for chat in formats(bench):
+    for chat in formats(study):
         number, where = (1, "with the chat template") if chat else (2, "without the template")
-        best = default_arm(bench, chat)
-        original = bench.arm(f"{_short(chat)}, original settings", bench.original(chat))
+        best = default_arm(study, chat)
+        original = study.arm(f"{_short(chat)}, original settings", study.original(chat))
         figure = f"experiment-{number}.png"
-        write_file(learning_curves(best.runs), bench.folder / figure)
+        write_file(learning_curves(best.runs), study.folder / figure)
         rows = [["", "accuracy", "against the model alone"]]
         for name, arm, which in (
             ("model alone", best, alone),
             ("untrained soft prompt", best, initial),
-            (f"after {bench.scale.episodes} episodes", best, final),
+            (f"after {study.scale.episodes} episodes", best, final),
             ("kept by validation", best, kept),
             ("original settings, untrained", original, initial),
-            (f"original settings, after {bench.scale.episodes}", original, final),
+            (f"original settings, after {study.scale.episodes}", original, final),
         ):
             estimate = arm.estimate(which)
             against = "–"
             if which is not alone:
                 change = versus(arm, best, which, alone)
-                against = (
-                    f"{wording.change(change.value, change.interval)}, "
-                    f"{wording.p_value(change.p_value)}"
-                )
-            rows.append([name, wording.accuracy(estimate.value, estimate.interval), against])
+                against = change.words
+            rows.append([name, estimate.words, against])
         parts.append(
             f"## Experiment {number}: {where}\n\n{wording.table(rows)}\n\n"
-            f"{_targets(bench, chat, best)}\n\n![Experiment {number}: loss and held-out accuracy "
+            f"{_targets(study, chat, best)}\n\n![Experiment {number}: loss and held-out accuracy "
             f"while it learns, accuracy by family and difficulty before and after]({figure})"
         )
     return "\n\n".join(parts)
 
 
-def comparison_chapter(bench: Bench) -> str:
+def comparison_chapter(study: Study) -> str:
     """The four arms of experiments 1 and 2 in one table, beside what the original published."""
     arms = []
-    for chat in formats(bench):
+    for chat in formats(study):
         short = _short(chat)
-        arms.append(Arm(f"{short}, best settings", default_arm(bench, chat).runs))
+        arms.append(Arm(f"{short}, best settings", default_arm(study, chat).runs))
         name = f"{short}, original settings"
-        arms.append(Arm(name, bench.arm(name, bench.original(chat)).runs))
-    write_file(comparison({arm.name: arm.runs for arm in arms}), bench.folder / "comparison.png")
+        arms.append(Arm(name, study.arm(name, study.original(chat)).runs))
+    write_file(comparison({arm.name: arm.runs for arm in arms}), study.folder / "comparison.png")
     published = [Arm(run.name, (run,)) for run in PUBLISHED]
     return (
         f"## Comparison\n\n{markdown(arms)}\n\n![Accuracy of each as it learns](comparison.png)\n\n"
@@ -81,17 +77,17 @@ def comparison_chapter(bench: Bench) -> str:
     )
 
 
-def settings_chapter(bench: Bench) -> str:
+def settings_chapter(study: Study) -> str:
     """Which settings hold, and whether any gains something where the model answers well already."""
     parts = ["## Settings: which hold, and what is there to gain?"]
-    for chat in formats(bench):
-        parts.append(f"### {_short(chat).capitalize()}\n\n{sweep_text(sweep(bench, chat))}")
+    for chat in formats(study):
+        parts.append(f"### {_short(chat).capitalize()}\n\n{sweep_text(sweep(study, chat))}")
     return "\n\n".join(parts)
 
 
-def techniques_chapter(bench: Bench) -> str:
+def techniques_chapter(study: Study) -> str:
     """Each technique against the same learner without it, with a verdict."""
-    found = findings(bench, formats(bench))
+    found = findings(study, formats(study))
     rows = {
         f"{item.technique} ({'chat' if item.chat_template else 'plain'})": (
             item.effect.value,
@@ -101,7 +97,7 @@ def techniques_chapter(bench: Bench) -> str:
     }
     write_file(
         effects(rows, "What each technique changes, against the same without it"),
-        bench.folder / "techniques.png",
+        study.folder / "techniques.png",
     )
     return (
         f"## Techniques\n\n{findings_table(found)}\n\n"
@@ -109,37 +105,37 @@ def techniques_chapter(bench: Bench) -> str:
     )
 
 
-def signals_chapter(bench: Bench) -> str:
+def signals_chapter(study: Study) -> str:
     """What the learner is told: the answer, a reward, or both."""
     parts = ["## Answer key, reward, or both"]
-    templated = _templated(bench)
-    for chat in formats(bench):
-        arms = signal_arms(bench, chat)
+    templated = _templated(study)
+    for chat in formats(study):
+        arms = signal_arms(study, chat)
         parts += [f"{_short(chat)}:\n\n{signals_text(arms)}", samples_text(arms)]
         if templated is not None and not chat:
             parts.append(f"By reward alone, {reached_text(arms['reward'], templated)}")
     return "\n\n".join(parts)
 
 
-def sequence_chapter(bench: Bench) -> str:
+def sequence_chapter(study: Study) -> str:
     """What is forgotten when families are learnt one after another."""
     parts = ["## Families in sequence"]
-    for chat in formats(bench):
-        arm = sequence_arm(bench, chat)
-        parts.append(f"{_short(chat)}:\n\n{sequence_text(arm, default_arm(bench, chat))}")
+    for chat in formats(study):
+        arm = sequence_arm(study, chat)
+        parts.append(f"{_short(chat)}:\n\n{sequence_text(arm, default_arm(study, chat))}")
     return "\n\n".join(parts)
 
 
-def unseen_chapter(bench: Bench) -> str:
+def unseen_chapter(study: Study) -> str:
     """Whether a start that was learnt on other families helps on one that was not seen.
 
     Without the template, where there is something to learn.
     """
-    text = unseen_text(learn_unseen(bench, chat=False))
+    text = unseen_text(learn_unseen(study, chat=False))
     return f"## A start from other families, without the template\n\n{text}"
 
 
-CHAPTERS: Mapping[str, Callable[[Bench], str]] = {
+CHAPTERS: Mapping[str, Callable[[Study], str]] = {
     "experiments": experiments_chapter,
     "comparison": comparison_chapter,
     "settings": settings_chapter,
@@ -150,7 +146,7 @@ CHAPTERS: Mapping[str, Callable[[Bench], str]] = {
 }
 
 
-def _targets(bench: Bench, chat: bool, arm: Arm) -> str:
+def _targets(study: Study, chat: bool, arm: Arm) -> str:
     """What came of what was aimed for."""
     end = arm.estimate(final)
     if chat:
@@ -165,13 +161,13 @@ def _targets(bench: Bench, chat: bool, arm: Arm) -> str:
             f"than {-change.interval.low * 100:.1f} points, or a gain of more than "
             f"{change.interval.high * 100:.1f}, is unlikely."
         )
-    templated = _templated(bench)
+    templated = _templated(study)
     if not templated:
         return ""
     first = [_episodes_to(run, NEAR * templated) for run in arm.runs]
     there = [episodes for episodes in first if episodes is not None]
     words = (
-        f"After {bench.scale.episodes} episodes it reaches {end.value / templated * 100:.0f} % of "
+        f"After {study.scale.episodes} episodes it reaches {end.value / templated * 100:.0f} % of "
         f"the templated accuracy of the model alone ({templated * 100:.1f} %). "
         f"{len(there)} of {len(first)} seeds came to {NEAR:.0%} of it"
     )
@@ -180,11 +176,11 @@ def _targets(bench: Bench, chat: bool, arm: Arm) -> str:
     return f"{words}{' (after ' + ', '.join(map(str, there)) + ' episodes)' if there else ''}."
 
 
-def _templated(bench: Bench) -> float | None:
+def _templated(study: Study) -> float | None:
     """The accuracy of the model alone with its template."""
-    if True not in formats(bench):
+    if True not in formats(study):
         return None
-    return default_arm(bench, True).estimate(alone).value
+    return default_arm(study, True).estimate(alone).value
 
 
 def _episodes_to(run: Results, accuracy: float) -> int | None:

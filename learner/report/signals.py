@@ -16,7 +16,7 @@ from learner.experiments.estimates import Arm, Which, versus
 from learner.experiments.problem_order import Episode
 from learner.experiments.results import Results
 from learner.learning.signals import SIGNALS
-from learner.report.bench import Bench
+from learner.report.study import Study
 
 LONGER = 3  # times as many episodes: a verdict tells less than an answer
 NEAR = 0.9  # of the templated accuracy
@@ -42,17 +42,17 @@ class Measure:
         return self.shown(found.mean, Interval(low, high))
 
 
-def signal_arms(bench: Bench, chat: bool) -> dict[str, Arm]:
+def signal_arms(study: Study, chat: bool) -> dict[str, Arm]:
     """The same learner told each of the signals."""
-    episodes = bench.scale.episodes
-    experiment = bench.best(
+    episodes = study.scale.episodes
+    experiment = study.best(
         chat,
         episodes=episodes * LONGER,
         eval_at=tuple(max(1, episodes * half // 2) for half in (1, 2, 4)),
         validation_problems=0,
     )
     return {
-        signal: bench.arm(
+        signal: study.arm(
             f"{signal}, {'chat' if chat else 'plain'}", experiment.with_config(signal=signal)
         )
         for signal in SIGNALS
@@ -67,14 +67,11 @@ def signals_text(arms: Mapping[str, Arm]) -> str:
         cells = []
         for place in range(len(milestones)):
             estimate = arm.estimate(milestone(place))
-            cells.append(wording.accuracy(estimate.value, estimate.interval))
+            cells.append(estimate.words)
         against = "–"
         if signal != "answer":
             change = versus(arm, arms["answer"], milestone(-1))
-            against = (
-                f"{wording.change(change.value, change.interval)}, "
-                f"{wording.p_value(change.p_value)}"
-            )
+            against = change.words
         seconds = arm.runs[0].training_seconds / len(arm.runs)  # the seeds share their passes
         rows.append([signal, *cells, f"{seconds:.1f}", against])
     return wording.table(rows)

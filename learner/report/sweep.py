@@ -13,7 +13,7 @@ from learner import wording
 from learner.experiments.estimates import Arm, Effect, Estimate, alone, effect
 from learner.experiments.results import Results
 from learner.measuring import Score
-from learner.report.bench import Bench
+from learner.report.study import Study
 
 LONGER = 4  # times as many episodes, at most
 DEFAULT = "default"
@@ -80,12 +80,12 @@ class Sweep:
         return effect([setting.held_out(run) for run in runs], [alone(runs[0])], paired=True)
 
 
-def sweep(bench: Bench, chat: bool) -> Sweep:
+def sweep(study: Study, chat: bool) -> Sweep:
     """Try every setting in one format, side by side, and choose in validation."""
-    episodes = bench.scale.episodes
+    episodes = study.scale.episodes
     longest = episodes * LONGER
-    experiment = bench.best(chat, episodes=longest, eval_at=(episodes, longest))
-    arms = bench.together(
+    experiment = study.best(chat, episodes=longest, eval_at=(episodes, longest))
+    arms = study.together(
         f"settings, {'chat' if chat else 'plain'}",
         [experiment.with_config(**changes) for changes in CHANGES.values()],
     )
@@ -130,7 +130,7 @@ def sweep_text(found: Sweep) -> str:
         f"Chosen in validation, by the mean less its standard error: {_named(found.chosen)}. "
         f"{_held_out(found, found.chosen)} {verdict}\n\n"
         f"For comparison, {_named(found.default)}: {_held_out(found, found.default)} The chosen "
-        f"one is {wording.change(found.ahead.value, found.ahead.interval)} points ahead of it, "
+        f"one is {found.ahead.points} points ahead of it, "
         f"{wording.p_value(found.ahead.p_value)}.\n\n{wording.table(rows)}"
     )
 
@@ -142,7 +142,7 @@ def _named(setting: Setting) -> str:
 def _held_out(found: Sweep, setting: Setting) -> str:
     estimate, gain = found.estimate(setting), found.gain(setting)
     return (
-        f"Held out it reaches {wording.accuracy(estimate.value, estimate.interval)}, "
-        f"{wording.change(gain.value, gain.interval)} points against the model alone, "
+        f"Held out it reaches {estimate.words}, "
+        f"{gain.points} points against the model alone, "
         f"{wording.p_value(gain.p_value)}."
     )

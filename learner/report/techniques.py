@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from arena.statistics import holm
 from learner import wording
-from learner.experiments.engine import EXAMPLES
 from learner.experiments.estimates import (
     SIGNIFICANT,
     Arm,
@@ -18,14 +17,14 @@ from learner.experiments.estimates import (
     Estimate,
     alone,
     effect,
+    examples_alone,
     final,
     kept,
     versus,
 )
-from learner.experiments.results import Results
 from learner.learning.worked_examples import worked_examples
-from learner.measuring import Measurement, Score, measured
-from learner.report.bench import Bench
+from learner.measuring import Measurement, measured
+from learner.report.study import Study
 
 SHOTS = (1, 2, 4, 8)  # numbers of worked examples tried in validation
 
@@ -41,9 +40,9 @@ class Finding:
     effect: Effect
 
 
-def findings(bench: Bench, formats: Sequence[bool]) -> list[Finding]:
+def findings(study: Study, formats: Sequence[bool]) -> list[Finding]:
     """What came of each technique, in each format (with the chat template?)."""
-    return [finding for chat in formats for finding in _in_format(bench, chat)]
+    return [finding for chat in formats for finding in _in_format(study, chat)]
 
 
 def verdicts(found: Sequence[Finding]) -> list[str]:
@@ -70,9 +69,9 @@ def findings_table(found: Sequence[Finding]) -> str:
             [
                 finding.technique,
                 "chat" if finding.chat_template else "plain",
-                wording.accuracy(estimate.value, estimate.interval),
+                estimate.words,
                 finding.against,
-                wording.change(difference.value, difference.interval),
+                difference.points,
                 wording.p_value(p_value).removeprefix("p = ").removeprefix("p "),
                 verdict,
             ]
@@ -80,16 +79,16 @@ def findings_table(found: Sequence[Finding]) -> str:
     return wording.table(rows)
 
 
-def default_arm(bench: Bench, chat: bool) -> Arm:
+def default_arm(study: Study, chat: bool) -> Arm:
     """The best settings: what everything is compared with."""
-    early = tuple(n for n in (8, 16, 24, 40, 60) if n < bench.scale.episodes)
-    return bench.arm(f"{_format(chat)}, best", bench.best(chat, eval_at=early))
+    early = tuple(n for n in (8, 16, 24, 40, 60) if n < study.scale.episodes)
+    return study.arm(f"{_format(chat)}, best", study.best(chat, eval_at=early))
 
 
-def _in_format(bench: Bench, chat: bool) -> list[Finding]:
-    default, name = default_arm(bench, chat), _format(chat)
-    plain = bench.best(chat, eval_interval=bench.scale.episodes, validation_problems=0)
-    many = replace(plain, episodes=bench.scale.episodes * len(plain.families))
+def _in_format(study: Study, chat: bool) -> list[Finding]:
+    default, name = default_arm(study, chat), _format(chat)
+    plain = study.best(chat, eval_interval=study.scale.episodes, validation_problems=0)
+    many = replace(plain, episodes=study.scale.episodes * len(plain.families))
     arms = {
         "curriculum": replace(plain, order="curriculum"),
         "a prompt per family": replace(plain, per_family=True),
@@ -107,7 +106,7 @@ def _in_format(bench: Bench, chat: bool) -> list[Finding]:
         )
     ]
     for technique, experiment in arms.items():
-        arm = bench.arm(f"{name}, {technique}", experiment)
+        arm = study.arm(f"{name}, {technique}", experiment)
         found.append(
             Finding(
                 technique,
@@ -117,23 +116,23 @@ def _in_format(bench: Bench, chat: bool) -> list[Finding]:
                 versus(arm, default, final),
             )
         )
-    return [*found, *_few_shot(bench, chat, default)]
+    return [*found, *_few_shot(study, chat, default)]
 
 
-def _few_shot(bench: Bench, chat: bool, default: Arm) -> list[Finding]:
+def _few_shot(study: Study, chat: bool, default: Arm) -> list[Finding]:
     """Worked examples alone and with the soft prompt, as many as did best in validation."""
-    shots = best_shots(bench, chat)
-    last_only = bench.best(chat, eval_interval=bench.scale.episodes, validation_problems=0)
+    shots = best_shots(study, chat)
+    last_only = study.best(chat, eval_interval=study.scale.episodes, validation_problems=0)
     name = f"{_format(chat)}, {wording.count(shots, 'worked example')}"
-    arm = bench.arm(name, last_only.with_config(shots=shots))
+    arm = study.arm(name, last_only.with_config(shots=shots))
     without = Arm("examples alone", arm.runs[:1])
     return [
         Finding(
             f"{wording.count(shots, 'worked example')}, no soft prompt",
             "the model alone",
             chat,
-            without.estimate(_examples_alone),
-            effect([_examples_alone(arm.runs[0])], [alone(arm.runs[0])], paired=True),
+            without.estimate(examples_alone),
+            effect([examples_alone(arm.runs[0])], [alone(arm.runs[0])], paired=True),
         ),
         Finding(
             f"{wording.count(shots, 'worked example')} and the soft prompt",
@@ -145,18 +144,12 @@ def _few_shot(bench: Bench, chat: bool, default: Arm) -> list[Finding]:
     ]
 
 
-def best_shots(bench: Bench, chat: bool) -> int:
+def best_shots(study: Study, chat: bool) -> int:
     """The number of worked examples that the model alone does best with in validation."""
-    problems = bench.best(chat).problems("validation")
+    problems = study.best(chat).problems("validation")
     wanted = [Measurement(problems, chat, examples=worked_examples(shots)) for shots in SHOTS]
-    rights = [score.correct for score in measured(bench.engine.answers, wanted)]
+    rights = [score.correct for score in measured(study.engine.answers, wanted)]
     return SHOTS[rights.index(max(rights))]
-
-
-def _examples_alone(run: Results) -> Score:
-    if run.examples_alone is None:
-        raise ValueError(f"{run.name} did not measure {EXAMPLES}.")
-    return run.examples_alone
 
 
 def _format(chat: bool) -> str:

@@ -237,7 +237,7 @@ def _outcome(name: str, arm: Arm) -> str:
     return (
         f"{name}: **{percent(after.value)} right** on {after.problems} held-out problems "
         f"({100 * low:.0f}–{percent(high)}, {wording.count(after.seeds, 'seed')}), "
-        f"{percent(before.value)} before: {wording.change(change.value, change.interval)} points, "
+        f"{percent(before.value)} before: {change.points} points, "
         f"{wording.p_value(change.p_value)}."
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from learner import wording
 from learner.experiments.estimates import Arm, Estimate, alone, final, initial, rate
 from learner.experiments.plan import TECHNIQUES
-from learner.report.table import NOBODY
+from learner.report.tables import NOBODY
 
 COLUMNS = (
     "Run",
@@ -34,7 +34,7 @@ def row_of(arm: Arm, technique: str, state: str) -> Row:
         shown_after = NOBODY
     else:
         effect = arm.effect(final, initial)
-        change = _in_two(wording.change(effect.value, effect.interval))
+        change = _in_two(effect.points)
         p_value = wording.p_value(effect.p_value).removeprefix("p = ").removeprefix("p ")
         shown_after = _accuracy(after)
     speed = rate(arm)
@@ -72,7 +72,7 @@ def _asked(after: Estimate, before: Estimate) -> str:
 
 
 def _accuracy(estimate: Estimate) -> str:
-    return _in_two(wording.accuracy(estimate.value, estimate.interval))
+    return _in_two(estimate.words)
 
 
 def _in_two(words: str) -> str:

@@ -12,14 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from arena import held_out
 from arena.statistics import McNemar, mcnemar_exact
 from learner.learning.learner import Learner
-from learner.measuring import Measurement, Score, Tally, behind, measure
+from learner.measuring import Measurement, Score, Stopped, Tally, behind, measure
 from learner.service.protocol import ModelService, ServiceClosed
 
 HELD_OUT_PROBLEMS = 200
-
-
-class Stopped(Exception):
-    """Somebody pressed Stop while an exam was being taken."""
 
 
 class Exam:

@@ -15,9 +15,9 @@ from typing import Any
 from learner.learning.learner import Learner
 from learner.learning.step_report import StepReport
 from learner.learning.training import Material
-from learner.measuring import Score
+from learner.measuring import Score, Stopped
 from learner.service.protocol import ModelService
-from learner.visitors.exam import Exam, Stopped
+from learner.visitors.exam import Exam
 
 EXAMS_PER_RUN = 4
 

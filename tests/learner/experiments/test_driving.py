@@ -10,7 +10,7 @@ from learner.checkpoint.reading import CheckpointError
 from learner.experiments.driving import CtrlC, drive
 from learner.experiments.folder import read_runs, run_folders, seed_folders
 from learner.experiments.results_file import RESULTS
-from learner.experiments.running import Stopped
+from learner.measuring import Stopped
 from tests.learner.experiments.scripted_engine import SMALL, ScriptedEngine
 
 SEEDS = (0, 1)

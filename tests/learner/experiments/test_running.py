@@ -3,14 +3,8 @@
 import pytest
 
 from learner.experiments.engine import advance, start_runs
-from learner.experiments.running import (
-    LEARNING,
-    MEASURING,
-    STARTING,
-    Stopped,
-    Stopwatch,
-    run_to_end,
-)
+from learner.experiments.running import LEARNING, MEASURING, STARTING, Stopwatch, run_to_end
+from learner.measuring import Stopped
 from tests.learner.experiments.scripted_engine import SMALL, ScriptedEngine
 
 

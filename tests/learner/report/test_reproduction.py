@@ -4,8 +4,8 @@ import pytest
 
 from learner.experiments.estimates import estimate
 from learner.experiments.folder import slug
-from learner.report.bench import Bench, Scale
 from learner.report.reproduction import CHAPTERS
+from learner.report.study import Scale, Study
 from learner.report.sweep import CHANGES, DEFAULT, sweep
 from learner.report.techniques import findings, findings_table, verdicts
 from tests.learner.experiments.scripted_engine import ScriptedEngine
@@ -14,31 +14,31 @@ SCALE = Scale(seeds=2, episodes=8, problems=20, validation=10)
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    return Bench(ScriptedEngine().engine, tmp_path_factory.mktemp("report"), SCALE)
+def study(tmp_path_factory):
+    return Study(ScriptedEngine().engine, tmp_path_factory.mktemp("report"), SCALE)
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_every_chapter_can_be_written(bench, name, capsys):
-    text = CHAPTERS[name](bench)
+def test_every_chapter_can_be_written(study, name, capsys):
+    text = CHAPTERS[name](study)
     assert text.startswith("## ")
     assert "| --- |" in text
     assert "nan" not in text.lower().replace("–", "")
     for line in text.splitlines():
         if line.startswith("!["):
-            assert (bench.folder / line.split("](")[1].rstrip(")")).is_file()
+            assert (study.folder / line.split("](")[1].rstrip(")")).is_file()
 
 
-def test_experiments_say_what_came_of_the_targets(bench):
-    text = CHAPTERS["experiments"](bench)
+def test_experiments_say_what_came_of_the_targets(study):
+    text = CHAPTERS["experiments"](study)
     assert "## Experiment 1: with the chat template" in text
     assert "## Experiment 2: without the template" in text
     assert "original settings" in text
     assert "gains accuracy, significantly" in text  # scripted start from nothing, in either format
 
 
-def test_techniques_have_a_verdict_each(bench):
-    found = findings(bench, [False])
+def test_techniques_have_a_verdict_each(study):
+    found = findings(study, [False])
     words = verdicts(found)
     assert len(words) == len(found) == 6
     by_name = {finding.technique: word for finding, word in zip(found, words, strict=True)}
@@ -49,37 +49,37 @@ def test_techniques_have_a_verdict_each(bench):
     assert "verdict" in table
 
 
-def test_a_setting_is_chosen_in_validation_and_looked_at_held_out(bench):
-    found = sweep(bench, chat=False)
+def test_a_setting_is_chosen_in_validation_and_looked_at_held_out(study):
+    found = sweep(study, chat=False)
     assert len(found.settings) == 2 * len(CHANGES)
     assert found.chosen.steady == max(setting.steady for setting in found.settings)
     assert (found.default.name, found.default.episodes) == (DEFAULT, SCALE.episodes)
     held_out = [found.chosen.held_out(run).accuracy for run in found.chosen.arm.runs]
     assert found.estimate(found.chosen).value == pytest.approx(sum(held_out) / len(held_out))
     assert f"Chosen in validation, by the mean less its standard error: {found.chosen.name}" in (
-        CHAPTERS["settings"](bench)
+        CHAPTERS["settings"](study)
     )
 
 
-def test_signals_are_compared_with_what_was_sampled(bench):
-    text = CHAPTERS["signals"](bench)
+def test_signals_are_compared_with_what_was_sampled(study):
+    text = CHAPTERS["signals"](study)
     assert text.count("What was sampled, 4 problems a step, 8 samples each") == 2  # both formats
     assert "| reward | first 5 |" in text and "| mix | last 5 |" in text
     assert "| answer | first 5 |" not in text
     assert "By reward alone, 2 of 2 seeds reached 90%" in text
 
 
-def test_what_has_been_run_is_read_and_not_run_again(bench):
-    CHAPTERS["comparison"](bench)
+def test_what_has_been_run_is_read_and_not_run_again(study):
+    CHAPTERS["comparison"](study)
     scripted = ScriptedEngine()
-    again = Bench(scripted.engine, bench.folder, SCALE)
-    assert CHAPTERS["comparison"](again) == CHAPTERS["comparison"](bench)
+    again = Study(scripted.engine, study.folder, SCALE)
+    assert CHAPTERS["comparison"](again) == CHAPTERS["comparison"](study)
     assert scripted.trained == []
     assert again.reused > 0
 
 
-def test_arms_of_a_bench_share_seeds_and_problems(bench):
-    arms = [*bench.arms.values()]
+def test_arms_of_a_bench_share_seeds_and_problems(study):
+    arms = [*study.arms.values()]
     assert {len(arm.runs) for arm in arms} == {SCALE.seeds}
     assert len({run.problems for arm in arms for run in arm.runs}) == 1
     assert all(0 <= estimate([run.final for run in arm.runs]).value <= 1 for arm in arms)

@@ -7,8 +7,8 @@ import pytest
 from arena import held_out
 from learner.learning.learner import LearnerConfig
 from learner.learning.worked_examples import worked_examples
-from learner.measuring import score_of
-from learner.visitors.exam import Exam, Stopped
+from learner.measuring import Stopped, score_of
+from learner.visitors.exam import Exam
 from tests.learner.visitors.scripted import ScriptedService, untrained
 
 UNTRAINED = untrained()

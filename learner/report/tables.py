@@ -1,4 +1,6 @@
-"""Experiments side by side: one table like the original's *Qwen vs TinyLlama*, told honestly.
+"""Experiments in words: one in a few lines, or several side by side in a table.
+
+The table is like the original's *Qwen vs TinyLlama*, told honestly.
 
 A winner is named only where it is significantly better than each of the others, at 5 % after Holm's
 correction for asking that of all of them. The size of a model wins nothing.
@@ -6,7 +8,7 @@ correction for asking that of all of them. The size of a model wins nothing.
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from arena.statistics import holm
@@ -15,14 +17,17 @@ from learner import wording
 from learner.experiments.estimates import (
     SIGNIFICANT,
     Arm,
-    Effect,
+    Estimate,
     alone,
+    examples_alone,
     final,
     initial,
+    kept,
     rate,
     versus,
     versus_change,
 )
+from learner.experiments.results import Share
 
 NOBODY = "–"
 
@@ -95,12 +100,6 @@ def as_csv(arms: Sequence[Arm]) -> str:
     return out.getvalue()
 
 
-def effect_words(change: Effect) -> str:
-    """``+31.5 [+25.0, +38.0], p < 0.0001``; says where the two sides are separate samples."""
-    words = f"{wording.change(change.value, change.interval)}, {wording.p_value(change.p_value)}"
-    return words if change.paired else f"{words} (separate samples)"
-
-
 def _size(arm: Arm) -> str:
     count = arm.runs[0].parameters
     if not count:
@@ -123,17 +122,17 @@ def _alone(arm: Arm) -> str:
     if not _knows_alone(arm):
         return NOBODY
     base = arm.estimate(alone)
-    return wording.accuracy(base.value, base.interval)
+    return base.words
 
 
 def _initial(arm: Arm) -> str:
     before = arm.estimate(initial)
-    return wording.accuracy(before.value, before.interval)
+    return before.words
 
 
 def _final(arm: Arm) -> str:
     after = arm.estimate(final)
-    return wording.accuracy(after.value, after.interval)
+    return after.words
 
 
 def _change_p(one: Arm, other: Arm) -> float | None:
@@ -166,7 +165,7 @@ METRICS = (
     ),
     Metric(
         "improvement (points)",
-        lambda arm: effect_words(arm.effect(final, initial)),
+        lambda arm: arm.effect(final, initial).words,
         lambda arm: arm.effect(final, initial).value,
         _change_p,
     ),
@@ -191,3 +190,58 @@ _COLUMNS = (
     "paired",
     "episodes_per_second",
 )
+
+
+def summary(arm: Arm) -> str:
+    """What learning changed, in all, by family and by difficulty, and what validation chose."""
+    lines = []
+    if all(run.alone for run in arm.runs):
+        lines.append(_accuracy_line("model alone", Arm("", arm.runs[:1]).estimate(alone)))
+    if all(run.examples_alone for run in arm.runs):
+        lines.append(
+            _accuracy_line("worked examples", Arm("", arm.runs[:1]).estimate(examples_alone))
+        )
+    lines.append(_accuracy_line("before learning", arm.estimate(initial)))
+    lines.append(_accuracy_line(f"after {arm.runs[0].episodes}", arm.estimate(final)))
+    chosen = arm.estimate(kept)
+    episodes = ", ".join(str(kept(run).episodes) for run in arm.runs)
+    lines.append(_accuracy_line(f"kept, from {episodes}", chosen))
+    lines.append("")
+    for kind in ("families", "difficulties"):
+        prefix = "difficulty " if kind == "difficulties" else ""
+        lines += [*_kinds([getattr(run, kind) for run in arm.runs], prefix), ""]
+    change = arm.effect(final, initial)
+    lines.append(
+        f"Learning changed accuracy by {change.points} points, "
+        f"{wording.p_value(change.p_value)} "
+        f"({'paired' if change.paired else 'separate samples'})."
+    )
+    for name, value in arm.runs[0].continual.items():
+        values = [run.continual.get(name, value) for run in arm.runs]
+        lines.append(f"{name.replace('_', ' ')}: {sum(values) / len(values):+.3f}")
+    lines.append(f"{rate(arm):.1f} episodes a second while learning.")
+    return "\n".join(lines)
+
+
+def _accuracy_line(name: str, estimate: Estimate) -> str:
+    of = wording.count(estimate.problems, "problem")
+    seeds = f", {estimate.seeds} seeds" if estimate.seeds > 1 else ""
+    return f"{name:>20}  {estimate.words} of {of}{seeds}"
+
+
+def _kinds(kinds: list[Mapping[str, tuple[Share, Share]]], prefix: str) -> list[str]:
+    """One line a group, before → after, as means over seeds."""
+    lines = []
+    for name in kinds[0]:
+        cells = []
+        for place in (0, 1):
+            groups = [kind[name][place] for kind in kinds]
+            mean = sum(group.accuracy for group in groups) / len(groups)
+            if len(groups) == 1 and groups[0].interval is not None:
+                cells.append(wording.accuracy(mean, groups[0].interval))
+            else:
+                cells.append(f"{mean * 100:.1f} %")
+        n = kinds[0][name][1].n
+        of = f" of {n}" if n else ""
+        lines.append(f"{prefix + name:>20}  {'  →  '.join(cells)}{of}")
+    return lines

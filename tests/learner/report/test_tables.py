@@ -9,7 +9,7 @@ import pytest
 from learner.experiments.estimates import Arm
 from learner.experiments.original import PUBLISHED
 from learner.experiments.results_file import parse_results
-from learner.report.table import METRICS, NOBODY, as_csv, markdown, winner
+from learner.report.tables import METRICS, NOBODY, as_csv, markdown, winner
 from tests.learner.experiments.originals import train_continuous_record, train_qwen_record
 from tests.learner.experiments.runs import made_up
 

@@ -1,4 +1,4 @@
-"""The bench that a reproduction works at: one model, one folder, the same seeds and problems."""
+"""What a reproduction runs: on one model, into one folder, over the same seeds and problems."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -28,8 +28,8 @@ class Scale:
 
 
 @dataclass
-class Bench:
-    """Runs experiments over the bench's seeds, each once, and keeps them in its folder."""
+class Study:
+    """Runs experiments over the study's seeds, each once, and keeps them in its folder."""
 
     engine: Engine
     folder: Path
@@ -59,7 +59,7 @@ class Bench:
         return [runs[i * count : (i + 1) * count] for i in range(len(experiments))]
 
     def best(self, chat_template: bool, **changes: object) -> Experiment:
-        """The best settings at this bench's scale, with changes to the experiment."""
+        """The best settings at this study's scale, with changes to the experiment."""
         return self._scaled(TUNED, chat_template, changes)
 
     def original(self, chat_template: bool) -> Experiment:
