@@ -90,6 +90,33 @@ def mcnemar_exact(before: Sequence[bool], after: Sequence[bool]) -> McNemar:
     return McNemar(gained, lost, _sign_test(gained, lost))
 
 
+def paired_difference(gained: int, lost: int, n: int, confidence: float = 0.95) -> Interval:
+    """The score interval of a change in accuracy on the same ``n`` problems (Tango, 1998).
+
+    ``gained`` were wrong before and are right after, ``lost`` the other way round. Where nothing
+    changed it still has the width that so few problems leave it, as Wilson's has at 0 and at 1.
+
+    Raises ValueError where more problems changed than there are, or there are none.
+    """
+    if n < 1 or gained < 0 or lost < 0 or gained + lost > n:
+        raise ValueError(f"{gained} gained and {lost} lost of {n} problems cannot be.")
+    z = two_sided_z(1 - confidence)
+
+    def score(change: float) -> float:
+        """How far what was seen is from a true ``change``, in standard errors."""
+        b = -gained - lost + (2 * n - gained + lost) * change
+        c = -lost * change * (1 - change)
+        q = (math.sqrt(max(0.0, b * b - 8 * n * c)) - b) / (4 * n)
+        variance = n * (2 * q + change * (1 - change))
+        off = gained - lost - n * change
+        return off / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, off)
+
+    seen = (gained - lost) / n
+    low = -1.0 if seen == -1 else _bisect(lambda change: z - score(change), -1.0, seen)
+    high = 1.0 if seen == 1 else _bisect(lambda change: -z - score(change), seen, 1.0)
+    return Interval(low, high)
+
+
 def _sign_test(one: int, other: int) -> float:
     """Two-sided exact binomial p-value of ``one`` against ``other`` under equal chances."""
     changed, fewer = one + other, min(one, other)

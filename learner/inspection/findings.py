@@ -146,8 +146,8 @@ def markdown(parts: Parts, pictures: dict[str, str], about: str) -> str:
 
 def made(one: Smaller) -> str:
     """How a smaller prompt was made."""
-    rank = f", rank {one.rank}" if one.rank < len(one.kept) else ""
-    return f"{wording.count(len(one.kept), 'vector')}{rank}, {one.bits} bits a number"
+    rank = f" of rank {one.rank}" if one.rank < len(one.kept) else ""
+    return f"{wording.count(len(one.kept), 'vector')}{rank} × {wording.count(one.bits, 'bit')}"
 
 
 def shown(one: Likeness) -> str:

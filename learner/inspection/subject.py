@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from arena import Problem
-from arena.crossed import crossed_mean
-from arena.statistics import Interval, mcnemar_exact
+from arena.statistics import Interval, mcnemar_exact, paired_difference
 from learner.learning.learner import Learner
 from learner.learning.worked_examples import worked_examples
 from learner.measuring import SHARED, Answers, Measurement, Score, measured
@@ -47,7 +46,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Change:
-    """A paired change in accuracy with its 95 % t-interval over problems, and McNemar's p-value."""
+    """A paired change in accuracy with its 95 % score interval, and McNemar's p-value."""
 
     value: float
     interval: Interval
@@ -88,10 +87,8 @@ def scores(
 
 
 def change(before: Score, after: Score) -> Change:
-    """How accuracy changed from one score to another on the same two problems or more."""
-    differences = [
-        float(now) - float(then) for then, now in zip(before.right, after.right, strict=True)
-    ]
-    mean = crossed_mean([differences])
+    """How accuracy changed from one score to another on the same problems."""
     test = mcnemar_exact(before.right, after.right)
-    return Change(mean.mean, mean.interval, test.gained, test.lost, test.p_value)
+    interval = paired_difference(test.gained, test.lost, after.n)
+    value = (test.gained - test.lost) / after.n
+    return Change(value, interval, test.gained, test.lost, test.p_value)

@@ -15,6 +15,7 @@ from learner.view.api import add_api
 from learner.view.experiments_api import add_experiments_api
 from learner.view.experiments_tab import experiments_tab
 from learner.view.files_api import add_files_api
+from learner.view.inside_tab import inside_tab
 from learner.view.page import Page
 from learner.view.parts import html
 from learner.view.screen import Frame
@@ -27,6 +28,7 @@ from learner.visitors.sessions import Sessions
 
 TABS = (
     ("teach", "Teach", teach_tab),
+    ("inside", "Look inside", inside_tab),
     ("experiments", "Experiments", experiments_tab),
     ("share", "Save & share", share_tab),
 )

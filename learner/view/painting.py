@@ -21,7 +21,7 @@ class Painter:
     def __init__(self, base_model: ModelFacts, exam: Exam) -> None:
         self._base_model = base_model
         self._exam = exam
-        self._scale = STRIP_SCALE * base_model.embedding_spread
+        self.scale = STRIP_SCALE * base_model.embedding_spread
 
     def problem(self, lesson: Lesson) -> str:
         """The problem that is shown."""
@@ -49,7 +49,7 @@ class Painter:
         """The soft prompt's numbers in front of the frozen model."""
         return strip(
             learner.prompt.tolist(),
-            self._scale,
+            self.scale,
             self._base_model.name,
             self._base_model.parameter_count,
             learner.episodes,

@@ -28,16 +28,14 @@ def strip(
     is drawn, coloured by its sign and its size relative to ``scale``.
     """
     hidden = len(prompt[0])
-    picked = [round(i * hidden / CELLS) for i in range(min(CELLS, hidden))]
     columns = "".join(
-        f'<span class="spa-token">{"".join(_cell(vector[i], scale) for i in picked)}</span>'
-        for vector in prompt
+        f'<span class="spa-token">{cells_of(vector, scale)}</span>' for vector in prompt
     )
     learnt = "not trained yet" if not episodes else f"learnt from {count(episodes, 'episode')}"
     return (
         '<section class="spa-strip" aria-label="How it works">'
         f'<figure><div class="spa-tokens" role="img" aria-label="{len(prompt)} virtual tokens, '
-        f'{len(picked)} of {hidden} numbers drawn of each">{columns}</div>'
+        f'{min(CELLS, hidden)} of {hidden} numbers drawn of each">{columns}</div>'
         f"<figcaption><b>your soft prompt</b><span>{len(prompt)} × {hidden:,} numbers"
         f"</span><span>{learnt}</span></figcaption></figure>"
         '<span class="spa-operator" aria-hidden="true">+</span>'
@@ -51,6 +49,12 @@ def strip(
         f"<span>{_magnitude(parameters)} weights</span>"
         "<span>none ever changes</span></figcaption></figure></section>"
     )
+
+
+def cells_of(vector: Sequence[float], scale: float) -> str:
+    """Every ``hidden size / CELLS``-th number of a vector as a coloured cell."""
+    picked = [round(i * len(vector) / CELLS) for i in range(min(CELLS, len(vector)))]
+    return "".join(_cell(vector[i], scale) for i in picked)
 
 
 def _cell(value: float, scale: float) -> str:

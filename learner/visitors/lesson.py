@@ -21,6 +21,7 @@ from learner.visitors.comparison import Comparison
 from learner.visitors.event import Event, end_of
 from learner.visitors.exam import Exam
 from learner.visitors.followed import Followed
+from learner.visitors.moments import Moments
 from learner.visitors.rated_samples import RatedSamples
 from learner.visitors.run import EXAMS_PER_RUN, RunState, training_run
 from learner.visitors.saved_lesson import SavedLesson, from_json, to_json
@@ -42,6 +43,7 @@ class Lesson(Followed):
         self.session = session
         self.comparison = Comparison(service, exam.formats, self._tell, self._fail)
         self.samples = RatedSamples(service, session.seed, self._tell, self._fail)
+        self.moments = Moments(session.learner)  # the way that the learner took
         self.run: RunState | None = None  # the run that is on
         self.latest_event: Event | None = None
         self.graded: tuple[int, StepReport] | None = (
@@ -276,6 +278,7 @@ class Lesson(Followed):
         with self._changed:
             if state.learner is not self.learner:
                 teaching.adopt(state.learner)
+                self.moments.step(state.learner)
             self.run = state
             if state.report and state.report.groups:
                 self.graded = (state.learner.episodes, state.report)
@@ -317,6 +320,7 @@ class Lesson(Followed):
     def _replaced(self, learner: Learner, event: Event) -> None:
         """The learner is another one now: its own results, its own answers."""
         self._scores.go_to(learner)
+        self.moments.go_to(learner)
         self.latest_event = event
         self.graded = None
         self.samples.forget(moves_only=True)

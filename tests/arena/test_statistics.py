@@ -14,6 +14,7 @@ from arena.statistics import (
     holm,
     mcnemar_exact,
     mean_interval,
+    paired_difference,
     problems_needed,
     transfer,
     wilson,
@@ -252,3 +253,54 @@ def test_transfer_of_a_table_worked_by_hand():
 def test_transfer_needs_a_square_table(accuracy, untrained):
     with pytest.raises(ValueError, match="square table"):
         transfer(accuracy, untrained)
+
+
+def test_a_paired_difference_where_nothing_changed_is_as_wide_as_so_few_problems_leave_it():
+    """Tango's closed form: z² / (n + z²) either way."""
+    interval, z = paired_difference(0, 0, 100), 1.959964
+    assert (interval.low, interval.high) == pytest.approx((-z * z / (100 + z * z), 0.0369948), 1e-4)
+
+
+@pytest.mark.parametrize(("gained", "lost", "n"), [(1, 0, 50), (10, 12, 50), (3, 1, 20)])
+def test_the_ends_of_a_paired_difference_are_as_far_off_as_the_likelihood_says(gained, lost, n):
+    """The variance at either end from the likelihood itself, maximised by trying everything."""
+    interval = paired_difference(gained, lost, n)
+    for change in (interval.low, interval.high):
+
+        def likelihood(share: float, change: float = change) -> float:
+            """Of losing with this chance, and gaining with this and the change more."""
+            chances = (share + change, share, 1 - 2 * share - change)
+            counts = (gained, lost, n - gained - lost)
+            return sum(k * math.log(p) for k, p in zip(counts, chances, strict=True) if k)
+
+        least, most = max(0.0, -change), (1 - change) / 2
+        tried = [least + (most - least) * (i + 0.5) / 20000 for i in range(20000)]
+        share = max(tried, key=likelihood)
+        error = math.sqrt((2 * share + change - change**2) / n)
+        assert abs((gained - lost) / n - change) / error == pytest.approx(1.96, abs=2e-3)
+
+
+def test_a_paired_difference_turns_with_its_sign_and_ends_at_one():
+    there, back = paired_difference(7, 2, 30), paired_difference(2, 7, 30)
+    assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
+    assert paired_difference(5, 0, 5).high == 1
+    assert paired_difference(0, 5, 5).low == -1
+
+
+@pytest.mark.parametrize("counts", [(0, 0, 0), (3, 3, 5), (-1, 0, 5)])
+def test_a_paired_difference_of_more_than_there_is_is_refused(counts):
+    with pytest.raises(ValueError, match="cannot be"):
+        paired_difference(*counts)
+
+
+def test_the_score_interval_covers_the_true_difference_as_often_as_it_says():
+    """Exactly, over all outcomes of 40 problems of which 15 % are gained and 10 % lost."""
+    covered = 0.0
+    for gained in range(41):
+        for lost in range(41 - gained):
+            ways = math.comb(40, gained) * math.comb(40 - gained, lost)
+            chance = ways * 0.15**gained * 0.10**lost * 0.75 ** (40 - gained - lost)
+            if chance > 1e-6:
+                interval = paired_difference(gained, lost, 40)
+                covered += chance * (interval.low <= 0.05 <= interval.high)
+    assert 0.94 < covered < 0.97

@@ -6,6 +6,7 @@ import pytest
 
 from learner.__main__ import main
 from learner.checkpoint.files import load, save
+from learner.inspection import size
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.loading import load_base_model
 
@@ -37,9 +38,13 @@ def test_a_report_with_its_pictures_and_json_is_written(
 
 
 def test_the_smallest_can_be_saved_and_loads_again(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing is lost where nothing was answered, so one vector of one bit a number will do."""
+    monkeypatch.setattr(size, "MARGIN", 0.9)  # of three problems less could not be told
     small = tmp_path / "small"
     given = ["--problems", "3", "--dtype", "float32", "--json", "--save-smallest", str(small)]
     assert main(["inspect", "--checkpoint", str(checkpoint), *given]) == 0

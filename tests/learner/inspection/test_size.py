@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from arena import held_out
+from learner.inspection import size as module
 from learner.inspection.size import flattened, made_smaller, rounded, size, stored_bytes
 from learner.inspection.subject import Subject
 from learner.measuring import Answers
@@ -45,24 +46,28 @@ def test_what_it_takes() -> None:
     assert stored_bytes(8, 192, 32, rank=2) == 2 * 200 * 4
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_planted_heading_is_all_that_is_needed(
-    pocket: BaseModel, answers: Answers, seed: int
+    pocket: BaseModel, answers: Answers, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The truth: the heading's vectors are enough, and it needs them all."""
+    monkeypatch.setattr(module, "MARGIN", 0.25)  # of so few problems less could not be told
     subject = planted(pocket, seed)
     truth = sorted(heading_places(pocket, seed))
     order = truth + [i for i in range(subject.vectors) if i not in truth]
-    found = size(answers, subject, order, held_out(30))
+    found = size(answers, subject, order, held_out(20))
     enough = [one for one in found.vectors if len(one.kept) == len(truth)]
     assert enough[0].kept == tuple(truth)
     assert enough[0].score.accuracy >= found.whole.accuracy - 0.1
-    assert found.smallest is not None and found.smallest.bytes < found.bytes / 2
+    assert found.smallest is not None
+    assert set(truth) <= set(found.smallest.kept)
+    assert found.smallest.bytes < found.bytes / 4
 
 
-def test_nothing_smaller_is_claimed_where_it_would_be_luck(
+def test_nothing_smaller_is_claimed_of_few_problems(
     answers: Answers, subjects: list[Subject]
 ) -> None:
-    """Two problems are too few to be sure of anything, unless nothing changed at all."""
-    found = size(answers, subjects[0], list(range(8)), held_out(2))
-    assert all(one.change.value == 0 for one in found.bits if one.loses_nothing)
+    """Even where no answer changed: of ten problems, a loss of 5 points cannot be ruled out."""
+    found = size(answers, subjects[0], list(range(8)), held_out(10))
+    assert found.bits[1].change.value == 0
+    assert found.smallest is None

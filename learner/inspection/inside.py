@@ -1,0 +1,325 @@
+"""What one visitor does to look inside their soft prompt: switches, a slider, a timeline, a report.
+
+The soft prompt that is watched is the visitor's own, altered: some of its vectors put back as they
+were untrained, at some strength, as it was at some moment of training. The problem of their lesson
+is answered behind it at once. The whole inspection goes on in the background, part by part.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from arena import Problem, grade
+from learner.inspection.strength import PLACES, Snapshot, blend, strength
+from learner.inspection.subject import subject_of
+from learner.inspection.whole import Material, Parts, inspect
+from learner.learning.learner import Learner
+from learner.model.base_model import BaseModel
+from learner.model.completion import Ask, Completion
+from learner.service.protocol import ModelService
+from learner.visitors.checked_input import LessonError
+from learner.visitors.comparison import GradedCompletion
+from learner.visitors.followed import Followed
+from learner.visitors.lesson import Lesson
+
+FIRST_PROBLEMS = 12  # of the first picture, and of what is measured of the machine's pace
+PROBLEMS = (30, 100)  # of the rest: the fewest and the most
+SECONDS = {True: 45.0, False: 300.0}  # that it may take, on the embedded model and on others
+MOST_INSIDES = 64  # that are remembered
+ANSWERS_A_PROBLEM = 200  # of a prompt of eight vectors
+
+
+class Interrupted(Exception):
+    """The visitor wants to see no more of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """The altered soft prompt that is watched, and how it answers.
+
+    ``kept`` says which vectors are trained, ``place`` the strength; ``moment`` is the number of the
+    moment of training that stands for the trained prompt, the last one being now.
+    """
+
+    kept: tuple[bool, ...]
+    place: float
+    moment: int
+    prompt: torch.Tensor
+    problem: Problem | None
+    completion: GradedCompletion = field(default_factory=GradedCompletion)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is altered but the moment."""
+        return all(self.kept) and self.place == 1.0
+
+
+class Inside(Followed):
+    """One visitor's look inside. Thread-safe.
+
+    Actions raise LessonError, and change nothing, where they cannot be done.
+    """
+
+    def __init__(self, service: ModelService, lesson: Lesson, problems: Sequence[Problem]) -> None:
+        super().__init__()
+        self._service = service
+        self._lesson = lesson
+        self._problems = problems
+        self._worker: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._asking: object | None = None
+        self.parts: Parts = {}  # what was found so far ...
+        self.seconds = 0.0  # ... in so many seconds
+        self._begin()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is going on that changes what is shown."""
+        return self.working or self.answering
+
+    @property
+    def answering(self) -> bool:
+        """Whether the answer that is watched is being written."""
+        return self._asking is not None
+
+    @property
+    def working(self) -> bool:
+        """Whether the inspection goes on."""
+        return self._worker is not None
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether there is anything to look into."""
+        return not torch.equal(self._subject.trained, self._subject.untrained)
+
+    def arrive(self) -> None:
+        """The visitor looks here: show the learner and the problem that they have now."""
+        with self._changed:
+            if self._lesson.learner.prompt is not self.learner.prompt:
+                self._stop.set()
+                self._begin()
+            self._watch()
+
+    def switch(self, vector: int) -> None:
+        """Put a vector back as it was untrained, or back in place."""
+        with self._changed:
+            kept = list(self.watched.kept)
+            if not 0 <= vector < len(kept):
+                raise LessonError(f"There is no vector {vector + 1}.")
+            kept[vector] = not kept[vector]
+            self._watch(kept=tuple(kept))
+
+    def turn(self, place: float) -> None:
+        """Set the strength."""
+        with self._changed:
+            self._watch(place=place)
+
+    def scrub(self, moment: int) -> None:
+        """Go to a moment of training."""
+        with self._changed:
+            if not 0 <= moment < len(self.moments):
+                raise LessonError(f"There is no moment {moment}.")
+            self._watch(moment=moment)
+
+    def whole(self) -> None:
+        """All vectors trained, at full strength, as they are now."""
+        with self._changed:
+            self._watch((True,) * self._subject.vectors, 1.0, len(self.moments) - 1)
+
+    def look(self, own: str = "") -> None:
+        """Start the whole inspection; ``own`` is a text to compare the soft prompt with."""
+        with self._changed:
+            if self._worker is not None:
+                raise LessonError("It is being looked into already.")
+            if not self.is_trained:
+                raise LessonError("There is nothing to look into yet; train the soft prompt first.")
+            self._stop = threading.Event()
+            self.parts = {}
+            self.seconds = 0.0
+            texts = [own] if own.strip() else []
+            self._worker = threading.Thread(
+                target=self._work, args=(self._stop, texts), name="inspection", daemon=True
+            )
+            self._worker.start()
+            self._tell()
+
+    def stop(self) -> None:
+        """End the inspection; what was found stays."""
+        self._stop.set()
+
+    # --- in the background --------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Start anew with the lesson's learner."""
+        learner = self.learner = self._lesson.learner
+        self._subject = subject_of(learner, self._service.new_learner(learner.config))
+        self.moments = self._lesson.moments.all
+        self.parts = {}
+        self.seconds = 0.0
+        self.watched = Watched(
+            (True,) * self._subject.vectors, 1.0, len(self.moments) - 1, learner.prompt, None
+        )
+
+    def _watch(
+        self,
+        kept: tuple[bool, ...] | None = None,
+        place: float | None = None,
+        moment: int | None = None,
+    ) -> None:
+        """Alter what is watched, and answer the lesson's problem behind it."""
+        then, problem = self.watched, self._lesson.comparison.problem
+        kept = then.kept if kept is None else kept
+        place = then.place if place is None else place
+        moment = then.moment if moment is None else moment
+        same = (kept, place, moment) == (then.kept, then.place, then.moment)
+        if same and then.problem is problem:
+            return
+        subject = replace(self._subject, trained=self.moments[moment].prompt)
+        prompt = replace(subject, trained=blend(subject, place)).with_vectors(kept)
+        self.watched = Watched(kept, place, moment, prompt, problem)
+        if problem is None:
+            return
+        asking = self._asking = object()
+        ask = Ask(problem.question, subject.chat_template, prompt, subject.examples)
+        threading.Thread(
+            target=self._listen, args=(asking, problem, ask), name="ask", daemon=True
+        ).start()
+        self._tell()
+
+    def _listen(self, asking: object, problem: Problem, ask: Ask) -> None:
+        """Write down what comes, until all of it is there or nobody wants it."""
+        text, failure = "", None
+        try:
+            for (completion,) in self._service.ask([ask]):
+                text = completion.text
+                if not self._write(asking, GradedCompletion(text)):
+                    return
+        except (ValueError, RuntimeError) as error:
+            failure = error
+        verdict = grade(problem, text) if problem.answer else None
+        with self._changed:
+            if self._write(asking, GradedCompletion(text, finished=True, grade=verdict)):
+                self._asking = None
+                if failure is not None:
+                    self._fail(failure)
+
+    def _write(self, asking: object, completion: GradedCompletion) -> bool:
+        """Show what was written; False if something else has been asked meanwhile."""
+        with self._changed:
+            if self._asking is not asking:
+                return False
+            self.watched = replace(self.watched, completion=completion)
+            self._tell()
+            return True
+
+    def _work(self, stop: threading.Event, texts: Sequence[str]) -> None:
+        """The inspection, on its own thread."""
+        began = time.monotonic()
+        failure = None
+        try:
+            for name, part in self._found(stop, texts):
+                with self._changed:
+                    if stop.is_set():
+                        break
+                    self.parts = {**self.parts, name: part}
+                    self.seconds = time.monotonic() - began
+                    self._tell()
+        except Interrupted:
+            pass
+        except (ValueError, RuntimeError) as error:
+            failure = error
+        with self._changed:
+            self._worker = None
+            if failure is not None:
+                self._fail(failure)
+            self._tell()
+
+    def _found(self, stop: threading.Event, texts: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        """A first picture of few problems, then everything over as many as there is time for."""
+        subject = self._subject
+        answers = _interruptible(self._service.ask, stop)
+        few = self._problems[:FIRST_PROBLEMS]
+        began = time.monotonic()
+        yield "strength", strength(answers, subject, few)
+        pace = (time.monotonic() - began) / (len(few) * (len(PLACES) + 3))
+        room = SECONDS[self._service.base_model.source.is_embedded]
+        fewest, most = PROBLEMS
+        number = int(max(fewest, min(most, room / max(pace, 1e-6) / ANSWERS_A_PROBLEM)))
+        other = replace(self.learner.config, seed=self.learner.config.seed + 1)
+        yield from inspect(
+            Material(
+                answers=answers,
+                on_model=_on_model(self._service, stop),
+                subject=subject,
+                other_untrained=self._service.new_learner(other).prompt,
+                problems=self._problems[:number],
+                snapshots=[Snapshot(one.episodes, one.prompt) for one in self.moments],
+                own_texts=texts,
+            )
+        )
+
+
+class Insides:
+    """The looks inside that were used last, by the visitor's lesson."""
+
+    def __init__(self, service: ModelService, problems: Sequence[Problem]) -> None:
+        self._service = service
+        self._problems = problems
+        self._recent: OrderedDict[str, tuple[Lesson, Inside]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, lesson: Lesson) -> Inside:
+        """The visitor's look inside, as they left it or a new one."""
+        name = lesson.session.id
+        with self._lock:
+            if name not in self._recent or self._recent[name][0] is not lesson:
+                inside = Inside(self._service, lesson, self._problems)
+                self._recent[name] = lesson, inside
+            self._recent.move_to_end(name)
+            while len(self._recent) > MOST_INSIDES:
+                _, (_, dropped) = self._recent.popitem(last=False)
+                dropped.stop()
+            return self._recent[name][1]
+
+
+def learner_material(
+    service: ModelService, learner: Learner, problems: Sequence[Problem], texts: Sequence[str]
+) -> Material:
+    """What an inspection of a learner through a service needs."""
+    other = replace(learner.config, seed=learner.config.seed + 1)
+    return Material(
+        answers=service.ask,
+        on_model=lambda work: service.look(work).result(),
+        subject=subject_of(learner, service.new_learner(learner.config)),
+        other_untrained=service.new_learner(other).prompt,
+        problems=problems,
+        own_texts=texts,
+    )
+
+
+def _interruptible(
+    ask: Callable[[Sequence[Ask]], Iterator[tuple[Completion, ...]]], stop: threading.Event
+) -> Callable[[Sequence[Ask]], Iterator[tuple[Completion, ...]]]:
+    def answers(asks: Sequence[Ask]) -> Iterator[tuple[Completion, ...]]:
+        for completions in ask(asks):
+            if stop.is_set():
+                raise Interrupted
+            yield completions
+
+    return answers
+
+
+def _on_model(
+    service: ModelService, stop: threading.Event
+) -> Callable[[Callable[[BaseModel], Any]], Any]:
+    def run(work: Callable[[BaseModel], Any]) -> Any:
+        if stop.is_set():
+            raise Interrupted
+        return service.look(work).result()
+
+    return run

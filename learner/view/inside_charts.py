@@ -1,0 +1,329 @@
+"""The pictures of a look inside, as HTML: switches, curves, rows, and each with what was found."""
+
+from collections.abc import Callable, Sequence
+from html import escape
+
+from learner.inspection.changes import Changes
+from learner.inspection.findings import SIGNIFICANT, found, made, shown
+from learner.inspection.inside import Inside, Watched
+from learner.inspection.likeness import Ranking
+from learner.inspection.listening import Listening
+from learner.inspection.nearest import NearestWords
+from learner.inspection.size import Size
+from learner.inspection.strength import Strength
+from learner.inspection.vectors import Vectors
+from learner.inspection.whole import Part, Path
+from learner.view.chart_parts import (
+    episode_ticks,
+    frame,
+    line,
+    percent_ticks,
+    plot,
+    svg,
+)
+from learner.view.strip import cells_of
+from learner.wording import percent
+
+SWITCHING = """
+element.addEventListener("click", (event) => {
+    const vector = event.target.closest("button[data-vector]");
+    if (vector && !vector.disabled) trigger("click", { vector: Number(vector.dataset.vector) });
+});
+"""
+"""Sends a click on a vector as its event's data."""
+
+
+def switchboard(inside: Inside, scale: float) -> str:
+    """Every vector as a switch: its numbers, and below it the share of the gain that it carries."""
+    watched = inside.watched
+    part = inside.parts.get("vectors")
+    shares = part.shares if isinstance(part, Vectors) else ()
+    most = max((abs(share.value) for share in shares), default=0.0) or 1.0
+    buttons = []
+    for i, vector in enumerate(watched.prompt.tolist()):
+        share = shares[i] if i < len(shares) else None
+        sure = share is not None and share.p_value < SIGNIFICANT
+        height = 100 * max(0.0, share.value) / most if share else 0.0
+        words = "on" if watched.kept[i] else "off"
+        carried = f", carries {100 * share.value:+.0f} points" if share else ""
+        label = f"{100 * share.value:+.0f}" if share else "&nbsp;"
+        buttons.append(
+            f'<button type="button" class="spa-switch" data-vector="{i}" '
+            f'aria-pressed="{"true" if watched.kept[i] else "false"}" '
+            f'aria-label="Vector {i + 1} {words}{carried}"><span class="spa-token">'
+            f"{cells_of(vector, scale)}</span><b>{i + 1}</b>"
+            f'<span class="spa-carries"><i class="{"spa-sure" if sure else ""}" '
+            f'style="height:{height:.0f}%"></i></span><small>{label}</small></button>'
+        )
+    return (
+        '<section class="spa-switches" aria-label="Vectors, each a switch">'
+        f"{''.join(buttons)}</section>{_switch_words(inside, bool(shares))}"
+    )
+
+
+def watched_answer(watched: Watched, moments: Sequence[int]) -> str:
+    """The lesson's problem as it is answered behind the altered soft prompt."""
+    if watched.problem is None:
+        return '<article class="spa-watched"><p>…</p></article>'
+    off = [str(i + 1) for i, kept in enumerate(watched.kept) if not kept]
+    how = [f"strength {percent(watched.place)}"]
+    if off:
+        how.append(f"without vector {', '.join(off)}")
+    if len(moments) > 1:
+        how.append(f"as after {moments[watched.moment]} episodes")
+    completion = watched.completion
+    text = escape(completion.text) or '<span class="spa-empty">(nothing yet)</span>'
+    verdict = ""
+    if completion.grade is not None:
+        kind, word = _verdict(completion.grade.correct, completion.grade.extracted is None)
+        verdict = f'<span class="spa-verdict {kind}">{word}</span>'
+    right = watched.problem.answer
+    gold = f" <span>Right: {escape(right)}.</span>" if right else ""
+    return (
+        f'<article class="spa-watched" aria-live="polite"><p class="spa-watched-question">'
+        f"{escape(watched.problem.question)}</p>"
+        f'<p class="spa-watched-answer">{text} {verdict}</p>'
+        f"<p>{escape(', '.join(how))}.{gold}</p></article>"
+    )
+
+
+def cards(inside: Inside, kinds: Sequence[str]) -> str:
+    """The parts of these names that are known, each with its picture and what was found."""
+    paint: dict[str, Callable[..., str]] = {
+        "changes": changes_chart,
+        "nearest": nearest_chart,
+        "likeness": likeness_chart,
+        "listening": listening_chart,
+        "vectors": vectors_chart,
+        "size": size_chart,
+    }
+    known = [paint[name](inside.parts[name]) for name in kinds if name in inside.parts]
+    return f'<div class="spa-inside">{"".join(known)}</div>' if known else ""
+
+
+def strength_chart(part: Part | None, place: float) -> str:
+    """Accuracy along the line from untrained to trained, with a mark where the slider stands."""
+    marker = f'<i class="spa-here" style="left:{100 * place / 1.5:.2f}%"></i>'
+    ticks = [(0.0, "untrained", "start"), (2 / 3, "trained", "middle"), (1.0, "150 %", "end")]
+    if not isinstance(part, Strength):
+        empty = f'{marker}<span class="spa-plot-empty">press Look inside to draw the curve</span>'
+        return frame(
+            "How much of it does it take?",
+            "accuracy from untrained to trained, and beyond",
+            plot(empty, percent_ticks(), ticks),
+            "Not measured yet.",
+            "spa-strength",
+        )
+    points = list(zip(part.places, part.scores, strict=True))
+    upper = [(x / 1.5, s.interval.high) for x, s in points]
+    lower = [(x / 1.5, s.interval.low) for x, s in reversed(points)]
+    outline = " ".join(f"{100 * x:.2f},{100 - 100 * y:.2f}" for x, y in [*upper, *lower])
+    shapes = f'<polygon class="spa-band" points="{outline}"/>'
+    shapes += line([(x / 1.5, s.accuracy) for x, s in points], "spa-curve")
+    dots = "".join(
+        f'<span class="spa-dot spa-control" style="left:{100 * x / 1.5:.2f}%;'
+        f'bottom:{100 * s.accuracy:.2f}%"></span>'
+        for x, s in zip(part.control_places, part.control, strict=True)
+    )
+    _, sentence = found(part)
+    n = part.scores[0].n
+    return frame(
+        "How much of it does it take?",
+        f"{n} held-out problems · band: 95 % interval · grey dots: as far in a random direction",
+        plot(svg(shapes) + dots + marker, percent_ticks(), ticks) + _sentence(sentence),
+        sentence,
+        "spa-strength",
+    )
+
+
+def path_chart(part: Part | None, moment: int) -> str:
+    """Accuracy on the way that training took, with a mark at the moment that is watched."""
+    if not isinstance(part, Path) or len(part.moments) < 2:
+        return ""
+    first, last = part.moments[0][0], part.moments[-1][0]
+    width = max(1, last - first)
+
+    def across(episodes: int) -> float:
+        return (episodes - first) / width
+
+    upper = [(across(e), s.interval.high) for e, s in part.moments]
+    lower = [(across(e), s.interval.low) for e, s in reversed(part.moments)]
+    outline = " ".join(f"{100 * x:.2f},{100 - 100 * y:.2f}" for x, y in [*upper, *lower])
+    shapes = f'<polygon class="spa-band" points="{outline}"/>'
+    shapes += line([(across(e), s.accuracy) for e, s in part.moments], "spa-curve")
+    marker = f'<i class="spa-here" style="left:{100 * across(moment):.2f}%"></i>'
+    ticks = episode_ticks(last) if first == 0 else [(0.0, str(first), "start")]
+    if first:
+        ticks.append((1.0, f"{last} episodes", "end"))
+    _, sentence = found(part)
+    return frame(
+        "The way training took",
+        f"{part.moments[0][1].n} held-out problems · band: 95 % interval",
+        plot(svg(shapes) + marker, percent_ticks(), ticks) + _sentence(sentence),
+        sentence,
+        "spa-path",
+    )
+
+
+def vectors_chart(part: Vectors) -> str:
+    """Each vector's share of the gain, and what it does when trained alone."""
+    values = [share.interval for share in part.shares]
+    values += [one.change.interval for one in part.alone]
+    low = min(0.0, *(one.low for one in values))
+    high = max(0.05, *(one.high for one in values))
+    rows = []
+    for i, (share, alone) in enumerate(zip(part.shares, part.alone, strict=True)):
+        track = _mark(alone.change.value, alone.change.interval, low, high, "before")
+        track += _mark(share.value, share.interval, low, high, "after")
+        star = " *" if share.p_value < SIGNIFICANT else ""
+        rows.append(_row(f"vector {i + 1}", track, f"<b>{100 * share.value:+.0f}</b>{star}"))
+    key = _key(("after", "share of the gain, points"), ("before", "trained alone"))
+    return _card(
+        part,
+        f"{part.problems_for_shares} problems × {part.subsets} subsets · * differs from nothing, "
+        "after Holm's correction",
+        f'<div class="spa-rows">{"".join(rows)}</div>{key}',
+    )
+
+
+def likeness_chart(part: Ranking) -> str:
+    """How far each text is from the soft prompt; hollow, from the untrained one."""
+    control = {one.text: one for one in part.untrained}
+    high = max(one.interval.high for one in (*part.trained, *part.untrained)) or 1.0
+    rows = []
+    for one in part.trained:
+        other = control[one.text]
+        track = _mark(other.divergence, other.interval, 0.0, high, "before")
+        track += _mark(one.divergence, one.interval, 0.0, high, "after")
+        name = f"{shown(one)}{' *' if one.first else ''}"
+        rows.append(_row(name, track, f"alone {percent(one.score.accuracy)}", one.kind))
+    key = _key(("after", "nats from yours (left: the same answers)"), ("before", "from untrained"))
+    return _card(
+        part,
+        f"{part.problems} held-out problems · * as close as the closest, as far as can be told",
+        f'<div class="spa-rows spa-wide-names">{"".join(rows)}</div>{key}',
+    )
+
+
+def size_chart(part: Size) -> str:
+    """Accuracy of each smaller prompt, by bytes."""
+    smaller = sorted((*part.bits, *part.vectors, *part.both), key=lambda one: -one.bytes)
+    rows = []
+    for one in smaller:
+        kind = "after" if one.loses_nothing else "before"
+        track = _mark(one.score.accuracy, one.score.interval, 0.0, 1.0, kind)
+        mine = " spa-smallest" if one == part.smallest else ""
+        rows.append(_row(made(one), track, f"{one.bytes:,} bytes", kind=mine))
+    key = _key(("after", "sure to lose less than 5 points"), ("before", "cannot be told"))
+    return _card(
+        part,
+        f"{part.whole.n} held-out problems · accuracy",
+        f'<div class="spa-rows spa-wide-names">{"".join(rows)}</div>{key}',
+    )
+
+
+def listening_chart(part: Listening) -> str:
+    """A cell for each head, by layer: how much more it attends to the soft prompt."""
+    most = max(abs(share) for layer in part.heads for share in layer) or 1.0
+    rows = []
+    for i, layer in enumerate(part.heads):
+        cells = "".join(
+            f'<i class="spa-{"plus" if share >= 0 else "minus"}" '
+            f'style="--v:{abs(share) / most:.2f}" title="{100 * share:+.0f} points"></i>'
+            for share in layer
+        )
+        rows.append(f'<div class="spa-heads"><span>layer {i + 1}</span>{cells}</div>')
+    key = (
+        '<div class="spa-key"><span><i class="spa-head spa-plus" style="--v:1"></i>'
+        f'{100 * most:.0f} points more attention</span><span><i class="spa-head spa-minus" '
+        'style="--v:1"></i>as much less</span></div>'
+    )
+    return _card(
+        part,
+        f"{part.problems} held-out problems · a cell a head, less the untrained prompt's",
+        f'<div class="spa-rows">{"".join(rows)}</div>{key}',
+    )
+
+
+def changes_chart(part: Changes) -> str:
+    """Problems that became right and wrong, by family, and a few of them."""
+    rows = []
+    for name, (gained, lost, n) in part.families.items():
+        track = f'<i class="spa-gained" style="width:{100 * gained / n:.2f}%"></i>'
+        track += f'<i class="spa-lost" style="width:{100 * lost / n:.2f}%"></i>'
+        rows.append(_row(name.replace("_", " "), track, f"<b>+{gained}</b> −{lost} of {n}"))
+    flips = "".join(
+        f"<li><span>{escape(flip.problem.question)}</span> {escape(flip.before) or '(nothing)'} → "
+        f"<b>{escape(flip.after) or '(nothing)'}</b> {'✓' if flip.gained else '✗'}</li>"
+        for flip in part.flips[:2]
+    )
+    return _card(
+        part,
+        "untrained → trained",
+        f'<div class="spa-rows">{"".join(rows)}</div><ul class="spa-flips">{flips}</ul>',
+    )
+
+
+def nearest_chart(part: NearestWords) -> str:
+    """The nearest word of each vector, crossed out."""
+    words = "".join(
+        f"<li><s>{escape(now[0].text.strip()) or '(no letters)'}</s> {now[0].cosine:.2f}"
+        f"<small>was {escape(then[0].text.strip()) or '(no letters)'}</small></li>"
+        for now, then in zip(part.trained, part.untrained, strict=True)
+    )
+    return _card(
+        part,
+        "the usual answer, shown because it misleads",
+        f'<ol class="spa-nearest">{words}</ol>',
+    )
+
+
+def _card(part: Part, note: str, body: str) -> str:
+    heading, sentence = found(part)
+    return frame(heading, note, f"{_sentence(sentence)}{body}", sentence, "spa-part")
+
+
+def _sentence(text: str) -> str:
+    return f'<p class="spa-found">{escape(text)}</p>'
+
+
+def _row(name: str, track: str, value: str, note: str = "", kind: str = "") -> str:
+    tip = f' title="{escape(note, quote=True)}"' if note else ""
+    return (
+        f'<div class="spa-row{kind}"><span class="spa-row-name"{tip}>{escape(name)}</span>'
+        f'<div class="spa-track">{track}</div><span class="spa-row-value">{value}</span></div>'
+    )
+
+
+def _mark(value: float, interval: object, low: float, high: float, kind: str) -> str:
+    """A dot with its interval on a track from low to high."""
+    ends = (interval.low, interval.high)  # type: ignore[attr-defined]
+    left, right = (100 * (min(max(end, low), high) - low) / (high - low) for end in ends)
+    at = 100 * (min(max(value, low), high) - low) / (high - low)
+    return (
+        f'<i class="spa-whisker spa-{kind}" style="left:{left:.2f}%;width:{right - left:.2f}%"></i>'
+        f'<i class="spa-mark spa-{kind}" style="left:{at:.2f}%"></i>'
+    )
+
+
+def _key(*entries: tuple[str, str]) -> str:
+    shown = "".join(
+        f'<span><i class="spa-mark spa-{kind}"></i>{escape(text)}</span>' for kind, text in entries
+    )
+    return f'<div class="spa-key">{shown}<span>bar: 95 % interval</span></div>'
+
+
+def _verdict(correct: bool, silent: bool) -> tuple[str, str]:
+    if silent:
+        return "spa-silent", "– no answer"
+    return ("spa-right", "✓ right") if correct else ("spa-wrong", "✗ wrong")
+
+
+def _switch_words(inside: Inside, known: bool) -> str:
+    if not inside.is_trained:
+        text = "Nothing is learnt yet: train it on the Teach tab, then come back."
+    elif known:
+        text = "Click a vector to put it back as it was. Bars: points of accuracy it carries."
+    else:
+        text = "Click a vector to put it back as it was before training, and see the answer change."
+    return f'<p class="spa-thumbs-note">{text}</p>'

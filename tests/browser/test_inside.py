@@ -1,0 +1,55 @@
+"""A person looks inside the soft prompt that they have just trained."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+ANSWER = ".spa-watched-answer"
+
+
+def test_vectors_are_switched_off_turned_down_and_rewound_and_the_pictures_come(visitor):
+    page = visitor.page
+    visitor.opens_tab("Look inside")
+    expect(visitor.button("Look inside")).to_be_disabled()
+    expect(page.locator("#spa-inside-status")).to_contain_text("train the soft prompt first")
+    visitor.opens_tab("Teach")
+    visitor.asks("Sam is taller than Noah. Noah is taller than Mona. Who is the shortest?", "Mona")
+    visitor.trains(80)
+    visitor.opens_tab("Look inside")
+    expect(page.locator(ANSWER)).to_contain_text("✓ right")
+
+    visitor.presses("Look inside")
+    expect(page.locator(".spa-strength polygon")).to_be_visible()
+
+    switches = page.locator(".spa-switch")
+    expect(switches).to_have_count(8)
+    for vector in switches.all():
+        vector.click()
+        expect(vector).to_have_attribute("aria-pressed", "false")
+    expect(page.locator(ANSWER)).to_contain_text("– no answer")
+    visitor.presses("All of it again")
+    expect(page.locator(ANSWER)).to_contain_text("✓ right")
+
+    page.locator("#spa-strength-slider input[type=range]").fill("0")
+    expect(page.locator(".spa-watched")).to_contain_text(re.compile(r"strength 0\s%"))
+    expect(page.locator(ANSWER)).to_contain_text("– no answer")
+    visitor.presses("All of it again")
+    expect(page.locator(ANSWER)).to_contain_text("✓ right")
+
+    page.locator("#spa-moment input[type=range]").fill("1")
+    expect(page.locator(".spa-watched")).to_contain_text("as after 4 episodes")
+    expect(page.locator(ANSWER)).to_contain_text("– no answer")
+
+    expect(page.locator(".spa-found").nth(2)).to_contain_text("n = ")  # at least one picture more
+    visitor.presses("Stop looking")
+    expect(visitor.button("Stop looking")).to_be_disabled()
+    assert visitor.fits()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_in_either_theme(visit, scheme):
+    visitor = visit(width=390, height=844, color_scheme=scheme).arrive()
+    visitor.opens_tab("Look inside")
+    expect(visitor.page.locator(".spa-switch")).to_have_count(8)
+    assert visitor.fits()
