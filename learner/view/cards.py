@@ -116,6 +116,32 @@ def progress(done: int, total: int, rate: float | None, left: float | None, note
     )
 
 
+def live(
+    answer: GradedCompletion,
+    curve: Sequence[tuple[int, float]],
+    n: int,
+    alone: float | None,
+    until: int,
+) -> str:
+    """The watched answer, the curve as a small line, and the latest score of ``n`` problems.
+
+    ``curve`` holds (episodes, accuracy); ``alone`` is that of the model alone in the same format.
+    """
+    kind, mark, word = verdict(answer.grade) if answer.finished else ("writing", "…", "writing")
+    text = " ".join(answer.text.split())
+    points = " ".join(f"{100 * at / until:.1f},{30 - 28 * y:.1f}" for at, y in curve)
+    dashed = f'<path class="spa-live-alone" d="M0 {30 - 28 * alone:.1f}H100"/>' if alone else ""
+    score = f"<b>{100 * curve[-1][1]:.0f}\u202f%</b> of {n}" if curve else "no score yet"
+    return (
+        f'<div class="spa-live spa-{kind}"><span class="spa-live-answer">'
+        f'<span aria-hidden="true">☞</span> {escape(text[:60]) or "…"}</span>'
+        f'<span class="spa-verdict"><i aria-hidden="true">{mark}</i> {word}</span>'
+        '<svg viewBox="0 0 100 32" preserveAspectRatio="none" aria-hidden="true">'
+        f'{dashed}<polyline points="{points}"/></svg>'
+        f'<span class="spa-live-score">{score}</span></div>'
+    )
+
+
 def explanation(title: str, text: str) -> str:
     """A heading and a paragraph, for a panel whose controls need a few words."""
     return f'<div class="spa-explanation"><h3>{escape(title)}</h3><p>{escape(text)}</p></div>'

@@ -39,6 +39,7 @@ def places(last: tuple[float, float] | None, baselines: Mapping[bool, float]) ->
     choices are liked better: names above their line, that of the template left.
     """
     lines = [height * HEIGHT for height in baselines.values()]
+    dots = [_dot(last)] if last else []
     names = list(baselines)
     offsets = (3, 17, -16, -30, 31, -44, 45, -58)
     sides = [("left", "right") if name else ("right", "left") for name in names]
@@ -58,6 +59,7 @@ def places(last: tuple[float, float] | None, baselines: Mapping[bool, float]) ->
         found += [_score(last, score)] if last else []
         cost += sum(_overlap(one, other) for one, other in _pairs(found))
         cost += sum(0.4 for box in found for line in lines if box.low < line < box.high)
+        cost += 0.5 * sum(_overlap(box, dot) > 0 for box in found[: len(lines)] for dot in dots)
         cost += sum(2.0 for box in found if box.low < 0 or box.high > HEIGHT)
         cost += sum(2.0 for box in found if box.left < 0 or box.right > WIDTH)
         if cost < least:
@@ -94,6 +96,11 @@ def _score(last: tuple[float, float], place: str) -> Box:
         return Box(left, left + SCORE_WIDTH, low, low + LETTER)
     left = x + 11 if place == "right" else x - 11 - SCORE_WIDTH
     return Box(left, left + SCORE_WIDTH, y - LETTER / 2, y + LETTER / 2)
+
+
+def _dot(last: tuple[float, float]) -> Box:
+    x, y = last[0] * WIDTH, last[1] * HEIGHT
+    return Box(x - 8, x + 8, y - 8, y + 8)
 
 
 def _pairs(found: Sequence[Box]) -> list[tuple[Box, Box]]:

@@ -9,6 +9,7 @@ from learner.view.hints import hint_of
 from learner.view.samples_chart import samples_chart
 from learner.view.strip import strip
 from learner.view.thumb_cards import thumbs_panel
+from learner.visitors.comparison import CONDITIONS
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 
@@ -36,6 +37,21 @@ class Painter:
         """The format whose soft-prompt answer is to be watched; None for neither."""
         watching = lesson.run is not None or not lesson.learner.episodes
         return lesson.chat_template if watching else None
+
+    def live(self, lesson: Lesson) -> str:
+        """What to watch, in two lines, where the rest is out of sight; "" when nothing is."""
+        event = lesson.latest_event
+        if lesson.run is None and (event is None or event.kind not in ("run", "stopped")):
+            return ""
+        at = CONDITIONS.index((lesson.chat_template, True))
+        results, alone = lesson.results(), self._exam.alone(lesson.chat_template)
+        return cards.live(
+            lesson.comparison.completions[at],
+            [(score.episodes, score.accuracy) for score in results],
+            results[-1].n if results else 0,
+            alone.accuracy if alone else None,
+            self.until(lesson),
+        )
 
     def hint(self, lesson: Lesson) -> str:
         """What happens, what happened, or what to do now."""

@@ -52,36 +52,18 @@ def teach_tab(page: Page, _: gr.Tab) -> None:
         with gr.Column(scale=7, min_width=320, elem_classes="spa-stage"):
             _problem(page)
             _thumbs(page)
-            families = html("spa-families", charts.family_chart({}, {}, False))
         with gr.Column(scale=4, min_width=320, elem_classes="spa-desk"):
-            _training(page)
-            accuracy = html("spa-accuracy", charts.accuracy_chart([], {}, False))
-            loss = html("spa-loss", charts.loss_chart([]))
-    exam, paint = page.exam, page.painter
-    page.lesson.show(
-        families,
-        paint.families,
-        lambda lesson: (lesson.results()[-1:], lesson.chat_template, exam.version),
-    )
-    page.lesson.show(
-        accuracy,
-        paint.accuracy,
-        lambda lesson: (
-            lesson.results(),
-            lesson.chat_template,
-            paint.until(lesson),
-            paint.rewards(lesson),
-            exam.version,
-        ),
-    )
-    page.lesson.show(
-        loss,
-        painting.loss,
-        lambda lesson: (
-            lesson.signal,
-            lesson.graded if SIGNALS[lesson.signal].earned else lesson.learner,
-        ),
-    )
+            episodes = gr.Number(
+                DEFAULT_EPISODES,
+                label="Episodes",
+                step=1,  # its bounds are checked, and told, on the server
+                elem_id="spa-episodes",
+                render=False,
+            )
+            _training(page, episodes)
+            _settings(page, episodes)
+        with gr.Column(scale=4, min_width=320, elem_classes="spa-pictures"):
+            _pictures(page)
 
 
 def _problem(page: Page) -> None:
@@ -147,8 +129,8 @@ def _problem(page: Page) -> None:
     lesson.act(asked, show_own, [question, answer], busy=_answering, trigger_mode="multiple")
 
 
-def _training(page: Page) -> None:
-    """What to do next, the buttons that teach, and how it is taught."""
+def _training(page: Page, episodes: gr.Number) -> None:
+    """What to do next, the button that teaches, how far it is, and the curve that rises."""
     lesson = page.lesson
     with gr.Column(elem_classes="spa-panel spa-train-panel"):
         hint = html("spa-hint", cards.hint("One moment …", "working"))
@@ -165,53 +147,23 @@ def _training(page: Page) -> None:
                     "Stop", interactive=False, scale=1, min_width=80, elem_id="spa-stop"
                 )
             progress = html("spa-progress", cards.progress(0, 0, None, None))
-        with gr.Column(elem_classes="spa-more"):
-            with gr.Row(elem_classes="spa-buttons spa-quiet"):
-                train_one = gr.Button(
-                    "Train on this problem",
-                    size="md",
-                    scale=3,
-                    min_width=180,
-                    elem_id="spa-train-one",
-                )
-                undo = gr.Button("Undo", size="md", scale=1, min_width=70, elem_id="spa-undo")
-                reset = gr.Button("Reset", size="md", scale=1, min_width=70, elem_id="spa-reset")
-            with gr.Row(elem_classes="spa-settings"):
-                signal = gr.Radio(
-                    SIGNAL_CHOICES,
-                    value="answer",
-                    label="How it learns",
-                    scale=3,
-                    min_width=180,
-                    elem_id="spa-signal",
-                )
-                with gr.Column(scale=3, min_width=180, elem_classes="spa-setting"):
-                    chat_template = gr.Radio(
-                        [choice for choice in FORMAT_CHOICES if choice[1] in page.exam.formats],
-                        value=False,
-                        label="Learn in this format",
-                        elem_id="spa-format",
-                    )
-                    episodes = gr.Number(
-                        DEFAULT_EPISODES,
-                        label="Episodes",
-                        step=1,
-                        elem_id="spa-episodes",  # its bounds are checked, and told, on the server
-                    )
+            live = html("spa-live")
+    accuracy = html("spa-accuracy", charts.accuracy_chart([], {}, False))
 
     lesson.show(hint, page.painter.hint, lambda lesson: hint_of(lesson, page.exam))
     lesson.show(progress, painting.progress, lambda lesson: (lesson.run, lesson.latest_event))
+    lesson.show(live, page.painter.live)
     lesson.show(
-        chat_template,
-        lambda lesson: gr.update(value=lesson.chat_template, interactive=not lesson.run),
-        lambda lesson: (lesson.chat_template, not lesson.run),
+        accuracy,
+        page.painter.accuracy,
+        lambda lesson: (
+            lesson.results(),
+            lesson.chat_template,
+            page.painter.until(lesson),
+            page.painter.rewards(lesson),
+            page.exam.version,
+        ),
     )
-    lesson.show(
-        signal,
-        lambda lesson: gr.update(value=lesson.signal, interactive=not lesson.run),
-        lambda lesson: (lesson.signal, not lesson.run),
-    )
-    lesson.enable(train, lambda lesson: not lesson.run)
     lesson.show(
         stop,
         lambda lesson: gr.update(
@@ -219,16 +171,57 @@ def _training(page: Page) -> None:
             interactive=bool(lesson.run) and not lesson.stopping,
         ),
     )
-    lesson.enable(train_one, lambda lesson: lesson.can_train_one)
-    lesson.enable(undo, lambda lesson: not lesson.run and lesson.session.undo_depth > 0)
-    lesson.enable(reset, lambda lesson: not lesson.run and lesson.learner.episodes > 0)
+    lesson.enable(train, lambda lesson: not lesson.run)
 
     def start(lesson: Lesson, episodes: object) -> None:
         lesson.train(checked_episodes(episodes))
 
     lesson.act(train.click, start, [episodes])
-    lesson.act(train_one.click, Lesson.train_one)
     lesson.act(stop.click, Lesson.stop)
+    page.events.on(episodes.change, None, [episodes], [train], js=TRAIN_LABEL)
+
+
+def _settings(page: Page, episodes: gr.Number) -> None:
+    """Other ways to learn and to go back, and how it is taught."""
+    lesson = page.lesson
+    with gr.Column(elem_classes="spa-panel spa-more"):
+        with gr.Row(elem_classes="spa-buttons spa-quiet"):
+            train_one = gr.Button(
+                "Train on this problem",
+                size="md",
+                scale=3,
+                min_width=180,
+                elem_id="spa-train-one",
+            )
+            undo = gr.Button("Undo", size="md", scale=1, min_width=70, elem_id="spa-undo")
+            reset = gr.Button("Reset", size="md", scale=1, min_width=70, elem_id="spa-reset")
+        with gr.Row(elem_classes="spa-settings"):
+            signal = gr.Radio(
+                SIGNAL_CHOICES,
+                value="answer",
+                label="How it learns",
+                scale=3,
+                min_width=180,
+                elem_id="spa-signal",
+            )
+            with gr.Column(scale=3, min_width=180, elem_classes="spa-setting"):
+                chat_template = gr.Radio(
+                    [choice for choice in FORMAT_CHOICES if choice[1] in page.exam.formats],
+                    value=False,
+                    label="Learn in this format",
+                    elem_id="spa-format",
+                )
+                episodes.render()
+
+    lesson.show(
+        chat_template,
+        lambda lesson: gr.update(value=lesson.chat_template, interactive=not lesson.run),
+    )
+    lesson.show(signal, lambda lesson: gr.update(value=lesson.signal, interactive=not lesson.run))
+    lesson.enable(train_one, lambda lesson: lesson.can_train_one)
+    lesson.enable(undo, lambda lesson: not lesson.run and lesson.session.undo_depth > 0)
+    lesson.enable(reset, lambda lesson: not lesson.run and lesson.learner.episodes > 0)
+    lesson.act(train_one.click, Lesson.train_one)
     lesson.act(undo.click, Lesson.undo)
     lesson.act(reset.click, Lesson.reset)
     lesson.act(
@@ -239,7 +232,25 @@ def _training(page: Page) -> None:
     lesson.act(
         signal.input, lambda lesson, told: lesson.choose_signal(checked_signal(told)), [signal]
     )
-    page.events.on(episodes.change, None, [episodes], [train], js=TRAIN_LABEL)
+
+
+def _pictures(page: Page) -> None:
+    """Accuracy by family, and the loss of every step."""
+    families = html("spa-families", charts.family_chart({}, {}, False))
+    loss = html("spa-loss", charts.loss_chart([]))
+    page.lesson.show(
+        families,
+        page.painter.families,
+        lambda lesson: (lesson.results()[-1:], lesson.chat_template, page.exam.version),
+    )
+    page.lesson.show(
+        loss,
+        painting.loss,
+        lambda lesson: (
+            lesson.signal,
+            lesson.graded if SIGNALS[lesson.signal].earned else lesson.learner,
+        ),
+    )
 
 
 def _thumbs(page: Page) -> None:

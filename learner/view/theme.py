@@ -4,15 +4,26 @@ from pathlib import Path
 
 import gradio as gr
 
+FONTS = (
+    "IBMPlexSans/IBMPlexSans-Regular",
+    "IBMPlexSans/IBMPlexSans-Bold",
+    "IBMPlexMono/IBMPlexMono-Regular",
+)
 STYLE_SHEET = Path(__file__).parents[2] / "assets" / "style.css"
 
 
 def head() -> str:
-    """The style sheet as a ``<style>`` element for ``launch(head=...)``.
+    """The style sheet as a ``<style>`` element for ``launch(head=...)``, and the fonts it needs.
 
-    Not ``launch(css=...)``: that rewrites selectors and drops what it does not know.
+    Not ``launch(css=...)``: that rewrites selectors and drops what it does not know. Fonts that
+    are asked for late would move what was laid out without them.
     """
-    return f"<style>{STYLE_SHEET.read_text(encoding='utf-8')}</style>"
+    fonts = "".join(
+        f'<link rel="preload" as="font" type="font/woff2" href="static/fonts/{font}.woff2" '
+        "crossorigin>"
+        for font in FONTS
+    )
+    return f"{fonts}<style>{STYLE_SHEET.read_text(encoding='utf-8')}</style>"
 
 
 def theme() -> gr.themes.Base:

@@ -45,6 +45,56 @@ def test_a_wide_screen_shows_button_question_and_all_answers_at_once(visitor):
         expect(visitor.answer(corner)).to_be_in_viewport(ratio=1)
 
 
+@pytest.mark.parametrize("screen", [(1280, 720), (1366, 768), (1920, 1080)])
+def test_what_to_watch_is_in_view_while_it_learns(visit, screen):
+    visitor = visit(*screen).arrive()
+    visitor.starts_training(400)
+    expect(visitor.answer("soft-plain")).to_contain_text("watch this one")
+    for part in (
+        visitor.answer("soft-plain"),
+        visitor.page.locator(".spa-accuracy"),
+        visitor.page.locator(".spa-progress"),
+    ):
+        expect(part).to_be_in_viewport(ratio=1)
+    visitor.presses("Stop")
+
+
+@pytest.mark.parametrize("screen", [(390, 844), (1280, 640)])
+def test_where_there_is_no_room_a_card_that_stays_shows_what_to_watch(visit, screen):
+    visitor = visit(*screen).arrive()
+    card = visitor.page.locator(".spa-live")
+    expect(card).to_have_count(0)
+    visitor.starts_training(400)
+    expect(card).to_be_in_viewport(ratio=1)
+    visitor.page.mouse.wheel(0, 3000)
+    expect(card).to_be_in_viewport(ratio=1)
+    expect(card.locator(".spa-verdict")).to_have_text(re.compile("correct|wrong|no answer"))
+    expect(card).to_contain_text(re.compile(r"\d+\s%\sof\s\d+"))
+    visitor.presses("Stop")
+    expect(visitor.button("Stop")).to_be_disabled()
+    visitor.presses("New problem")
+    expect(card).to_have_count(0)
+
+
+@pytest.mark.parametrize("screen", [(390, 844), (1280, 720), (1920, 1080)])
+def test_the_page_hardly_moves_while_it_loads(visit, screen):
+    visitor = visit(*screen)
+    visitor.page.add_init_script(
+        """window.shift = 0;
+        new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
+            window.shift += entry.value;
+        })).observe({type: "layout-shift", buffered: true});"""
+    )
+    visitor.arrive()
+    assert visitor.page.evaluate("window.shift") <= 0.05
+
+
+def test_a_wide_screen_is_used(visit):
+    visitor = visit(1920, 1080).arrive()
+    used = visitor.page.locator(".spa-main").bounding_box()["width"]
+    assert used > 1700
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_follows_light_and_dark(visit, scheme):
     visitor = visit(color_scheme=scheme).arrive()
@@ -93,22 +143,26 @@ def test_the_whole_job_by_keyboard_with_focus_always_visible(visitor):
 
 
 def test_nothing_jumps_while_answers_and_training_stream_in(visitor):
-    def places() -> list:
+    visitor.page.evaluate(
+        """() => { window.tops = (...parts) => parts.map(part => Math.round(scrollY +
+            document.querySelector(part).getBoundingClientRect().top)).join(); }"""
+    )
+
+    def places() -> str:
         return visitor.page.evaluate(
-            """() => ["#spa-answers", "#spa-train", "#spa-undo", "#spa-accuracy", "#spa-families"]
-                .map(q => Math.round(document.querySelector(q).getBoundingClientRect().top))"""
+            """() => tops("#spa-answers", "#spa-train", "#spa-undo", "#spa-accuracy",
+                "#spa-families")"""
         )
 
     visitor.page.evaluate(
-        """() => { window.tops = new Set(); const look = () => {
-            window.tops.add(["#spa-train", "#spa-undo", "#spa-accuracy"].map(q =>
-                Math.round(document.querySelector(q).getBoundingClientRect().top)).join());
+        """() => { window.seen = new Set(); const look = () => {
+            seen.add(tops("#spa-train", "#spa-undo", "#spa-accuracy"));
             requestAnimationFrame(look); }; look(); }"""
     )
     before = places()
     visitor.trains(8)
     assert places() == before
-    assert visitor.page.evaluate("window.tops.size") == 1
+    assert visitor.page.evaluate("seen.size") == 1
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_has_no_errors(visit, url):
