@@ -29,7 +29,7 @@ from learner.hub.opening import BEST_FOLDER
 from learner.measuring import Stopped
 from learner.model.base_model import BaseModel
 from learner.model.loading import load_base_model
-from learner.model.source import HUB, POCKET, locate, recorded_source
+from learner.model.source import HUB, locate, recorded_source
 from learner.report.tables import summary
 
 _HERE = object()  # --resume without a folder: the one that --output-dir names
@@ -120,7 +120,7 @@ def _same_model(made_with: RunRecord, given: str) -> BaseModel:
     """The base model that a run was made with; ``given`` is where a local one may be by now."""
     name, revision = made_with.model_name, made_with.model_revision
     source = recorded_source(name, revision, made_with.model_kind)
-    if source.is_local and given != POCKET:
+    if source.is_local and not locate(given).source.is_embedded:
         name = given
     elif source.is_local and not Path(name).exists():
         raise ValueError(

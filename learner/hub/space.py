@@ -27,7 +27,7 @@ from learner.hub.client import HubError, hub_api, hub_errors, is_conflict, may_h
 from learner.hub.push import check_rights
 from learner.hub.reference import checked_repo_id
 from learner.hub.space_files import MARKER, SpaceModel, flavor
-from learner.model.source import POCKET
+from learner.model.source import recorded_source
 
 _KEPT = {".gitattributes"}  # the Hub's own
 _FRESH = {".gitattributes", "README.md"}  # what a Space has that was just made
@@ -79,9 +79,15 @@ def find_model(name: str, token: str | None, endpoint: str | None = None) -> Spa
 
     Raises HubError if there is no such model, or if a Space could not download it.
     """
-    if name == POCKET:
-        return SpaceModel(POCKET)
-    repository, gguf = _parts(name)
+    source = recorded_source(name, "")
+    if source.is_embedded:
+        return SpaceModel(name)
+    repository, gguf = source.hub_id, source.gguf_file
+    if repository is None:
+        raise HubError(
+            "A Space can have the embedded model (pocket) or one on the Hub (user/name, or "
+            f"user/name/file.gguf), not {name}."
+        )
     with hub_errors(repository, signed_in=token is not None):
         info = hub_api(token, endpoint).model_info(repository, files_metadata=True)
     if info.private or info.gated:
@@ -198,18 +204,6 @@ def watch(
 def page(repo_id: str, endpoint: str | None = None) -> str:
     """The address of the Space's page on the Hub."""
     return f"{endpoint or constants.ENDPOINT}/spaces/{repo_id}"
-
-
-def _parts(name: str) -> tuple[str, str]:
-    """The repository and, of a GGUF file, its path there. Raises HubError for anything else."""
-    parts = name.split("/", 2)
-    gguf = parts[2] if len(parts) == 3 else ""
-    if len(parts) < 2 or (gguf and not gguf.lower().endswith(".gguf")):
-        raise HubError(
-            "A Space can have the embedded model (pocket) or one on the Hub (user/name, or "
-            f"user/name/file.gguf), not {name}."
-        )
-    return f"{parts[0]}/{parts[1]}", gguf
 
 
 def _loaded(path: str) -> bool:

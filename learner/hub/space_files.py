@@ -10,7 +10,7 @@ from pathlib import Path
 
 from huggingface_hub import SpaceCard
 
-from learner.model.source import POCKET
+from learner.model.source import recorded_source
 
 CPU, ZEROGPU = "cpu-basic", "zerogpu"
 MARKER = "learner/__init__.py"  # a Space that has it is one of this app
@@ -79,8 +79,7 @@ def _readme(text: str, repo_id: str, hardware: str, model: SpaceModel) -> str:
     card.data["thumbnail"] = (
         f"https://huggingface.co/spaces/{repo_id}/resolve/main/assets/screenshot.png"
     )
-    if model.name != POCKET:
-        repository = "/".join(model.name.split("/")[:2])
+    if repository := recorded_source(model.name, "").hub_id:
         card.data["models"] = [repository]
         card.data["preload_from_hub"] = [f"{repository} {','.join(model.files)} {model.commit}"]
     return str(card)

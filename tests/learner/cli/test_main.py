@@ -13,6 +13,7 @@ from learner.__main__ import main
 from learner.model.source import POCKET_FOLDER
 from tests.learner.checkpoints import OriginalExperiment
 from tests.learner.experiments.originals import train_qwen_record
+from tests.learner.tiny_gguf import write_gguf
 from tests.learner.tiny_models import build_model, build_tokenizer
 
 ROOT = Path(__file__).parents[3]
@@ -219,3 +220,19 @@ def test_flags_that_make_no_sense_are_refused_by_name(arguments, flag, capsys):
     assert caught.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert flag in line
+
+
+def test_a_run_on_a_local_model_goes_on_where_the_model_lies_by_now(tmp_path, capsys):
+    here, there = tmp_path / "tiny.gguf", tmp_path / "moved.gguf"
+    write_gguf(here)
+    run = str(tmp_path / "run")
+    flags = ("--episodes", "4", "--eval-at", "4", "--eval-problems", "5", "--no-chat-template")
+    settings = (*flags, "--validation-problems", "0", "--device", "cpu", "--dtype", "float32")
+    assert main(["train", "--model", str(here), *settings, "--output-dir", run]) == 0
+    here.rename(there)
+    capsys.readouterr()
+    assert main(["train", "--resume", run]) == 2
+    assert "made with tiny.gguf, which is on no Hub; say by --model" in capsys.readouterr().err
+    assert main(["train", "--resume", run, "--model", str(there)]) == 0
+    for written in (tmp_path / "run").rglob("*.*"):
+        assert not written.is_file() or str(tmp_path).encode() not in written.read_bytes()
