@@ -131,8 +131,8 @@ class Inside(Followed):
         with self._changed:
             self._watch((True,) * self._subject.vectors, 1.0, len(self.moments) - 1)
 
-    def look(self, own: str = "") -> None:
-        """Start the whole inspection; ``own`` is a text to compare the soft prompt with."""
+    def look(self, own: Sequence[str] = ()) -> None:
+        """Start the whole inspection; ``own`` texts are compared with the soft prompt too."""
         with self._changed:
             if self._worker is not None:
                 raise LessonError("It is being looked into already.")
@@ -141,9 +141,8 @@ class Inside(Followed):
             self._stop = threading.Event()
             self.parts = {}
             self.seconds = 0.0
-            texts = [own] if own.strip() else []
             self._worker = threading.Thread(
-                target=self._work, args=(self._stop, texts), name="inspection", daemon=True
+                target=self._work, args=(self._stop, own), name="inspection", daemon=True
             )
             self._worker.start()
             self._tell()

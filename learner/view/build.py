@@ -15,6 +15,7 @@ from learner.view.api import add_api
 from learner.view.experiments_api import add_experiments_api
 from learner.view.experiments_tab import experiments_tab
 from learner.view.files_api import add_files_api
+from learner.view.inside_api import add_inside_api
 from learner.view.inside_tab import inside_tab
 from learner.view.page import Page
 from learner.view.parts import html
@@ -65,6 +66,7 @@ def build(
         _arrival(page)
         build_service_line(service)
         add_api(page.lessons, exam, service)  # first, so that its names are free
+        add_inside_api(page.lessons, exam, service)
         add_experiments_api(background, exam.formats)
         add_files_api(page.lessons, exam, page.base_model)
         page.events.connect()

@@ -25,6 +25,7 @@ PARAMETERS = {
     "technique": "best, original, curriculum, per family, examples, meta or reward.",
     "seeds": "How many learners learn side by side: 1 to 5.",
     "problems": "How many held-out problems each measurement takes: 20 to 500.",
+    "text": "A text of yours to compare the soft prompt with, or nothing.",
     "file": "The file's bytes in base 64: a zipped checkpoint, as save gives.",
     "accept_other_model": "Load it even if it was made for another model of this size.",
     "repository": "Where on the Hugging Face Hub: user/name.",

@@ -19,10 +19,15 @@ from learner.view.inside_charts import cards as part_cards
 from learner.view.page import Page
 from learner.view.parts import html
 from learner.view.screen import Frame, Screen
-from learner.visitors.checked_input import LessonError
+from learner.visitors.checked_input import (
+    MAX_TEXT,
+    checked_moment,
+    checked_strength,
+    checked_switch,
+    checked_text,
+)
 
 LEFT, RIGHT = ("likeness", "changes", "nearest"), ("vectors", "listening", "size")
-MAX_TEXT = 300
 _WORDS = (
     "Eight pictures, the first in a moment. Each says how many problems it is from and how sure it "
     "is, and stands beside a control that learnt nothing."
@@ -92,7 +97,7 @@ def _alter(page: Page, screen: Screen[Inside, Inside]) -> None:
     def switch(session_id: object, event: gr.EventData) -> Iterator[Frame]:
         yield from screen.doing(
             session_id,
-            lambda inside: inside.switch(_whole(event._data.get("vector"))),
+            lambda inside: inside.switch(checked_switch(event._data)),
             _answering,
         )
 
@@ -122,14 +127,14 @@ def _alter(page: Page, screen: Screen[Inside, Inside]) -> None:
     page.events.on(switches.click, switch, [page.browser], [screen], trigger_mode="multiple")
     screen.act(
         strength.input,
-        lambda inside, place: inside.turn(_number(place)),
+        lambda inside, place: inside.turn(checked_strength(place)),
         [strength],
         busy=_answering,
         trigger_mode="always_last",
     )
     screen.act(
         moment.input,
-        lambda inside, number: inside.scrub(_whole(number)),
+        lambda inside, number: inside.scrub(checked_moment(number)),
         [moment],
         busy=_answering,
         trigger_mode="always_last",
@@ -162,7 +167,9 @@ def _look(screen: Screen[Inside, Inside]) -> None:
     )
     screen.enable(look, lambda inside: inside.is_trained and not inside.working)
     screen.enable(stop, lambda inside: inside.working)
-    screen.act([look.click, own.submit], lambda inside, text: inside.look(_text(text)), [own])
+    screen.act(
+        [look.click, own.submit], lambda inside, text: inside.look(checked_text(text)), [own]
+    )
     screen.act(stop.click, Inside.stop)
 
 
@@ -194,23 +201,3 @@ def _episodes(inside: Inside) -> int:
 
 def _is_now(inside: Inside) -> bool:
     return inside.watched.moment == len(inside.moments) - 1
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise LessonError("A strength is a number.")
-    return float(value)
-
-
-def _whole(value: object) -> int:
-    number = _number(value)
-    if not number.is_integer():
-        raise LessonError("That is a whole number.")
-    return int(number)
-
-
-def _text(value: object) -> str:
-    text = str(value or "")
-    if len(text) > MAX_TEXT:
-        raise LessonError(f"A text has at most {MAX_TEXT} characters.")
-    return text

@@ -14,6 +14,7 @@ from learner.learning.signals import SIGNALS
 ANY_FAMILY = "any"
 ANY_DIFFICULTY = 0
 MAX_EPISODES = 2000
+MAX_TEXT = 300
 MAX_QUESTION = 600
 MAX_ANSWER = 60
 
@@ -67,6 +68,37 @@ def checked_signal(signal: object) -> str:
     if not isinstance(signal, str) or signal not in SIGNALS:
         raise LessonError(f"The signal is one of {', '.join(SIGNALS)}.")
     return signal
+
+
+def checked_switch(vector: object) -> int:
+    """The number of a vector that was clicked, from 0. Raises LessonError for no whole number."""
+    number = _whole_number(vector.get("vector")) if isinstance(vector, Mapping) else None
+    if number is None:
+        raise LessonError("A click names a vector by its number.")
+    return number
+
+
+def checked_moment(moment: object) -> int:
+    """The number of a moment of training. Raises LessonError for no whole number."""
+    number = _whole_number(moment)
+    if number is None:
+        raise LessonError("A moment of training is a whole number.")
+    return number
+
+
+def checked_strength(place: object) -> float:
+    """A strength, which need not be whole. Raises LessonError for no finite number."""
+    if isinstance(place, bool) or not isinstance(place, (int, float)) or not math.isfinite(place):
+        raise LessonError("A strength is a number.")
+    return float(place)
+
+
+def checked_text(text: object) -> list[str]:
+    """A text to compare with, or none. Raises LessonError for one that is too long."""
+    told = text.strip() if isinstance(text, str) else ""
+    if len(told) > MAX_TEXT:
+        raise LessonError(f"A text to compare with has at most {MAX_TEXT} characters.")
+    return [told] if told else []
 
 
 def checked_thumb(thumb: object) -> tuple[int, int, int]:

@@ -17,6 +17,7 @@ ENDPOINTS = {
     "/tries",
     "/thumbs",
     "/evaluate",
+    "/inspect_prompt",
     "/start_experiment",
     "/stop_experiment",
     "/continue_experiment",
@@ -132,3 +133,16 @@ def test_an_experiment_is_started_read_and_stopped(client, session):
         client.predict(session, api_name="/stop_experiment")
     with pytest.raises(AppError, match="“Mine” already"):
         client.predict(session, "Mine", api_name="/start_experiment")
+
+
+def test_a_trained_prompt_is_inspected_and_an_untrained_one_is_not(client, session):
+    with pytest.raises(AppError, match="nothing to look into yet"):
+        client.predict(session, api_name="/inspect_prompt")
+    client.predict(session, 40, api_name="/train")
+    with pytest.raises(AppError, match="20 to 200 problems"):
+        client.predict(session, 3, api_name="/inspect_prompt")
+    parts = client.predict(session, 20, "My key", api_name="/inspect_prompt")
+    assert set(parts) >= {"strength", "vectors", "likeness", "size", "listening", "changes"}
+    assert all(part["found"].endswith(".") for part in parts.values())
+    assert len(parts["vectors"]["shares"]) == 8
+    assert any(one["text"] == "My key\n" for one in parts["likeness"]["trained"])

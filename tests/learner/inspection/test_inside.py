@@ -1,0 +1,122 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from arena import held_out
+from learner.inspection.inside import Inside, Insides
+from learner.inspection.subject import Subject
+from learner.learning.learner import Learner, LearnerConfig, new_learner
+from learner.model.base_model import BaseModel
+from learner.service.in_process import Service
+from learner.visitors.checked_input import LessonError
+from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
+from learner.visitors.session import Session, SessionState
+
+
+@pytest.fixture(scope="module")
+def service(pocket: BaseModel):
+    with Service(pocket) as service:
+        yield service
+
+
+@pytest.fixture
+def trained(pocket: BaseModel, subjects: list[Subject]) -> Learner:
+    start = new_learner(pocket, LearnerConfig(seed=0))
+    return replace(start, prompt=subjects[0].trained, steps=20, episodes=80)
+
+
+def lesson_of(service: Service, learner: Learner) -> Lesson:
+    session = Session("an-id", SessionState(learner, seed=7), lambda *_: None, service.new_learner)
+    lesson = Lesson(service, Exam(service, size=5), session)
+    return followed(lesson)
+
+
+def followed(thing):
+    for _ in thing.follow(lambda: thing.busy):
+        pass
+    return thing
+
+
+@pytest.fixture
+def inside(service: Service, trained: Learner) -> Inside:
+    return arrived(Inside(service, lesson_of(service, trained), held_out(5)))
+
+
+def arrived(inside: Inside) -> Inside:
+    inside.arrive()
+    return followed(inside)
+
+
+def text(inside: Inside) -> str:
+    return followed(inside).watched.completion.text
+
+
+def test_the_lessons_problem_is_answered_and_graded(inside):
+    assert inside.watched.completion.grade.correct
+    assert inside.watched.is_whole
+
+
+def test_without_its_vectors_it_says_what_it_said_untrained(inside):
+    for vector in range(8):
+        inside.switch(vector)
+    assert text(inside).startswith("_")
+    assert torch.equal(inside.watched.prompt, inside._subject.untrained)
+    inside.whole()
+    assert not text(inside).startswith("_")
+
+
+def test_strength_0_is_the_untrained_prompt_and_the_vectors_stay_switched(inside):
+    inside.switch(2)
+    inside.turn(0.0)
+    assert text(inside).startswith("_")
+    assert inside.watched.kept[2] is False
+    inside.turn(1.0)
+    assert not text(inside).startswith("_")
+
+
+def test_what_cannot_be_is_refused_and_changes_nothing(inside):
+    before = inside.watched
+    for wrong in (
+        lambda: inside.switch(8),
+        lambda: inside.turn(1.6),
+        lambda: inside.scrub(1),
+    ):
+        with pytest.raises(ValueError, match=r"\w"):
+            wrong()
+    assert inside.watched is before
+
+
+def test_training_on_brings_moments_to_go_back_to(service, pocket):
+    lesson = lesson_of(service, new_learner(pocket, LearnerConfig()))
+    inside = arrived(Inside(service, lesson, held_out(5)))
+    assert not inside.is_trained
+    with pytest.raises(LessonError, match="nothing to look into yet"):
+        inside.look()
+    lesson.train(8)
+    followed(lesson)
+    arrived(inside)
+    assert [moment.episodes for moment in inside.moments] == [0, 4, 8]
+    inside.scrub(0)
+    assert text(inside).startswith("_")
+    assert torch.equal(inside.watched.prompt, inside.moments[0].prompt)
+
+
+def test_the_inspection_begins_with_its_first_picture_and_can_be_stopped(inside):
+    inside.look(["My key"])
+    with pytest.raises(LessonError, match="already"):
+        inside.look()
+    for _ in inside.follow(lambda: inside.working and not inside.parts):
+        pass
+    assert next(iter(inside.parts)) == "strength"
+    inside.stop()
+    followed(inside)
+    assert not inside.working
+
+
+def test_a_visitor_finds_what_they_left(service, trained):
+    insides, lesson = Insides(service, held_out(5)), lesson_of(service, trained)
+    insides.of(lesson).switch(3)
+    assert insides.of(lesson).watched.kept[3] is False
+    assert insides.of(lesson_of(service, trained)).watched.kept[3] is True
