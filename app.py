@@ -91,6 +91,7 @@ def serve(service: ModelService, options: argparse.Namespace, visitors_only: boo
         formats = (False, True) if service.base_model.has_chat_template else (False,)
         exam = Exam(service, options.held_out, formats)
         untrained = service.new_learner(LearnerConfig())
+        exam.keep_in(options.sessions, untrained)
         if visitors_only:
             exam.leave_to_visitors(untrained)
         else:

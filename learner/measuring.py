@@ -94,9 +94,13 @@ class Score(Tally):
             groups[key] = groups.get(key, "") + outcome
         return {key: tally(groups[key]) for key in sorted(groups, key=str)}
 
+    def first(self, n: int) -> "Score":
+        """The score on the first ``n`` problems, for pairing with one that has no more."""
+        return score_of(self.outcomes[:n], self.chat_template, self.episodes)
+
     def by_family(self, problems: Sequence[Problem]) -> dict[str, Tally]:
-        """A tally for each family, by name; ``problems`` is the set that was answered."""
-        return self.by([problem.family for problem in problems])
+        """A tally for each family, by name; ``problems`` is the set whose first were answered."""
+        return self.by([problem.family for problem in problems[: len(self.outcomes)]])
 
 
 @dataclass(frozen=True, eq=False)

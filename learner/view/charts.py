@@ -52,6 +52,7 @@ def accuracy_chart(
     until: int = 80,
     missing: str = "measuring the model alone …",
     rewards: Sequence[tuple[int, float]] = (),
+    whole: int = 0,
 ) -> str:
     """Held-out accuracy over episodes, between two dashed lines for the model alone.
 
@@ -59,7 +60,8 @@ def accuracy_chart(
     it is being measured. ``chat_template`` is the format that ``points`` were measured in.
     ``until`` is the episode count that the axis reaches at least; ``missing`` says why there are
     no baselines. ``rewards`` are (episodes, share of the step's own tries that were right): what a
-    learner is paid in training, on the same axes.
+    learner is paid in training, on the same axes. A latest score that has not come to the ``whole``
+    set says how far it is.
     """
     episodes = [point.episodes for point in points] + [episodes for episodes, _ in rewards]
     top = axis_end(max(until, *episodes, 0))
@@ -77,7 +79,10 @@ def accuracy_chart(
     if not points and not (rewards and baselines):
         empty = "train to draw the curve" if baselines else missing
         field.append(f'<span class="spa-plot-empty">{escape(empty)}</span>')
+    n = points[-1].score.n if points else n
     subtitle = f"{n} problems never trained on" if n else "problems never trained on"
+    if n and n < whole:
+        subtitle = f"{n} of {whole} problems never trained on, so far"
     power = f"{power_words(n)}." if n else ""
     words = _accuracy_words(points, baselines, chat_template) + _reward_words(rewards)
     return frame(

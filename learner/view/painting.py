@@ -82,6 +82,7 @@ class Painter:
             self.until(lesson),
             missing,
             self.rewards(lesson),
+            len(self._exam.problems),
         )
 
     def until(self, lesson: Lesson) -> int:
@@ -105,9 +106,13 @@ class Painter:
         alone = self._exam.alone(chat_template)
         trained = [marks for marks in lesson.results() if marks.episodes]
         problems = self._exam.problems
+        after = trained[-1] if trained else None
+        if alone and after:  # on the problems that both have been asked
+            both = min(alone.n, after.n)
+            alone, after = alone.first(both), after.first(both)
         return charts.family_chart(
             alone.by_family(problems) if alone else {},
-            trained[-1].by_family(problems) if trained and alone else {},
+            after.by_family(problems) if after and alone else {},
             chat_template,
         )
 
@@ -131,7 +136,10 @@ def progress(lesson: Lesson) -> str:
     """How far the run is, or how far the last one went."""
     run, event = lesson.run, lesson.latest_event
     if run is not None:
-        doing = "testing on held-out problems" if run.examining else ""
+        doing = ""
+        if run.examining:
+            so_far = f", {run.result.n} of {run.asked} so far" if run.result else ""
+            doing = f"testing on held-out problems{so_far}"
         return cards.progress(run.done, run.total, run.rate, run.seconds_left, doing or run.refused)
     if event is None or not event.episodes:
         return cards.progress(0, 0, None, None)

@@ -319,12 +319,14 @@ def held_out_results(lesson: Lesson, learner: Learner, exam: Exam) -> HeldOutRes
     """
     chat_template = learner.config.chat_template
     alone = exam.alone(chat_template)
-    if alone is None:
+    if alone is None or not exam.is_whole(alone):
         return None
     known = [
         result
         for result in lesson.results()
-        if result.episodes == learner.episodes and result.chat_template is chat_template
+        if result.episodes == learner.episodes
+        and result.chat_template is chat_template
+        and exam.is_whole(result)
     ]
     result = known[-1] if known else exam.take(learner, chat_template)
     return HeldOutResults.of(exam.problems, alone, result)

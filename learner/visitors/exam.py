@@ -2,20 +2,27 @@
 
 The same problems for all, the same order, so any two results are paired. What does not depend on a
 visitor (the model alone, and the untrained soft prompt, in either format) is measured once, in the
-background, when the app starts.
+background, when the app starts. A score can be read while it grows: it is then over the first
+problems of the set, as many as its ``n`` says.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from arena import held_out
 from arena.statistics import McNemar, mcnemar_exact
 from learner.learning.learner import Learner
 from learner.measuring import Measurement, Score, Stopped, Tally, behind, measure
 from learner.service.protocol import ModelService, ServiceClosed
+from learner.visitors.baselines import KeptBaselines
 
 HELD_OUT_PROBLEMS = 200
+BUDGET = 5.0  # seconds that the exam of a milestone may take, at the pace of the latest ones
+FEWEST, AT_FIRST = 20, 50  # problems of such an exam: at least, and while no pace is known
+STEP = 5  # of its size: whole rounds of the families
+PACE_FROM = 8  # problems that were answered, before they say anything about the pace
 
 
 class Exam:
@@ -33,10 +40,12 @@ class Exam:
         self.formats = tuple(formats)
         self.problems = tuple(held_out(size))
         self.keys = frozenset(problem.key for problem in self.problems)
-        self.seconds: float | None = None  # what taking it took, last time
+        self.pace: float | None = None  # problems a second, the latest that is known
         self.error: str | None = None  # why the background measurement ended early
         self._service = service
+        self.version = 0  # grows with every shared result, so that a page knows when to look again
         self._known: dict[tuple[bool, bool], Score] = {}
+        self._kept: KeptBaselines | None = None
         self._left: Learner | None = None  # who is to be measured by a visitor
         self._measuring = threading.Lock()
 
@@ -53,25 +62,44 @@ class Exam:
         for score in self.grow(learner, chat_template):  # noqa: B007 - the last one is whole
             if stopped():
                 raise Stopped
-        if self._left is not None and not self.ready and self._measuring.acquire(blocking=False):
-            try:
-                self._measure_left(self._left, stopped)
-            finally:
-                self._measuring.release()
+        self.measure_left(stopped)
         return score
 
-    def grow(self, learner: Learner | None, chat_template: bool) -> Iterator[Score]:
-        """The score of a learner as it grows; the last one is over the whole set.
+    def grow(
+        self, learner: Learner | None, chat_template: bool, size: int | None = None
+    ) -> Iterator[Score]:
+        """The score of a learner as it grows, over the first ``size`` problems, or the whole set.
 
         Whoever stops reading stops it. Raises what the service raises.
         """
         began = time.monotonic()
-        measurement = Measurement(self.problems, chat_template)
+        problems = self.problems[:size]
+        measurement = Measurement(problems, chat_template)
         if learner is not None:
-            measurement = behind(learner, self.problems, chat_template)
+            measurement = behind(learner, problems, chat_template)
         for (score,) in measure(self._service.ask, [measurement]):
+            if score.n >= min(PACE_FROM, len(problems)):
+                self.pace = score.n / max(1e-6, time.monotonic() - began)
             yield score
-        self.seconds = time.monotonic() - began
+
+    @property
+    def milestone_size(self) -> int:
+        """How many problems the exam of a milestone gets: from the pace, never from results."""
+        if self.pace is None:
+            size = AT_FIRST
+        else:
+            size = max(FEWEST, int(self.pace * BUDGET) // STEP * STEP)
+        return min(size, len(self.problems))
+
+    def is_whole(self, score: Score | None) -> bool:
+        """Whether this is a score over the whole set."""
+        return score is not None and score.n == len(self.problems)
+
+    def keep_in(self, folder: Path, untrained: Learner) -> None:
+        """Find what all share in ``folder``, if it was measured before, and keep it there."""
+        self._kept = KeptBaselines(folder, self._service.base_model, self.problems, untrained)
+        for (prompted, _), score in self._kept.read().items():
+            self._learn(prompted, score)
 
     def measure_shared(self, untrained: Learner) -> threading.Thread:
         """Measure the model alone and the ``untrained`` learner on a thread of its own."""
@@ -85,12 +113,28 @@ class Exam:
         """Have the same measured after a visitor's exam: where only they may use the model."""
         self._left = untrained
 
+    @property
+    def visitors_only(self) -> bool:
+        """Whether the model may only be used while a visitor waits for it, for one thing at a time.
+
+        So it is where each use is counted against them.
+        """
+        return self._left is not None
+
+    def measure_left(self, stopped: Callable[[], bool]) -> None:
+        """Go on, after a visitor's exam, with what all share, if that is left to visitors."""
+        if self._left is not None and not self.ready and self._measuring.acquire(blocking=False):
+            try:
+                self._measure_left(self._left, stopped)
+            finally:
+                self._measuring.release()
+
     def alone(self, chat_template: bool) -> Score | None:
-        """The score of the model alone; None while it is being measured."""
+        """The score of the model alone, so far; None while there is none."""
         return self._known.get((False, chat_template))
 
     def untrained(self, chat_template: bool) -> Score | None:
-        """The score of the untrained soft prompt; None while it is being measured."""
+        """The score of the untrained soft prompt, so far; None while there is none."""
         return self._known.get((True, chat_template))
 
     @property
@@ -101,40 +145,54 @@ class Exam:
     @property
     def ready(self) -> bool:
         """Whether the background measurement has ended."""
-        return len(self._known) == 2 * len(self.formats) or self.error is not None
-
-    @property
-    def version(self) -> int:
-        """Grows with every shared result, so that a page knows when to look again."""
-        return len(self._known) + (self.error is not None)
+        whole = sum(map(self.is_whole, self._known.values()))
+        return whole == 2 * len(self.formats) or self.error is not None
 
     def gain(self, score: Score) -> McNemar | None:
-        """``score`` paired with the model alone in the same format; None before that is known."""
+        """``score`` paired with the model alone in the same format, on the problems both have.
+
+        None before there are any.
+        """
         before = self.alone(score.chat_template)
-        return mcnemar_exact(before.right, score.right) if before else None
+        both = min(before.n, score.n) if before else 0
+        if not before or not both:
+            return None
+        return mcnemar_exact(before.first(both).right, score.first(both).right)
+
+    def _learn(self, prompted: bool, score: Score) -> None:
+        """Take up a shared score, as far as it has come."""
+        if score.n:
+            self._known[prompted, score.chat_template] = score
+            self.version += 1
+        if self._kept is not None and self.is_whole(score):
+            whole = {key: one for key, one in self._known.items() if self.is_whole(one)}
+            self._kept.write(whole)
 
     def _measure_left(self, untrained: Learner, stopped: Callable[[], bool]) -> None:
         """What no visitor before has come to; what this one does not come to, another will."""
         for prompted in (False, True):
             for chat_template in self.formats:
-                if (prompted, chat_template) in self._known:
+                if self.is_whole(self._known.get((prompted, chat_template))):
                     continue
                 learner = untrained if prompted else None
                 try:
-                    for score in self.grow(learner, chat_template):  # noqa: B007 - the last one
+                    for score in self.grow(learner, chat_template):
+                        self._learn(prompted, score)
                         if stopped():
                             return
                 except (ValueError, RuntimeError):
                     return  # the visitor's own exam was done, and is all that they asked for
-                self._known[prompted, chat_template] = score
 
     def _measure_shared(self, untrained: Learner) -> None:
         try:
             for prompted in (False, True):
                 for chat_template in self.formats:
-                    score = self.take(untrained if prompted else None, chat_template)
-                    self._known[prompted, chat_template] = score
+                    if self.is_whole(self._known.get((prompted, chat_template))):
+                        continue
+                    for score in self.grow(untrained if prompted else None, chat_template):
+                        self._learn(prompted, score)
         except ServiceClosed:
             return
         except (ValueError, RuntimeError) as problem:
             self.error = f"The model alone could not be measured: {problem}"
+            self.version += 1

@@ -260,7 +260,7 @@ class Lesson(Followed):
                 for state in run:
                     result = state.result or result
                     self._take_over(state, teaching)
-                    if state.result:
+                    if state.milestone:
                         self.comparison.replace_completions(state.learner)
             except (ValueError, RuntimeError) as error:
                 self._fail(error)
@@ -284,7 +284,8 @@ class Lesson(Followed):
                 self.graded = (state.learner.episodes, state.report)
             if state.result:
                 self._scores.add(state.result)
-                self._keep()
+                if state.result.n == state.asked:
+                    self._keep()
             self._tell()
 
     def _stream_seed(self) -> int:

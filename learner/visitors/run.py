@@ -1,25 +1,31 @@
 """One training run, step by step: the loop behind the Train button, without a page around it.
 
-A run asks the service for the steps up to its next exam, which come one by one. It yields the
-learner after every step: whoever consumes it may keep any of these values and walk away.
+A run asks the service for the steps up to its next milestone, which come one by one. It yields the
+learner after every step: whoever consumes it may keep any of these values and walk away. Learners
+are values, so a milestone's exam is taken of a snapshot, in the background: training goes on
+meanwhile, and scores come in as they grow.
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import islice
+from queue import Empty, Queue
 from typing import Any
 
 from learner.learning.learner import Learner
 from learner.learning.step_report import StepReport
 from learner.learning.training import Material
-from learner.measuring import Score, Stopped
+from learner.measuring import Score
 from learner.service.protocol import ModelService
 from learner.visitors.exam import Exam
 
 EXAMS_PER_RUN = 4
+LOOK_SECONDS = 0.1  # while only exams are on, how often it is looked whether to stop
 
 
 @dataclass(frozen=True)
@@ -27,9 +33,11 @@ class RunState:
     """Where a run is. ``learner`` is what has been learnt so far.
 
     ``rate`` is in episodes a second, over training time alone; ``seconds_left`` counts the exams
-    still to come as well; both are None until they can be known. ``result`` holds a new held-out
-    one where one has just arrived. ``report`` is that of the last step, ``taken`` how many steps
-    were adopted; ``refused`` says why the last one was not, if something was wrong with it.
+    still to come as well; both are None until they can be known. ``milestone`` says that an exam of
+    this very learner begins; ``examining`` that learning is over, and only exams go on. ``result``
+    holds a held-out score where one has come or grown, and ``asked`` of how many problems it will
+    be. ``report`` is that of the last step, ``taken`` how many steps were adopted; ``refused`` says
+    why the last one was not, if something was wrong with it.
     """
 
     learner: Learner
@@ -37,8 +45,10 @@ class RunState:
     total: int
     rate: float | None = None
     seconds_left: float | None = None
+    milestone: bool = False
     examining: bool = False
     result: Score | None = None
+    asked: int = 0
     refused: str = ""
     report: StepReport | None = None
     taken: int = 0
@@ -57,44 +67,130 @@ def training_run(
 ) -> Iterator[RunState]:
     """Train ``learner`` on the next ``episodes`` of ``material``, with ``exams`` evenly spread.
 
-    Ends early, at a step boundary, once ``stopped()`` is true. Raises what the service raises.
+    Ends when all is learnt and measured; early, at a step boundary, once ``stopped()`` is true.
+    Raises what the service raises.
     """
     training_seconds = 0.0
-    exams_left = exams
-    done = taken = 0
+    done = taken = milestones = 0
     report: StepReport | None = None
 
     def state(**extra: object) -> RunState:
         rate = done / training_seconds if training_seconds else None
         left = None
         if rate:
-            left = (episodes - done) / rate + exams_left * (exam.seconds or 0.0)
+            left = (episodes - done) / rate + examiner.seconds_left(exams - milestones)
         told: dict[str, Any] = {"report": report, "taken": taken, **extra}
         return RunState(learner, done, episodes, rate, left, **told)
 
-    while done < episodes and not stopped():
-        exam_at = math.ceil(episodes * (exams - exams_left + 1) / exams) if exams else episodes
-        least = max(1, exam_at - done)
-        steps = _steps(material, learner.config.episodes_per_step, least, episodes - done)
-        with closing(service.train_run(learner, steps, owner=owner)) as run:
-            began = clock()
-            for step, stepped in zip(steps, run, strict=True):
-                learner, report = stepped
-                training_seconds += clock() - began
-                done += len(step)
-                taken += report.accepted
-                yield state(refused="" if report.accepted or report.agreed else report.message)
-                if stopped():
-                    return
+    with closing(_Examiner(exam, stopped)) as examiner:
+        while done < episodes and not stopped():
+            exam_at = math.ceil(episodes * (milestones + 1) / exams) if exams else episodes
+            least = max(1, exam_at - done)
+            steps = _steps(material, learner.config.episodes_per_step, least, episodes - done)
+            with closing(service.train_run(learner, steps, owner=owner)) as run:
                 began = clock()
-        if exams:
-            yield state(examining=True)
+                for step, stepped in zip(steps, run, strict=True):
+                    learner, report = stepped
+                    training_seconds += clock() - began
+                    done += len(step)
+                    taken += report.accepted
+                    yield state(refused="" if report.accepted or report.agreed else report.message)
+                    if stopped():
+                        return
+                    for told in examiner.news():
+                        yield state(**told)
+                        if stopped():
+                            return
+                    began = clock()
+            if exams:
+                milestones += 1
+                examiner.examine(learner, whole=done >= episodes)
+                yield state(milestone=True)
+            while (done >= episodes or exam.visitors_only) and not (examiner.idle or stopped()):
+                for told in examiner.news(LOOK_SECONDS):
+                    yield state(examining=True, **told)
+                    if stopped():
+                        return
+
+
+class _Examiner:
+    """Takes exams of snapshots, in order, on a thread of its own."""
+
+    def __init__(self, exam: Exam, stopped: Callable[[], bool]) -> None:
+        self._exam = exam
+        self._stopped = stopped
+        self._given: Queue[tuple[Learner, int] | None] = Queue()
+        self._news: Queue[tuple[Score, int, bool] | Exception] = Queue()
+        self._waiting: list[int] = []  # problems of exams that are not over, in order
+        self._answered = 0  # of the first of them
+        self._closed = False
+        # What a service counts against whoever asked goes along with the thread.
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._work,), name="exams", daemon=True
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Whether all exams that were asked for are over, and have been told of."""
+        return not self._waiting
+
+    def examine(self, learner: Learner, whole: bool) -> None:
+        """Take an exam of ``learner``: over the ``whole`` set, or as much as time allows."""
+        size = len(self._exam.problems) if whole else self._exam.milestone_size
+        self._waiting.append(size)
+        self._given.put((learner, size))
+        if not self._thread.ident:
+            self._thread.start()
+
+    def news(self, wait: float = 0.0) -> Iterator[dict[str, object]]:
+        """What has come in; ``wait`` so many seconds for the first. Raises what an exam raised."""
+        while True:
             try:
-                result = exam.take(learner, learner.config.chat_template, stopped)
-            except Stopped:
+                news = self._news.get(timeout=wait) if wait else self._news.get_nowait()
+            except Empty:
                 return
-            exams_left -= 1
-            yield state(result=result)
+            if isinstance(news, Exception):
+                raise news
+            score, size, over = news
+            self._answered = score.n
+            if over:
+                self._waiting.pop(0)
+                self._answered = 0
+            if score.n:
+                yield {"result": score, "asked": size}
+            wait = 0.0
+
+    def seconds_left(self, to_come: int) -> float:
+        """What the exams that are on, and ``to_come`` more, will take, by the pace so far."""
+        pace = self._exam.pace
+        if pace is None:
+            return 0.0
+        sizes = [self._exam.milestone_size] * (to_come - 1)
+        sizes += [len(self._exam.problems)] * (to_come > 0)
+        return (sum(self._waiting) - self._answered + sum(sizes)) / pace
+
+    def close(self) -> None:
+        """Have no further exams, and stop the one that is on."""
+        self._closed = True
+        self._given.put(None)
+
+    def _work(self) -> None:
+        try:
+            while (given := self._given.get()) is not None and not self._over():
+                learner, size = given
+                score = None
+                for grown in self._exam.grow(learner, learner.config.chat_template, size):
+                    if self._over():
+                        return
+                    if score is None or grown.n > score.n:
+                        self._news.put((grown, size, grown.n == size))
+                    score = grown
+                self._exam.measure_left(self._over)
+        except (ValueError, RuntimeError) as error:  # raised again where the run is read
+            self._news.put(error)
+
+    def _over(self) -> bool:
+        return self._closed or self._stopped()
 
 
 def _steps(

@@ -37,13 +37,13 @@ def to_json(saved: SavedLesson) -> dict[str, object]:
 
 
 def from_json(notes: Mapping[str, Any], problems: int) -> SavedLesson:
-    """What `to_json` made; results over another number of held-out ``problems`` are left out."""
+    """What `to_json` made; results over more held-out problems than these are left out."""
     problem = notes.get("problem")
     results = [score_of(**values) for values in notes.get("marks", ())]
     return SavedLesson(
         problem and Problem(**{**problem, "choices": tuple(problem["choices"])}),
         notes.get("chat_template", False),
-        tuple(one for one in results if len(one.outcomes) == problems),
+        tuple(one for one in results if 0 < one.n <= problems),
         tuple(notes.get("learnt", ())),
         notes.get("signal", "answer"),
     )

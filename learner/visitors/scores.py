@@ -18,8 +18,10 @@ class Scores:
         self._then: WeakKeyDictionary[Learner, tuple[Score, ...]] = WeakKeyDictionary()
 
     def add(self, result: Score) -> None:
-        """One more result."""
-        self.results = (*self.results, result)[-KEPT:]
+        """One more result, in place of what there was of the same exam before it grew."""
+        at = result.episodes, result.chat_template
+        others = (one for one in self.results if (one.episodes, one.chat_template) != at)
+        self.results = (*others, result)[-KEPT:]
 
     def keep_for(self, learner: Learner) -> None:
         """Note that these are the results of ``learner``, which something is about to replace."""

@@ -48,11 +48,11 @@ def test_training_raises_the_curve_and_says_how_far_it_is(visitor):
     expect(visitor.learnt).to_have_text("learnt from 80 episodes")
     expect(visitor.hint).to_contain_text("right on 200 held-out problems")
     expect(visitor.hint).to_contain_text("p < 0.0001")
-    curve = [
-        int(x) for x in re.findall(r"(\d+) % of 200 [^,.]+ after", visitor.picture("accuracy"))
-    ]
-    assert len(curve) == 5
-    assert curve[-1] >= curve[0] + 50
+    # Milestones on the way get as many problems as this machine's pace allows, the last one all.
+    found = re.findall(r"(\d+)\D% of (\d+) [^,.]+ after", visitor.picture("accuracy"))
+    assert len(found) == 5
+    assert found[-1][1] == "200"
+    assert int(found[-1][0]) >= int(found[0][0]) + 50
     assert "after" in visitor.picture("family")
     assert "20 steps" in visitor.picture("loss")
     expect(visitor.answer("soft-plain")).to_contain_text("before:")

@@ -13,11 +13,25 @@ from learner.learning.reward import Group, Sample
 from learner.learning.step_report import Marked, StepReport
 from learner.learning.thumbs import Thumbs
 from learner.learning.training import Material
+from learner.model.base_model import ModelFacts
 from learner.model.completion import Ask, Completion
 from learner.model.source import FOLDER, ModelSource
 
 HIDDEN = 16
 SOURCE = ModelSource(FOLDER, "scripted", "1")
+FACTS = ModelFacts(
+    source=SOURCE,
+    parameter_count=1,
+    vocabulary_size=10,
+    hidden_size=HIDDEN,
+    layers=1,
+    heads=1,
+    context_length=2048,
+    has_chat_template=True,
+    embedding_spread=1.0,
+    device=torch.device("cpu"),
+    dtype=torch.float32,
+)
 
 
 def untrained(config: LearnerConfig | None = None) -> Learner:
@@ -41,6 +55,8 @@ class ScriptedService:
     ``error`` is raised by the next training step. Of the tries at a problem ``right`` are right, of
     four; sampled completions are one of ``variety`` texts; a person's marks do what they should.
     """
+
+    base_model = FACTS
 
     def __init__(self) -> None:
         self.gate = threading.Event()

@@ -24,6 +24,10 @@ def run(service, exam, episodes, exams=4, **options):
     )
 
 
+def whole_exam(state):
+    return state.result is not None and state.result.n == state.asked
+
+
 @pytest.mark.parametrize(
     ("episodes", "steps", "exams"), [(80, 20, 4), (1, 1, 1), (5, 2, 2), (8, 2, 2), (82, 21, 4)]
 )
@@ -35,11 +39,12 @@ def test_a_run_learns_from_as_many_episodes_as_asked_and_ends_with_an_exam(
     assert states[-1].learner.steps == steps
     assert states[-1].result is not None
     assert service.taught == PROBLEMS[:episodes]
-    assert sum(state.result is not None for state in states) == exams
+    whole = {state.result.episodes for state in states if state.result and whole_exam(state)}
+    assert len(whole) == exams
 
 
 def test_exams_are_spread_evenly_and_marked_in_the_format_learnt_in(service, exam):
-    marks = [state.result for state in run(service, exam, 80) if state.result]
+    marks = [state.result for state in run(service, exam, 80) if whole_exam(state)]
     assert [mark.episodes for mark in marks] == [20, 40, 60, 80]
     assert not any(mark.chat_template for mark in marks)
     assert not any(ask.chat_template for ask in service.asked)
@@ -52,7 +57,6 @@ def test_no_exams_when_none_are_asked_for(service, exam):
 
 def test_rate_and_time_left_come_from_training_time(service, exam):
     ticks = iter(range(1000))
-    exam.seconds = None
     states = run(service, exam, 8, exams=0, clock=lambda: next(ticks))
     assert [state.rate for state in states] == [4.0, 4.0]
     assert [state.seconds_left for state in states] == [1.0, 0.0]
@@ -85,3 +89,44 @@ def test_a_refused_step_says_why(service, exam, monkeypatch):
     [state, *_] = run(service, exam, 4, exams=0)
     assert state.refused == "The loss is no number."
     assert state.learner.episodes == 0
+
+
+def test_training_waits_for_no_exam(service, exam):
+    service.answer_gate.clear()
+    states = training_run(service, exam, untrained(), iter(PROBLEMS), 80, 4, owner="me")
+    trained = next(state for state in states if state.done == 80)
+    assert trained.result is None and not service.answer_gate.is_set()
+    service.answer_gate.set()
+    assert [s.result.episodes for s in states if whole_exam(s)] == [20, 40, 60, 80]
+
+
+def test_milestones_get_what_the_pace_allows_and_the_end_the_whole_set(service):
+    exam = Exam(service, size=60)
+    exam.pace = 5.0
+    assert exam.milestone_size == 25
+    whole = [s.result for s in run(service, exam, 80) if s.result and s.done == 80]
+    assert whole[-1].n == 60
+    exam.pace = 1e-3
+    assert exam.milestone_size == 20
+    exam.pace = 1e6
+    assert exam.milestone_size == 60
+
+
+def test_an_exam_that_fails_is_told_to_whoever_reads_the_run(service, exam, monkeypatch):
+    def fail(asks, max_new_tokens=48):
+        raise ValueError("The model is too small.")
+
+    monkeypatch.setattr(service, "ask", fail)
+    with pytest.raises(ValueError, match="too small"):
+        run(service, exam, 8)
+
+
+def test_where_each_use_is_counted_one_thing_goes_on_at_a_time(service, exam):
+    exam.leave_to_visitors(untrained())
+    states = run(service, exam, 80)
+    order = [(s.milestone, s.result.n if s.result else None, s.done) for s in states]
+    for place, (milestone, _, done) in enumerate(order):
+        if milestone:  # its exam is over before anything further is learnt
+            results = [n for _, n, d in order[place + 1 :] if d == done]
+            assert results and results[-1] is not None
+    assert exam.ready  # what all share was measured along with it
