@@ -59,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             serve_on_zerogpu(options)
             return 0
         base_model = load_base_model(options.model, options.device, options.dtype, options.revision)
+        why = "measured to be fast here" if options.dtype == "auto" else "as was asked"
+        print(f"{base_model.name} computes in {base_model.dtype}, {why}.", flush=True)
         with Service(base_model) as service:
             serve(service, options)
     except (ValueError, OSError) as error:  # what a person can mend is one of these

@@ -83,6 +83,20 @@ def load_gguf(
     return model, tokenizer
 
 
+def gguf_widths(path: Path) -> tuple[int, int]:
+    """Hidden and intermediate size of the model in a GGUF file, as far as it says them.
+
+    Raises as `load_gguf`.
+    """
+    header = read_header(path)
+    architecture = str(header.values.get("general.architecture"))
+    if architecture in ARCHITECTURES:
+        _check_values(path, header, architecture)
+    sizes = [header.values.get(f"{architecture}.{name}") for name in _SIZES[2:]]
+    hidden, intermediate = (size if isinstance(size, int) else 1024 for size in sizes)
+    return hidden, intermediate
+
+
 def _check_values(path: Path, header: Header, architecture: str) -> None:
     """Refuse a file whose sizes are none, before a model is made of them."""
     values = header.values

@@ -14,6 +14,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import httpx
 from safetensors import SafetensorError
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
@@ -21,12 +22,14 @@ from transformers import (
 )
 
 from learner.model.base_model import BaseModel, base_model_of, prepare
-from learner.model.gguf import load_gguf
-from learner.model.memory import free_bytes
+from learner.model.gguf import gguf_widths, load_gguf
+from learner.model.memory import free_bytes, widths
 from learner.model.own_thread import in_own_thread
+from learner.model.precision import fast_dtype
 from learner.model.source import POCKET, POCKET_FOLDER, ModelError, ModelSource, locate
 
 DEVICES = ("auto", "cpu", "cuda")
+AUTO = "auto"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -37,7 +40,7 @@ def load_base_model(
 
     ``name`` is what `locate` reads; ``revision`` a branch, tag or commit of a model on the Hub.
     ``device`` "auto" is CUDA where there is one, else the CPU. ``dtype`` "auto" is bfloat16 where
-    the hardware multiplies it natively, else float32. Only safetensors and GGUF files are read, and
+    that is fast (`precision`), else float32. Only safetensors and GGUF files are read, and
     no code from the model's repository is run.
 
     Raises ModelError, with one sentence, for whatever keeps the model from being used.
@@ -47,7 +50,8 @@ def load_base_model(
 
 def _load(name: str, device: str, dtype: str, revision: str | None) -> BaseModel:
     target = _resolve_device(device)
-    precision = _resolve_dtype(dtype, target)
+    if dtype not in (AUTO, *DTYPES):
+        raise ModelError(f"{dtype!r} is not a dtype; use {', '.join(DTYPES)} or auto.")
     source, path = locate(name)
     if source.is_embedded and not POCKET_FOLDER.is_dir():
         raise ModelError(
@@ -56,10 +60,11 @@ def _load(name: str, device: str, dtype: str, revision: str | None) -> BaseModel
     try:
         if source.gguf_file is not None:
             file = path or _downloaded(source, revision, target)
+            precision = DTYPES.get(dtype) or fast_dtype(target, *gguf_widths(file))
             model, tokenizer = load_gguf(file, precision, target)
             source = replace(source, revision=_digest([file]))
         else:
-            model, tokenizer, source = _from_safetensors(source, path, precision, revision)
+            model, tokenizer, source = _from_safetensors(source, path, dtype, target, revision)
         prepared = prepare(model, tokenizer, name)
         torch.nn.Module.to(prepared, target)
         return base_model_of(source, prepared, tokenizer, target)
@@ -80,19 +85,23 @@ def _load(name: str, device: str, dtype: str, revision: str | None) -> BaseModel
 
 
 def _from_safetensors(
-    source: ModelSource, path: Path | None, dtype: torch.dtype, revision: str | None
+    source: ModelSource, path: Path | None, dtype: str, device: torch.device, revision: str | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, ModelSource]:
     """A model in a folder or on the Hub, on the CPU, and its source with its revision."""
     place = source.name if path is None else str(path)
     # Once, so that all of it is of one commit, whatever is pushed meanwhile.
     commit = HfApi().resolve_revision(place, revision=revision) if path is None else None
     tokenizer = AutoTokenizer.from_pretrained(place, revision=commit, trust_remote_code=False)
+    precision = DTYPES.get(dtype)
+    if precision is None:
+        config = AutoConfig.from_pretrained(place, revision=commit, trust_remote_code=False)
+        precision = fast_dtype(device, *widths(config))
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         place,
         revision=commit,
         trust_remote_code=False,
         use_safetensors=True,
-        dtype=dtype,
+        dtype=precision,
         output_loading_info=True,
     )
     model, loading = loaded
@@ -125,16 +134,6 @@ def _downloaded(source: ModelSource, revision: str | None, device: torch.device)
     return Path(api.hf_hub_download(repo_id, file, revision=commit.resolved))
 
 
-def native_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16 matrices natively (else emulation makes it slow)."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
-    return False
-
-
 def _resolve_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -145,14 +144,6 @@ def _resolve_device(device: str) -> torch.device:
     if resolved.type == "cuda" and not torch.cuda.is_available():
         raise ModelError("There is no CUDA device on this machine; use --device cpu.")
     return resolved
-
-
-def _resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    if dtype == "auto":
-        return torch.bfloat16 if native_bfloat16(device) else torch.float32
-    if dtype not in DTYPES:
-        raise ModelError(f"{dtype!r} is not a dtype; use {', '.join(DTYPES)} or auto.")
-    return DTYPES[dtype]
 
 
 def _digest(files: Sequence[Path]) -> str:

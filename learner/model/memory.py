@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from transformers import PreTrainedConfig
 
 from learner.model.base_model import BaseModel
 from learner.model.cuda_graphs import clear_fixtures, held_by_graphs
@@ -200,13 +201,18 @@ def planned(device: torch.device) -> int:
     return int(SHARE[device.type] * free_bytes(device))
 
 
+def widths(config: PreTrainedConfig) -> tuple[int, int]:
+    """Hidden and intermediate size of a model."""
+    config = config.get_text_config()
+    intermediate = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+    return config.hidden_size, intermediate
+
+
 def _shape(base_model: BaseModel) -> tuple[int, int, int, int]:
     """Hidden and intermediate size, layers, attention heads."""
     config = base_model.model.config.get_text_config()
-    intermediate = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     return (
-        config.hidden_size,
-        intermediate,
+        *widths(config),
         config.num_hidden_layers,
         config.num_attention_heads,
     )

@@ -30,7 +30,7 @@ from arena import held_out, stream
 from arena.sampling import Draw
 from learner.model.base_model import BaseModel, base_model_of
 from learner.model.formatting import SYSTEM_MESSAGE, Encoded, encode
-from learner.model.loading import native_bfloat16
+from learner.model.precision import native_bfloat16
 from learner.model.source import EMBEDDED, POCKET, POCKET_FOLDER, ModelSource
 from learner.pocket.corpus import (
     Curriculum,

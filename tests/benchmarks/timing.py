@@ -9,10 +9,17 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 
-from learner.model.loading import native_bfloat16
+from learner.model.precision import fast_dtype, native_bfloat16
+
+
+@lru_cache
+def _fast_dtype(device: torch.device) -> torch.dtype:
+    """What the app would choose for a model of the 0.5B shape."""
+    return fast_dtype(device, 896, 4864)
 
 
 class DifferentWork(Exception):
@@ -30,8 +37,10 @@ class Setting:
     @property
     def dtypes(self) -> tuple[torch.dtype, ...]:
         """The precisions worth measuring here, the one that the app would choose first."""
-        exact = (torch.float32,)
-        return (torch.bfloat16, *exact) if native_bfloat16(self.device) else exact
+        if not native_bfloat16(self.device):
+            return (torch.float32,)
+        first = _fast_dtype(self.device)
+        return (first, torch.float32 if first == torch.bfloat16 else torch.bfloat16)
 
     @property
     def shape(self) -> str:
