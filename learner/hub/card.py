@@ -4,6 +4,9 @@ The front matter is what the Hub reads: the base model that the prompt belongs t
 `learner.hub.soft_prompts.browse` looks for, and the held-out results as a ``model-index``.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from huggingface_hub import EvalResult, ModelCardData
 
 from learner import wording
@@ -13,6 +16,7 @@ from learner.learning.learner import Learner
 from learner.model.source import ModelSource
 
 APP_TAG = "soft-prompt-arena"
+FINDING_PREFIX = "inside-"  # of the files with pictures of a look inside
 AFTER, BEFORE = "accuracy with the soft prompt", "accuracy of the model alone"
 _POCKET_TAG = f"{APP_TAG}-pocket"  # the embedded model has no page of its own to point to
 _FORMATS = {True: "with the chat template", False: "without the chat template"}
@@ -25,11 +29,27 @@ def model_filters(source: ModelSource) -> list[str] | None:
     return [APP_TAG, f"base_model:{source.hub_id}"] if source.hub_id else None
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What a look inside found: a heading, a sentence, and a PNG under a ``name``."""
+
+    name: str
+    heading: str
+    sentence: str
+    picture: bytes
+
+    @property
+    def file(self) -> str:
+        """The file that its picture is in."""
+        return f"{FINDING_PREFIX}{self.name}.png"
+
+
 def hub_card(
     learner: Learner,
     repo_id: str,
     results: HeldOutResults | None = None,
     curve_file: str | None = None,
+    findings: Sequence[Finding] = (),
 ) -> str:
     """The README.md of ``repo_id``. ``curve_file`` names the picture of the training curve."""
     metadata = ModelCardData(
@@ -49,7 +69,12 @@ def hub_card(
         learner,
         repo_id=repo_id,
         front_matter=metadata.to_yaml(),
-        sections=_results_section(results) if results else "",
+        sections="\n".join(
+            [
+                *([_results_section(results)] if results else []),
+                *([_inside_section(findings)] if findings else []),
+            ]
+        ),
         curve_file=curve_file,
     )
 
@@ -96,6 +121,11 @@ asked {_FORMATS[results.chat_template]}, greedy decoding, one exact answer each;
 {test.gained} problems gained, {test.lost} lost; exact two-sided McNemar test: \
 {wording.p_value(test.p_value)}.
 """
+
+
+def _inside_section(findings: Sequence[Finding]) -> str:
+    parts = [f"![{one.heading}]({one.file})\n\n{one.sentence}\n" for one in findings]
+    return "## Inside\n\n" + "\n".join(parts)
 
 
 def _row(change: Change) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from huggingface_hub import (
@@ -19,7 +19,7 @@ from huggingface_hub.utils import httpx
 from learner.checkpoint.files import pack_for_people
 from learner.checkpoint.format import FILES
 from learner.checkpoint.results import HeldOutResults
-from learner.hub.card import hub_card
+from learner.hub.card import FINDING_PREFIX, Finding, hub_card
 from learner.hub.client import (
     LOG_IN,
     Account,
@@ -64,22 +64,24 @@ def push(
     results: HeldOutResults | None = None,
     parent_commit: str | None = None,
     base_model: ModelFacts | None = None,
+    findings: Sequence[Finding] = (),
     endpoint: str | None = None,
 ) -> Pushed:
     """Push ``learner`` to the model repository ``repo_id``, which is made if it does not exist.
 
     A new repository is ``private`` or not; an existing one stays as it is, and a private push to a
-    public one is refused. ``results`` go into the model card. ``parent_commit`` is the head that
-    was last seen there: if there is something else, RemoteChangedError says so and nothing is
-    pushed. Pushing what is there already makes no commit, so that after any failure a push may be
-    repeated. ``base_model`` completes PEFT's config (see `pack`). Raises HubError, in a sentence.
+    public one is refused. ``results`` and ``findings`` go into the model card. ``parent_commit`` is
+    the head that was last seen there: if there is something else, RemoteChangedError says so and
+    nothing is pushed. Pushing what is there already makes no commit, so that after any failure a
+    push may be repeated. ``base_model`` completes PEFT's config (see `pack`). Raises HubError, in a
+    sentence.
     """
     if not token:
         raise HubError(LOG_IN)
     name = checked_repo_id(repo_id)
     account = whoami(token, endpoint)
     check_rights(name, account)
-    files = published_files(learner, name, results, base_model)
+    files = published_files(learner, name, results, base_model, findings)
     api = hub_api(token, endpoint)
     with hub_errors(name, signed_in=True):
         info = _open_repository(api, name, private)
@@ -98,13 +100,15 @@ def published_files(
     repo_id: str,
     results: HeldOutResults | None = None,
     base_model: ModelFacts | None = None,
+    findings: Sequence[Finding] = (),
 ) -> dict[str, bytes]:
-    """The files of a push by name: the checkpoint's, with the Hub's card and the curve."""
-    return pack_for_people(
+    """The files of a push by name: the checkpoint's, with the Hub's card and its pictures."""
+    files = pack_for_people(
         learner,
         base_model,
-        card=lambda public, curve_file: hub_card(public, repo_id, results, curve_file),
+        card=lambda public, curve_file: hub_card(public, repo_id, results, curve_file, findings),
     )
+    return files | {one.file: one.picture for one in findings}
 
 
 def check_rights(repo_id: str, account: Account) -> None:
@@ -140,7 +144,9 @@ def _commit(
     The parent makes a double impossible even if the first one arrives late.
     """
     title = " ".join(message.split())[:_MAX_MESSAGE] or f"Soft prompt after {episodes} episodes"
-    stale = {file.rfilename for file in info.siblings or ()} & set(FILES) - set(files)
+    there = {file.rfilename for file in info.siblings or ()}
+    ours = {name for name in there if name in FILES or name.startswith(FINDING_PREFIX)}
+    stale = ours - set(files)
     parent = _head(info)
     for wait in (*_RETRY_WAITS, None):
         try:

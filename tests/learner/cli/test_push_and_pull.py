@@ -12,6 +12,7 @@ from learner.checkpoint.files import load, save, save_zip
 from learner.checkpoint.reading import OtherModelError
 from learner.cli import pull, push
 from learner.hub.client import HubError, RemoteChangedError
+from learner.learning.learner import LearnerConfig, new_learner
 from learner.learning.worked_examples import worked_examples
 from tests.hub.samples import trained_learner
 from tests.learner.checkpoints import assert_equal
@@ -58,6 +59,22 @@ def test_push_then_pull(run, hub, ada, qwen2, folder, tmp_path, capsys):
     assert "made for tiny-qwen2; learnt from 80 episodes" in printed
     assert "on 5 held-out problems" in printed
     assert_equal(load(tmp_path / "theirs", qwen2), trained_learner(qwen2))
+
+
+def test_a_look_inside_shows_its_pictures_until_the_next_push(run, hub, ada, qwen2, tmp_path):
+    learner = new_learner(qwen2, LearnerConfig(soft_tokens=2))
+    mine = save(dataclasses.replace(learner, episodes=4), tmp_path / "two", qwen2)
+    run(qwen2, "push", mine, "--problems", "2", "--inside")
+    (repo,) = hub.store.listed("model")
+    files, pictures = repo.head.files, {"inside-strength.png", "inside-vectors.png"}
+    assert pictures <= set(files)
+    card = files["README.md"].data.decode()
+    assert "## Inside" in card and "](inside-vectors.png)" in card
+    assert "It gains nothing on the way." in card
+    run(qwen2, "push", mine, "--problems", "0", "--onto", repo.head.oid)
+    assert not pictures & set(repo.head.files)
+    with pytest.raises(ValueError, match="at least 2 problems"):
+        run(qwen2, "push", mine, "--problems", "0", "--inside", "--onto", repo.head.oid)
 
 
 @pytest.mark.parametrize("shots", [0, 2])
