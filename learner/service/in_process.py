@@ -45,6 +45,7 @@ TrainInTurns = Callable[
 CountRows = Callable[[Learner, Sequence[Material]], int]
 
 MERGE_SECONDS = 0.01  # that those of the last training pass have to come back for the next
+CLICK_ROWS = 16  # of a request that somebody waits for at the page; what asks more is an exam
 LONG_STEP = 1.0  # seconds; one that has had more takes turns with others
 STEPS_AT_ONCE = 4
 KINDS = LOOK, SHORT, TRAINING, LONG = range(4)
@@ -100,7 +101,7 @@ class Service:
         if answering_rows < 4:
             raise ValueError("answering_rows must be at least 4, the rows of one four-way answer.")
         self.base_model = base_model
-        self._short_rows = answering_rows // 4
+        self._short_rows = min(answering_rows // 4, CLICK_ROWS)
         self._max_waiting = max_waiting
         self._merge_seconds = merge_seconds
         self._train_in_turns = train

@@ -49,6 +49,21 @@ def test_a_click_goes_first_then_training_and_an_exam_fills_what_is_left(fake):
     assert while_training.count("exam") <= while_training.count("step") / 8 + 2
 
 
+def test_a_short_exam_is_no_click(fake):
+    """Twenty questions wait for training, sixteen do not."""
+    with started(fake) as service:
+        hold(service, fake)
+        exam = service.ask(asks(*"abcdefghijklmnopqrst"))
+        click = service.ask(asks(*"ABCDEFGHIJKLMNOP"))
+        step = service.train("a", ["x"])
+        fake.gate.open()
+        assert texts(list(exam)[-1]) == list("abcdefghijklmnopqrst")
+        assert texts(list(click)[-1]) == list("ABCDEFGHIJKLMNOP")
+        step.result(PATIENCE)
+    order = ["".join(held) if isinstance(held[0], str) else "step" for held in fake.passes[1:]]
+    assert order.index("ABCDEFGH") < order.index("step") < order.index("abcdefgh")
+
+
 def test_rows_are_bounded(fake):
     with started(fake, training_rows=4, answering_rows=4) as service:
         hold(service, fake)
