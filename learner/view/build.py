@@ -46,6 +46,19 @@ TAKE_LINKED = """(session) => {
 }"""
 
 
+# Tells this browser's other tabs that the lesson has changed; they look at it if they did not know.
+TELL_TABS = """(version) => {
+    if (!window.spaTabs) {
+        window.spaTabs = new BroadcastChannel("soft-prompt-arena");
+        window.spaTabs.onmessage = (message) => {
+            const known = document.querySelector("#spa-version :is(input, textarea)").value;
+            if (message.data !== known) document.querySelector("#spa-look-again").click();
+        };
+    }
+    window.spaTabs.postMessage(version);
+}"""
+
+
 def build(
     service: ModelService,
     sessions: Sessions,
@@ -64,6 +77,7 @@ def build(
                 with gr.Tab(title, id=name) as place:
                     tab(page, place)
         _arrival(page)
+        _in_step(page)
         build_service_line(service)
         add_api(page.lessons, exam, service)  # first, so that its names are free
         add_inside_api(page.lessons, exam, service)
@@ -79,6 +93,15 @@ def show_strip(page: Page, first: str = "") -> None:
     page.lesson.show(
         strip, lambda lesson: page.painter.strip(lesson.learner), lambda lesson: lesson.learner
     )
+
+
+def _in_step(page: Page) -> None:
+    """Let what is done in one tab of a browser be seen in its other ones."""
+    version = gr.Textbox(visible="hidden", elem_id="spa-version")
+    look_again = gr.Button(visible="hidden", elem_id="spa-look-again")
+    page.lesson.show(version, lambda lesson: str(lesson.version))
+    page.lesson.act(look_again.click, lambda lesson: None)
+    page.events.on(version.change, None, [version], [], js=TELL_TABS)
 
 
 def _arrival(page: Page) -> None:

@@ -17,6 +17,11 @@ class Followed:
         self._version = 0
         self._failure: Exception | None = None
 
+    @property
+    def version(self) -> int:
+        """Grows with every change."""
+        return self._version
+
     def follow(self, busy: Callable[[], bool]) -> Iterator[None]:
         """Yield when there is something new to see, at most a few times a second, while ``busy()``.
 

@@ -42,3 +42,20 @@ def test_two_tabs_of_one_person_are_one_learner(visitor):
     visitor.trains(4)
     other = type(visitor)(visitor.page.context.new_page(), visitor.url).arrive()
     expect(other.learnt).to_have_text("learnt from 4 episodes")
+
+
+def test_what_one_tab_does_the_other_shows(visitor):
+    other = type(visitor)(visitor.page.context.new_page(), visitor.url).arrive()
+    visitor.trains(4)
+    expect(other.learnt).to_have_text("learnt from 4 episodes")
+    other.presses("Reset")
+    expect(visitor.learnt).to_have_text("not trained yet")
+    expect(visitor.hint).to_contain_text("Undo brings the old one back")
+    visitor.presses("Undo")
+    for tab in (visitor, other):
+        expect(tab.learnt).to_have_text("learnt from 4 episodes")
+        expect(tab.hint).to_contain_text("Undone")
+    other.presses("Undo")
+    for tab in (visitor, other):
+        expect(tab.learnt).to_have_text("not trained yet")
+        expect(tab.button("Undo")).to_be_disabled()
