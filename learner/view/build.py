@@ -74,7 +74,7 @@ def build(
         show_strip(page, page.painter.strip(service.new_learner(LearnerConfig())))
         with gr.Tabs():
             for name, title, tab in TABS:
-                with gr.Tab(title, id=name) as place:
+                with gr.Tab(title, id=name, elem_id=f"spa-tab-{name}") as place:
                     tab(page, place)
         _arrival(page)
         _in_step(page)

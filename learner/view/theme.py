@@ -9,11 +9,12 @@ FONTS = (
     "IBMPlexSans/IBMPlexSans-Bold",
     "IBMPlexMono/IBMPlexMono-Regular",
 )
+SCRIPT = Path(__file__).parents[2] / "assets" / "page.js"
 STYLE_SHEET = Path(__file__).parents[2] / "assets" / "style.css"
 
 
 def head() -> str:
-    """The style sheet as a ``<style>`` element for ``launch(head=...)``, and the fonts it needs.
+    """Our style sheet and script for ``launch(head=...)``, and the fonts they need.
 
     Not ``launch(css=...)``: that rewrites selectors and drops what it does not know. Fonts that
     are asked for late would move what was laid out without them.
@@ -23,7 +24,8 @@ def head() -> str:
         "crossorigin>"
         for font in FONTS
     )
-    return f"{fonts}<style>{STYLE_SHEET.read_text(encoding='utf-8')}</style>"
+    style, script = (path.read_text(encoding="utf-8") for path in (STYLE_SHEET, SCRIPT))
+    return f"{fonts}<style>{style}</style><script>{script}</script>"
 
 
 def theme() -> gr.themes.Base:

@@ -27,6 +27,31 @@ def test_a_reload_in_the_middle_of_a_run_goes_on_showing_it(visitor):
     expect(visitor.learnt).to_have_text(re.compile(r"learnt from [\d,]+ episodes"))
 
 
+def test_tabs_are_in_the_address_and_back_goes_back(visitor):
+    selected = visitor.page.get_by_role("tab", selected=True).first
+    visitor.opens_tab("Experiments")
+    expect(visitor.page).to_have_url(re.compile(r"[?&]tab=experiments"))
+    visitor.page.reload()
+    expect(selected).to_have_text("Experiments")
+    visitor.opens_tab("Save & share")
+    visitor.page.go_back()
+    expect(selected).to_have_text("Experiments")
+    visitor.page.go_back()
+    expect(selected).to_have_text("Teach")
+
+
+def test_arrow_keys_move_along_the_tabs(visitor):
+    tab = visitor.page.get_by_role("tab", name="Teach", exact=True)
+    tab.focus()
+    visitor.page.keyboard.press("ArrowLeft")
+    last = visitor.page.get_by_role("tab", name="Save & share", exact=True)
+    expect(last).to_be_focused()
+    expect(last).to_have_attribute("aria-selected", "true")
+    visitor.page.keyboard.press("ArrowRight")
+    expect(tab).to_be_focused()
+    expect(tab).to_have_attribute("aria-selected", "true")
+
+
 def test_two_people_never_see_each_others_learner(visit):
     ann, bob = visit().arrive(), visit().arrive()
     ann.trains(8)

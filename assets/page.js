@@ -1,0 +1,39 @@
+// Tabs as the keyboard and the address know them: arrows move along them, ?tab= names the open one,
+// and Back goes back to the one before.
+(() => {
+  const button = (name) => document.getElementById(`spa-tab-${name}-button`);
+  const named = () => new URL(location.href).searchParams.get("tab") || "teach";
+  const open = (name) => button(name)?.getAttribute("aria-selected") === "false" && button(name).click();
+
+  document.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const tab = event.target.closest?.('[role="tab"]');
+    if (!step || !tab) return;
+    const tabs = [...tab.closest('[role="tablist"]').querySelectorAll('[role="tab"]:not(:disabled)')];
+    const next = tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length];
+    next.focus();
+    next.click();
+    event.preventDefault();
+  });
+
+  let going = false; // to the tab that the address names already
+  document.addEventListener("click", (event) => {
+    const name = event.target.closest?.('[role="tab"]')?.id.match(/^spa-tab-(.+)-button$/)?.[1];
+    if (!name || going || name === named()) return;
+    const address = new URL(location.href);
+    address.searchParams.set("tab", name);
+    history.pushState(history.state, "", address);
+  });
+  const go = () => {
+    going = true;
+    open(named());
+    going = false;
+  };
+  window.addEventListener("popstate", go);
+  const arrival = new MutationObserver(() => {
+    if (!button("teach")) return;
+    arrival.disconnect();
+    go();
+  });
+  arrival.observe(document, { childList: true, subtree: true });
+})();
