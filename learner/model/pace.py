@@ -42,6 +42,7 @@ class Pace:
 class Paces:
     """Those of one base model on one machine, where nobody may be kept waiting for long."""
 
-    chunk: Pace = field(default_factory=lambda: Pace(0.1, first=128, least=32))  # tokens read
-    step: Pace = field(default_factory=lambda: Pace(0.25, first=64))  # rows that write a token
-    training: Pace = field(default_factory=lambda: Pace(0.4, first=512, least=32))  # tokens learnt
+    # No smaller ones on a machine that is busy: they would cost far more a token than they spare.
+    chunk: Pace = field(default_factory=lambda: Pace(0.1, first=128, least=64))  # tokens read
+    step: Pace = field(default_factory=lambda: Pace(0.25, 64, least=16))  # rows that write a token
+    training: Pace = field(default_factory=lambda: Pace(0.4, first=512, least=64))  # tokens learnt
