@@ -69,6 +69,7 @@ def run(options: argparse.Namespace) -> None:
         problems=held_out(options.problems, options.held_out_seed),
         snapshots=_snapshots(options.checkpoint, learner, base_model),
         own_texts=options.text,
+        has_words=not base_model.source.is_embedded,
     )
     began = time.perf_counter()
     parts: Parts = {}

@@ -10,6 +10,7 @@ from learner.inspection.strength import Strength
 from learner.inspection.subject import Change
 from learner.inspection.vectors import Effect, Vectors
 from learner.inspection.whole import Part, Parts, Path
+from learner.inspection.words import Words
 from learner.measuring import Tally
 
 SIGNIFICANT = 0.05
@@ -105,6 +106,17 @@ def listening_found(part: Listening) -> str:
     )
 
 
+def words_found(part: Words) -> str:
+    """What the model says of it, and what its words are worth."""
+    best, control = part.best, part.best_control
+    return (
+        f"Asked what it says, the model's best of {len(part.trained)} answers is “{best.text}”. "
+        f"Put in its place, these words get {_accuracy(best.score)}, where it gets "
+        f"{_accuracy(part.whole)}, the model alone {_accuracy(part.alone)}, and what the model "
+        f"says of the untrained one {_accuracy(control.score)} (n = {part.whole.n})."
+    )
+
+
 def path_found(part: Path) -> str:
     """When accuracy came on the way that training took."""
     last = part.moments[-1][1]
@@ -124,6 +136,7 @@ FOUND = {
     Listening: ("Where it listens", listening_found),
     Vectors: ("Which vector matters", vectors_found),
     Size: ("How small it can be", size_found),
+    Words: ("In words", words_found),
 }
 
 
@@ -221,6 +234,10 @@ def _table(part: Part) -> str:
                     "yes" if smaller.loses_nothing else "no",
                 ]
             )
+    elif isinstance(part, Words):
+        rows = [["of", "the model says", "as a plain prefix"]]
+        for name, group in (("trained", part.trained), ("untrained", part.untrained)):
+            rows += [[name, one.text, _accuracy(one.score)] for one in group]
     elif isinstance(part, Changes):
         rows = [["problems", "became right", "became wrong", "n"]]
         groups = {**part.families, **{f"difficulty {k}": v for k, v in part.difficulties.items()}}

@@ -259,6 +259,7 @@ class Inside(Followed):
                 problems=self._problems[:number],
                 snapshots=[Snapshot(one.episodes, one.prompt) for one in self.moments],
                 own_texts=texts,
+                has_words=not self._service.base_model.source.is_embedded,
             )
         )
 
@@ -298,6 +299,7 @@ def learner_material(
         other_untrained=service.new_learner(other).prompt,
         problems=problems,
         own_texts=texts,
+        has_words=not service.base_model.source.is_embedded,
     )
 
 

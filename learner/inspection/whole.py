@@ -17,6 +17,7 @@ from learner.inspection.size import Size, size
 from learner.inspection.strength import Snapshot, Strength, path, strength, thinned
 from learner.inspection.subject import Subject
 from learner.inspection.vectors import Vectors, vectors
+from learner.inspection.words import Words, words
 from learner.measuring import Answers, Score
 
 MOST_MOMENTS = 12  # of the path
@@ -29,7 +30,8 @@ class Material:
     """What an inspection needs: the ``subject``, ``problems`` to ask, and whom to ask.
 
     ``other_untrained`` is another prompt that has learnt nothing; ``snapshots`` the way that
-    training took, where it is known; ``own_texts`` are compared too.
+    training took, where it is known; ``own_texts`` are compared too. ``has_words`` says that the
+    model has read more than problems, so that it can be asked for a description.
     """
 
     answers: Answers
@@ -39,6 +41,7 @@ class Material:
     problems: Sequence[Problem]
     snapshots: Sequence[Snapshot] = ()
     own_texts: Sequence[str] = ()
+    has_words: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Path:
     moments: tuple[tuple[int, Score], ...]
 
 
-Part = Strength | Path | Vectors | Ranking | NearestWords | Size | Changes | Listening
+Part = Strength | Path | Vectors | Ranking | NearestWords | Size | Changes | Listening | Words
 Parts = dict[str, Part]
 
 
@@ -74,6 +77,8 @@ def inspect(material: Material) -> Iterator[tuple[str, Part]]:
     )
     yield "likeness", likeness(asked, on_model, subject, listed, looked)
     yield "listening", listening(on_model, subject, looked)
+    if material.has_words:
+        yield "words", words(asked, on_model, subject, looked)
     matter = vectors(asked, subject, problems, _some(problems, SHARES_OF_PROBLEMS))
     yield "vectors", matter
     yield "size", size(asked, subject, matter.order, problems)

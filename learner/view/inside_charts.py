@@ -13,6 +13,7 @@ from learner.inspection.size import Size
 from learner.inspection.strength import Strength
 from learner.inspection.vectors import Vectors
 from learner.inspection.whole import Part, Path
+from learner.inspection.words import Words
 from learner.view.chart_parts import (
     episode_ticks,
     frame,
@@ -96,6 +97,7 @@ def cards(inside: Inside, kinds: Sequence[str]) -> str:
         "listening": listening_chart,
         "vectors": vectors_chart,
         "size": size_chart,
+        "words": words_chart,
     }
     known = [paint[name](inside.parts[name]) for name in kinds if name in inside.parts]
     return f'<div class="spa-inside">{"".join(known)}</div>' if known else ""
@@ -275,6 +277,21 @@ def nearest_chart(part: NearestWords) -> str:
         part,
         "the usual answer, shown because it misleads",
         f'<ol class="spa-nearest">{words}</ol>',
+    )
+
+
+def words_chart(part: Words) -> str:
+    """What the model says of both prompts, and what its words are worth."""
+    rows = "".join(
+        f"<li><small>{name}</small> {escape(one.text) or '(nothing)'} "
+        f"<b>{percent(one.score.accuracy)}</b></li>"
+        for name, group in (("trained", part.trained), ("untrained", part.untrained))
+        for one in group
+    )
+    return _card(
+        part,
+        f"{part.whole.n} held-out problems · in bold: accuracy of the words as a plain prefix",
+        f'<ul class="spa-flips">{rows}</ul>',
     )
 
 

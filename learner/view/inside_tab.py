@@ -27,9 +27,9 @@ from learner.visitors.checked_input import (
     checked_text,
 )
 
-LEFT, RIGHT = ("likeness", "changes", "nearest"), ("vectors", "listening", "size")
+LEFT, RIGHT = ("likeness", "words", "changes", "nearest"), ("vectors", "listening", "size")
 _WORDS = (
-    "Eight pictures, the first in a moment. Each says how many problems it is from and how sure it "
+    "Pictures of it, the first in a moment. Each says how many problems it is from and how sure it "
     "is, and stands beside a control that learnt nothing."
 )
 
@@ -178,7 +178,7 @@ def _status(inside: Inside) -> str:
         return "There is nothing to look into yet: train the soft prompt first."
     done = len(inside.parts)
     if inside.working:
-        return f"Looking … {done} of 8 pictures so far. You can go on meanwhile."
+        return f"Looking … {done} pictures so far. You can go on meanwhile."
     if done:
         return f"Looked into in {inside.seconds:.0f} seconds."
     return "Press Look inside; meanwhile, take it apart below."

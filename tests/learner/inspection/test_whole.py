@@ -14,7 +14,8 @@ from learner.inspection.subject import Subject
 from learner.inspection.whole import Material, Parts, inspect
 from learner.measuring import Answers
 
-NAMES = ["strength", "path", "changes", "nearest", "likeness", "listening", "vectors", "size"]
+NAMES = ["strength", "path", "changes", "nearest", "likeness", "listening"]
+NAMES += ["words", "vectors", "size"]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,9 @@ def parts(answers: Answers, on_model: OnModel, subjects: list[Subject]) -> Parts
     path = [Snapshot(0, subject.untrained), Snapshot(80, subject.trained)]
     asked = held_out(8)
     return dict(
-        inspect(Material(answers, on_model, subject, other.untrained[:3], asked, path, ["My key"]))
+        inspect(
+            Material(answers, on_model, subject, other.untrained[:3], asked, path, ["My key"], True)
+        )
     )
 
 
