@@ -1,4 +1,4 @@
-"""The optimisers: Adam for training, and one plain step for a person's marks."""
+"""Adam, and clipping, for many learners at once."""
 
 import math
 from collections.abc import Sequence
