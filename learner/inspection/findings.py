@@ -2,7 +2,7 @@
 
 from learner import wording
 from learner.inspection.changes import Changes
-from learner.inspection.likeness import BLANK, NONSENSE, Likeness, Ranking
+from learner.inspection.likeness import BLANK, LINE, NONSENSE, Likeness, Ranking
 from learner.inspection.listening import Listening
 from learner.inspection.nearest import Nearest, NearestWords
 from learner.inspection.size import Size, Smaller
@@ -53,13 +53,17 @@ def likeness_found(part: Ranking) -> str:
     """What it acts like, and what the control says."""
     best, control = part.trained[0], part.untrained[0]
     tied = sum(one.first for one in part.trained) - 1
+    line = any(one.kind == LINE and one.first for one in part.trained)
+    words = ""
+    if line and best.kind != LINE:
+        words = " A line of random tokens comes as close: the line may count, and not its words."
     also = f", and so do {wording.count(tied, 'other text')} nearly" if tied else ""
     return (
         f"Of {len(part.trained)} texts it acts most like {shown(best)} ({best.kind}): "
         f"{best.divergence:.2f} nats an answer{also}. As a plain prefix that text gets "
         f"{_accuracy(best.score)}. Untrained, it acts most like {shown(control)} "
         f"(n = {part.problems})."
-    )
+    ) + words
 
 
 def nearest_found(part: NearestWords) -> str:
@@ -167,8 +171,8 @@ def shown(one: Likeness) -> str:
     """A candidate text in a few words."""
     if not one.tokens:
         return "nothing at all"
-    if one.kind == NONSENSE:
-        return "random tokens"
+    if one.kind in (NONSENSE, LINE):
+        return "random tokens" if one.kind == NONSENSE else "a line of random tokens"
     if examples := one.text.count("Question:"):
         blank = " left blank" if BLANK in one.text else ""
         return f"{wording.count(examples, 'worked example')}{blank}"

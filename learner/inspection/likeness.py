@@ -6,8 +6,10 @@ over the answer, in nats. 0 is no difference. Texts are ranked by its mean over 
 are not told from the first one (paired, after Holm's correction) share its place.
 
 It ranks the texts that it is given and knows no others. Beside each stands how well it does as a
-plain prefix. The same ranking of the untrained prompt is the control: a method that names the same
-text for it would have read nothing off the training.
+plain prefix. There are two controls. The same ranking of the untrained prompt: a method that names
+the same text for it would have read nothing off the training. And nonsense, also on a line of its
+own as headings are: where that comes as close, it is not the words that count. (So it is with the
+embedded model: any line above the question makes it answer.)
 """
 
 import random
@@ -32,12 +34,13 @@ from learner.model.memory import in_halves, training_budget
 LONGEST_ANSWER = 16  # tokens that are compared
 
 # What kind of text it is.
-VOUCHES, INSTRUCTS, EXAMPLES, DOUBTS, NONSENSE, NOTHING, YOURS = (
+VOUCHES, INSTRUCTS, EXAMPLES, DOUBTS, NONSENSE, LINE, NOTHING, YOURS = (
     "says the answers are right",
     "an instruction",
     "right worked examples",
     "says nothing of the kind",
     "nonsense",
+    "nonsense on a line of its own",
     "nothing at all",
     "your text",
 )
@@ -113,10 +116,12 @@ def candidates(
     for kind, text in texts:
         ids = text_ids(base_model, text)
         listed.append(Candidate(kind, text, len(ids), token_prompt(base_model, ids)))
-    for number in range(3):
-        ids = nonsense(base_model, vectors, seed + number)
-        text = base_model.tokenizer.backend_tokenizer.decode(ids)
-        listed.append(Candidate(NONSENSE, text, len(ids), token_prompt(base_model, ids)))
+    line_break = text_ids(base_model, "\n")
+    for number in range(2):
+        words = nonsense(base_model, vectors, seed + number)
+        for kind, ids in ((NONSENSE, words), (LINE, words + line_break)):
+            text = base_model.tokenizer.backend_tokenizer.decode(ids)
+            listed.append(Candidate(kind, text, len(ids), token_prompt(base_model, ids)))
     return [*listed, Candidate(NOTHING, "", 0, None)]
 
 
