@@ -379,7 +379,7 @@ _LOAD_WORDS = (
 )
 _PUSH_WORDS = (
     "One commit with the file, a model card with your results, and the curve. Whoever you give the "
-    "link can go on from there."
+    "link can go on from there, unless it is private: then only you can."
 )
 _PULL_WORDS = (
     "Any soft prompt or PEFT prompt-tuning adapter on the Hub that fits this model. You see what "
