@@ -64,6 +64,7 @@ TEXTS = {
     ),
 }
 BLANK = "____"
+LINE_BREAKS = ("\n", "Ċ", "<0x0A>")  # as vocabularies write it: plain, byte by byte, as a byte
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,10 +127,17 @@ def candidates(
 
 
 def nonsense(base_model: BaseModel, tokens: int, seed: int) -> list[int]:
-    """Ordinary tokens drawn at random."""
-    added = set(base_model.tokenizer.added_tokens_decoder)
-    known = min(len(base_model.tokenizer), base_model.vocabulary_size)
-    ordinary = [token for token in range(known) if token not in added]
+    """Ordinary tokens drawn at random, none of which breaks the line."""
+    tokenizer = base_model.tokenizer
+    known = min(len(tokenizer), base_model.vocabulary_size)
+    written = tokenizer.convert_ids_to_tokens(list(range(known)))
+    ordinary = [
+        token
+        for token, text in enumerate(written)
+        if token not in tokenizer.added_tokens_decoder
+        and text is not None
+        and not any(line_break in text for line_break in LINE_BREAKS)
+    ]
     return random.Random(seed).choices(ordinary, k=tokens)
 
 
