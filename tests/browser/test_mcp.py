@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import httpx
@@ -18,7 +19,7 @@ TOOLS = {
     *("train_on_problem", "tries", "thumbs", "evaluate", "stop", "undo", "reset", "learner"),
     *("save", "load", "push", "status"),
     *("start_experiment", "stop_experiment", "continue_experiment", "delete_experiment"),
-    "experiments",
+    *("experiments", "inspect_prompt"),
 }
 
 
@@ -28,6 +29,12 @@ def url(tmp_path_factory):
         tmp_path_factory.mktemp("mcp"), program=("app.py", "--mcp", "--held-out", "20")
     ) as address:
         yield f"{address}gradio_api/mcp/"
+
+
+def finished(work):
+    """What a coroutine comes to, on a thread of its own: Playwright keeps a loop on this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 @asynccontextmanager
@@ -54,7 +61,7 @@ def test_tools_have_plain_names_and_every_parameter_says_what_it_is(url):
         async with agent(url) as session:
             return (await session.list_tools()).tools
 
-    tools = asyncio.run(look())
+    tools = finished(look())
     assert {tool.name for tool in tools} == TOOLS
     for tool in tools:
         assert len(tool.description) > 20
@@ -81,7 +88,7 @@ def test_an_agent_does_the_main_job(url):
             undone = json.loads((await call(session, "undo", session=key))[0])
             assert undone["episodes"] == 0
 
-    asyncio.run(work())
+    finished(work())
 
 
 def test_what_cannot_be_done_is_said_in_a_sentence(url):
@@ -95,7 +102,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(url):
                 await call(session, "delete_experiment", session=key, name="none"),
             ]
 
-    (no_id, no_file, no_token, no_name) = asyncio.run(fail())
+    (no_id, no_file, no_token, no_name) = finished(fail())
     assert "not the id of a session" in no_id[0] and no_id[1]
     assert "not base 64" in no_file[0] and no_file[1]
     assert "in the header X-HF-Token" in no_token[0] and no_token[1]
@@ -108,5 +115,5 @@ def test_a_push_goes_with_the_token_that_the_agent_sent(url):
             key, _ = await call(session, "new_session")
             return await call(session, "push", session=key, repository="ada/p")
 
-    said, failed = asyncio.run(push())
+    said, failed = finished(push())
     assert failed and "in the header" not in said  # the Hub is out of reach of the tests

@@ -155,12 +155,13 @@ def test_two_people_never_mark_each_others_tries(visit):
     expect(bob.visitor.learnt).to_have_text("not trained yet")
 
 
-def test_a_tab_that_shows_old_tries_is_told_so(visitor, thumbs):
+def test_tries_drawn_in_one_tab_are_those_of_the_other_too(visitor, thumbs):
     thumbs.draw()
     other = type(visitor)(visitor.page.context.new_page(), visitor.url).arrive()
-    Thumbs(other).draw()
-    thumbs.thumb(0, 1).click()
-    expect(visitor.complaint).to_contain_text("replaced by others")
+    texts = Thumbs(other).draw()
+    expect(thumbs.cards.locator(".spa-try-text")).to_have_text(texts)
+    thumbs.mark(0, 1)
+    expect(Thumbs(other).thumb(0, 1)).to_have_attribute("aria-pressed", "true")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
