@@ -75,7 +75,8 @@ def test_train_then_fresh_problems_are_answered_where_the_model_alone_leaves_a_b
     alone = [problem["answers"][1] for problem in problems]
     assert sum(answer["verdict"] == "no answer" for answer in alone) > 50
     assert sum(answer["verdict"] != "no answer" for answer in plain) > 50
-    assert sum(answer["verdict"] == "correct" for answer in plain) > len(plain) / 2
+    # Two thirds are right on average: a third or fewer of 60 come less than once in 10⁵ sessions.
+    assert sum(answer["verdict"] == "correct" for answer in plain) > len(plain) / 3
 
 
 def test_a_session_from_first_to_last(client, session):
