@@ -131,8 +131,11 @@ class _Examiner:
 
     @property
     def idle(self) -> bool:
-        """Whether all exams that were asked for are over, and have been told of."""
-        return not self._waiting
+        """Whether all exams that were asked for are over, and have been told of.
+
+        Also where nobody is left to take them, so that no run waits for ever.
+        """
+        return not self._waiting or (self._news.empty() and not self._thread.is_alive())
 
     def examine(self, learner: Learner, whole: bool) -> None:
         """Take an exam of ``learner``: over the ``whole`` set, or as much as time allows."""

@@ -130,3 +130,12 @@ def test_where_each_use_is_counted_one_thing_goes_on_at_a_time(service, exam):
             results = [n for _, n, d in order[place + 1 :] if d == done]
             assert results and results[-1] is not None
     assert exam.ready  # what all share was measured along with it
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_no_run_waits_for_an_exam_that_broke_off(service, exam, monkeypatch):
+    def broken(asks, max_new_tokens=48):
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(service, "ask", broken)
+    assert run(service, exam, 8)[-1].learner.episodes == 8
