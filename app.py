@@ -15,7 +15,6 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -89,9 +88,10 @@ def serve(service: ModelService, options: argparse.Namespace, visitors_only: boo
     """
     sessions = Sessions(options.sessions, service.base_model, service.new_learner)
     shut = NO_EXPERIMENTS if visitors_only else ""
-    with BackgroundExperiments(partial(through, service), sessions, shut=shut) as background:
-        formats = (False, True) if service.base_model.has_chat_template else (False,)
-        exam = Exam(service, options.held_out, formats)
+    with BackgroundExperiments(
+        lambda session: through(service, session.id), sessions, shut=shut
+    ) as background:
+        exam = Exam(service, options.held_out, service.base_model.formats)
         untrained = service.new_learner(LearnerConfig())
         exam.keep_in(options.sessions, untrained)
         if visitors_only:

@@ -31,6 +31,7 @@ from learner.experiments.store import (
     Store,
 )
 from learner.measuring import Stopped
+from learner.model.base_model import ModelFacts
 from learner.service.protocol import ServiceClosed
 from learner.visitors.followed import Followed
 from learner.visitors.session import Session
@@ -107,7 +108,8 @@ class Line:
 class VisitorExperiments(Followed):
     """What one visitor tries. Thread-safe. Made by `BackgroundExperiments`.
 
-    ``keep`` puts the session on the disk, with room for a folder. Actions raise ExperimentError or
+    ``keep`` puts the session on the disk, with room for a folder. They are about ``base_model``,
+    which is the session's. Actions raise ExperimentError or
     SessionError, and change nothing, where they cannot be done.
     """
 
@@ -116,11 +118,13 @@ class VisitorExperiments(Followed):
         session: Session,
         store: Store,
         line: Line,
-        engine_of: Callable[[Hashable], Engine],
+        engine_of: Callable[[Session], Engine],
         keep: Callable[[Session], None],
+        base_model: ModelFacts,
     ) -> None:
         super().__init__()
         self.session = session
+        self.base_model = base_model
         self.store = store
         self.running: str | None = None  # the place of the experiment that is on
         self.progress: Progress | None = None  # of that
@@ -270,7 +274,7 @@ class VisitorExperiments(Followed):
 
     def _run(self, entry: Entry) -> None:
         path, folders = self.store.path(entry), self.store.run_folders(entry)
-        engine = self._engine_of(self.session.id)
+        engine = self._engine_of(self.session)
         runs = run_to_end(engine, entry.plan.experiments, folders, self._watch)
         finish(runs, folders, engine.base_model)
         draw_together(path, read_runs(path))
@@ -301,7 +305,7 @@ class BackgroundExperiments:
 
     def __init__(
         self,
-        engine_of: Callable[[Hashable], Engine],
+        engine_of: Callable[[Session], Engine],
         sessions: Sessions,
         at_once: int = 4,
         shut: str = "",
@@ -326,7 +330,12 @@ class BackgroundExperiments:
             if own is None or own.session is not session:
                 store = Store(self._sessions.folder_of(session) / FOLDER)
                 own = self._known[session.id] = VisitorExperiments(
-                    session, store, self._line, self._engine_of, self._sessions.keep
+                    session,
+                    store,
+                    self._line,
+                    self._engine_of,
+                    self._sessions.keep,
+                    self._sessions.model_of(session),
                 )
             return own
 

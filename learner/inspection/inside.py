@@ -19,7 +19,7 @@ from learner.inspection.strength import PLACES, Snapshot, blend, strength
 from learner.inspection.subject import subject_of
 from learner.inspection.whole import Material, Parts, inspect
 from learner.learning.learner import Learner
-from learner.model.base_model import BaseModel
+from learner.model.base_model import BaseModel, ModelFacts
 from learner.model.completion import Ask, Completion
 from learner.service.protocol import ModelService
 from learner.visitors.checked_input import LessonError
@@ -65,17 +65,22 @@ class Inside(Followed):
     Actions raise LessonError, and change nothing, where they cannot be done.
     """
 
-    def __init__(self, service: ModelService, lesson: Lesson, problems: Sequence[Problem]) -> None:
+    def __init__(self, lesson: Lesson) -> None:
         super().__init__()
-        self._service = service
+        self._service = lesson.service
         self._lesson = lesson
-        self._problems = problems
+        self._problems = lesson.exam.problems
         self._worker: threading.Thread | None = None
         self._stop = threading.Event()
         self._asking: object | None = None
         self.parts: Parts = {}  # what was found so far ...
         self.seconds = 0.0  # ... in so many seconds
         self._begin()
+
+    @property
+    def base_model(self) -> ModelFacts:
+        """The model that the soft prompt was learnt in front of."""
+        return self._lesson.base_model
 
     @property
     def busy(self) -> bool:
@@ -267,24 +272,20 @@ class Inside(Followed):
 class Insides:
     """The looks inside that were used last, by the visitor's lesson."""
 
-    def __init__(self, service: ModelService, problems: Sequence[Problem]) -> None:
-        self._service = service
-        self._problems = problems
-        self._recent: OrderedDict[str, tuple[Lesson, Inside]] = OrderedDict()
+    def __init__(self) -> None:
+        self._recent: OrderedDict[Lesson, Inside] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, lesson: Lesson) -> Inside:
         """The visitor's look inside, as they left it or a new one."""
-        name = lesson.session.id
         with self._lock:
-            if name not in self._recent or self._recent[name][0] is not lesson:
-                inside = Inside(self._service, lesson, self._problems)
-                self._recent[name] = lesson, inside
-            self._recent.move_to_end(name)
+            if lesson not in self._recent:
+                self._recent[lesson] = Inside(lesson)
+            self._recent.move_to_end(lesson)
             while len(self._recent) > MOST_INSIDES:
-                _, (_, dropped) = self._recent.popitem(last=False)
+                _, dropped = self._recent.popitem(last=False)
                 dropped.stop()
-            return self._recent[name][1]
+            return self._recent[lesson]
 
 
 def learner_material(

@@ -42,6 +42,11 @@ class ModelFacts:
     def revision(self) -> str:
         return self.source.revision
 
+    @property
+    def formats(self) -> tuple[bool, ...]:
+        """The formats that it knows: without the chat template (False), with it (True)."""
+        return (False, True) if self.has_chat_template else (False,)
+
 
 @dataclass(frozen=True, eq=False)
 class BaseModel(ModelFacts):

@@ -29,7 +29,7 @@ from learner.visitors.open_lessons import OpenLessons
 Json = dict[str, Any]
 
 
-def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
+def add_api(lessons: OpenLessons, service: ModelService) -> None:
     """Register the public endpoints; call inside ``with gr.Blocks()``."""
 
     def find(session: str) -> Lesson:
@@ -73,19 +73,19 @@ def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
         if stopped.
         """
         with said(markup=False):
-            return _learner(_finished(begun(session, episodes, chat_template, signal)), exam)
+            return _learner(_finished(begun(session, episodes, chat_template, signal)))
 
     def start_training(
         session: str, episodes: int = 80, chat_template: bool = False, signal: str = "answer"
     ) -> Json:
         """As `train`, but returns at once: `progress` tells how far it is, `stop` ends it."""
         with said(markup=False):
-            return _progress(begun(session, episodes, chat_template, signal), exam)
+            return _progress(begun(session, episodes, chat_template, signal))
 
     def progress(session: str) -> Json:
         """How the run is going, at once: episodes done and in all, and the learner so far."""
         with said(markup=False):
-            return _progress(find(session), exam)
+            return _progress(find(session))
 
     def train_on_problem(session: str) -> Json:
         """Train once on the problem shown last; returns its four answers afterwards."""
@@ -118,15 +118,16 @@ def add_api(lessons: OpenLessons, exam: Exam, service: ModelService) -> None:
     def evaluate(session: str, chat_template: bool = False) -> Json:
         """Score the soft prompt as it is on the held-out set, paired with the model alone."""
         with said(markup=False):
-            learner = find(session).learner
-            return _result(exam.take(learner, checked_format(chat_template)), exam)
+            lesson = find(session)
+            score = lesson.exam.take(lesson.learner, checked_format(chat_template))
+            return _result(score, lesson.exam)
 
     def act(action: Callable[[Lesson], None]) -> Callable[[str], Json]:
         def endpoint(session: str) -> Json:
             with said(markup=False):
                 lesson = find(session)
                 action(lesson)
-                return _learner(_finished(lesson), exam)
+                return _learner(_finished(lesson))
 
         return endpoint
 
@@ -208,18 +209,18 @@ def _tries(lesson: Lesson) -> Json:
     }
 
 
-def _progress(lesson: Lesson, exam: Exam) -> Json:
+def _progress(lesson: Lesson) -> Json:
     run = lesson.run
     return {
         "running": run is not None,
         "done": run.done if run else None,
         "total": run.total if run else None,
         "seconds_left": run.seconds_left if run else None,
-        "learner": _learner(lesson, exam),
+        "learner": _learner(lesson),
     }
 
 
-def _learner(lesson: Lesson, exam: Exam) -> Json:
+def _learner(lesson: Lesson) -> Json:
     learner = lesson.learner
     latest = learner.history[-1] if learner.history else None
     trained = [marks for marks in lesson.results() if marks.episodes]
@@ -231,7 +232,7 @@ def _learner(lesson: Lesson, exam: Exam) -> Json:
         "signal": lesson.signal,
         "chat_template": lesson.chat_template,
         "undo": lesson.session.undo_depth,
-        "held_out": _result(trained[-1], exam) if trained else None,
+        "held_out": _result(trained[-1], lesson.exam) if trained else None,
     }
 
 

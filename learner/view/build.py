@@ -10,7 +10,7 @@ import gradio as gr
 from learner.experiments.background import BackgroundExperiments
 from learner.learning.learner import LearnerConfig
 from learner.service.protocol import ModelService
-from learner.view import cards
+from learner.view import cards, painting
 from learner.view.api import add_api
 from learner.view.experiments_api import add_experiments_api
 from learner.view.experiments_tab import experiments_tab
@@ -71,7 +71,9 @@ def build(
     ) as demo:
         page = Page(demo, service, sessions, exam, background)
         html("spa-header", cards.header())
-        show_strip(page, page.painter.strip(service.new_learner(LearnerConfig())))
+        show_strip(
+            page, painting.strip_of(service.new_learner(LearnerConfig()), service.base_model)
+        )
         with gr.Tabs():
             for name, title, tab in TABS:
                 with gr.Tab(title, id=name, elem_id=f"spa-tab-{name}") as place:
@@ -79,10 +81,10 @@ def build(
         _arrival(page)
         _in_step(page)
         build_service_line(service)
-        add_api(page.lessons, exam, service)  # first, so that its names are free
-        add_inside_api(page.lessons, exam, service)
-        add_experiments_api(background, exam.formats)
-        add_files_api(page.lessons, exam, page.base_model)
+        add_api(page.lessons, service)  # first, so that its names are free
+        add_inside_api(page.lessons)
+        add_experiments_api(background)
+        add_files_api(page.lessons)
         page.events.connect()
     return demo
 
@@ -91,7 +93,9 @@ def show_strip(page: Page, first: str = "") -> None:
     """The idea in one picture, above the tabs; ``first`` stands there before there is a lesson."""
     strip = html("spa-strip", first)
     page.lesson.show(
-        strip, lambda lesson: page.painter.strip(lesson.learner), lambda lesson: lesson.learner
+        strip,
+        lambda lesson: painting.strip_of(lesson.learner, lesson.base_model),
+        lambda lesson: (lesson.learner, lesson.base_model.source),
     )
 
 
@@ -118,13 +122,13 @@ def _arrival(page: Page) -> None:
         to_open = [linked] if linked else []
 
         def going_on(lesson: Lesson) -> bool:
-            return bool(to_open) or lesson.busy or not page.exam.ready
+            return bool(to_open) or lesson.busy or not lesson.exam.ready
 
         for frame in page.lesson.frames(lesson, going_on):
             yield {**session, **frame}
             session = {}
             if to_open:
-                open_link(page.base_model, lesson, to_open.pop(), request, oauth)
+                open_link(lesson, to_open.pop(), request, oauth)
 
     page.events.on(
         page.demo.load, load, [page.browser, linked], [page.browser, page.lesson], js=TAKE_LINKED

@@ -13,7 +13,7 @@ from learner.view.screen import said
 Json = dict[str, Any]
 
 
-def add_experiments_api(background: BackgroundExperiments, formats: tuple[bool, ...]) -> None:
+def add_experiments_api(background: BackgroundExperiments) -> None:
     """Register the public endpoints; call inside ``with gr.Blocks()``."""
 
     def start_experiment(
@@ -40,7 +40,7 @@ def add_experiments_api(background: BackgroundExperiments, formats: tuple[bool, 
                 seeds,
                 problems,
                 family=family,
-                formats=formats,
+                formats=own.base_model.formats,
             )
             return _entry(own, own.start(plan))
 

@@ -51,7 +51,8 @@ class ExperimentsView:
 
     ``running`` is the place of the one that is on, ``chosen`` the run shown in detail, ``hidden``
     what is not drawn, ``ahead`` how many wait before this visitor's, ``known`` what is known of
-    each run by its place, and ``picture`` where the figure of the chosen run is.
+    each run by its place, ``picture`` where the figure of the chosen run is, and ``formats`` those
+    that the model knows.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -62,6 +63,7 @@ class ExperimentsView:
     chosen: Entry | None = None
     known: Mapping[str, Known] = field(default_factory=dict)
     picture: Path | None = None
+    formats: tuple[bool, ...] = (False, True)
 
     @property
     def focus(self) -> Entry | None:
@@ -147,6 +149,7 @@ class ExperimentsPainter:
             chosen=chosen,
             known=self._all_known(own, entries),
             picture=own.store.path(chosen) / CURVES if chosen else None,
+            formats=own.base_model.formats,
         )
 
     def _all_known(self, own: VisitorExperiments, entries: Sequence[Entry]) -> dict[str, Known]:

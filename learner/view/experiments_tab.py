@@ -28,7 +28,7 @@ from learner.view.experiments_painting import SAVE_FIGURE, ExperimentsView, Opti
 from learner.view.experiments_seen import Seen, choose_run, choose_shown, look_at, seen_by
 from learner.view.experiments_table import COLUMN_WIDTHS, table_of
 from learner.view.page import Page
-from learner.view.parts import FORMAT_CHOICES, html
+from learner.view.parts import FORMAT_CHOICES, format_choices, html
 from learner.view.screen import Frame, said
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import SessionError
@@ -81,7 +81,7 @@ def _form(page: Page) -> None:
         )
         technique_words = html("spa-technique-words", technique_line("best"))
         chat_template = gr.Radio(
-            [choice for choice in FORMAT_CHOICES if choice[1] in page.exam.formats],
+            FORMAT_CHOICES,
             value=False,
             label="Format",
             elem_id="spa-run-format",
@@ -117,7 +117,7 @@ def _form(page: Page) -> None:
         yield from page.experiments.doing(session_id, lambda own: {name: own.fresh_name()})
 
     def begin(own: VisitorExperiments, *asked: object) -> Frame:
-        entry = own.start(plan_of(*asked, formats=page.exam.formats))
+        entry = own.start(plan_of(*asked, formats=own.base_model.formats))
         look_at(own, Seen(seen_by(own).hidden, entry.place))
         return {name: own.fresh_name()}
 
@@ -128,6 +128,10 @@ def _form(page: Page) -> None:
         return technique_line(key), *settings
 
     page.events.on(page.demo.load, load, [page.browser], [name, page.experiments])
+    page.experiments.show(
+        chat_template,
+        lambda view: gr.update(choices=format_choices(view.formats)),
+    )
     page.experiments.enable(start, lambda view: view.progress is None)
     page.experiments.act(
         [start.click, name.submit, episodes.submit, seeds.submit, problems.submit],
@@ -236,7 +240,7 @@ def _one_run(page: Page) -> None:
     def adopt(lesson: Lesson, place: object) -> None:
         own = page.background.of(lesson.session.id)
         entry = own.store.read(place)
-        learner, episodes = best_learner(own, entry, page.base_model)
+        learner, episodes = best_learner(own, entry, own.base_model)
         lesson.adopt(learner)
         gr.Info(
             f"The Teach tab goes on with the best soft prompt of “{escape(entry.plan.name)}”, "

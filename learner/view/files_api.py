@@ -12,11 +12,9 @@ from learner.checkpoint.files import load_zip, save_zip
 from learner.hub.client import HubError
 from learner.hub.push import push as push_to_hub
 from learner.hub.reference import checked_repo_id
-from learner.model.base_model import ModelFacts
 from learner.view.endpoint import endpoint
 from learner.view.screen import said
 from learner.view.share_tab import file_name, held_out_results
-from learner.visitors.exam import Exam
 from learner.visitors.open_lessons import OpenLessons
 
 Json = dict[str, Any]
@@ -25,14 +23,15 @@ TOKEN_HEADER = "X-HF-Token"
 MAX_FILE = 1 << 25  # characters of base 64; far more than any soft prompt
 
 
-def add_files_api(lessons: OpenLessons, exam: Exam, base_model: ModelFacts) -> None:
+def add_files_api(lessons: OpenLessons) -> None:
     """Register the public endpoints; call inside ``with gr.Blocks()``."""
 
     def save(session: str) -> Json:
         """The soft prompt as a zip file that PEFT loads: its name, and its bytes in base 64."""
         with said(markup=False), tempfile.TemporaryDirectory() as folder:
-            learner = lessons.get(session).learner
-            path = save_zip(learner, Path(folder) / file_name(learner), base_model)
+            lesson = lessons.get(session)
+            learner = lesson.learner
+            path = save_zip(learner, Path(folder) / file_name(learner), lesson.base_model)
             return {"name": path.name, "file": base64.b64encode(path.read_bytes()).decode()}
 
     def load(session: str, file: str, accept_other_model: bool = False) -> Json:
@@ -41,7 +40,7 @@ def add_files_api(lessons: OpenLessons, exam: Exam, base_model: ModelFacts) -> N
             lesson = lessons.get(session)
             path = Path(folder) / "soft-prompt.zip"
             path.write_bytes(_decoded(file))
-            lesson.adopt(load_zip(path, base_model, accept_other_model is True))
+            lesson.adopt(load_zip(path, lesson.base_model, accept_other_model is True))
             return {"episodes": lesson.learner.episodes, "steps": lesson.learner.steps}
 
     def push(
@@ -68,9 +67,9 @@ def add_files_api(lessons: OpenLessons, exam: Exam, base_model: ModelFacts) -> N
                 token,
                 private=private is not False,
                 message=str(message),
-                results=held_out_results(lesson, lesson.learner, exam),
+                results=held_out_results(lesson, lesson.learner),
                 parent_commit=str(seen) or None,
-                base_model=base_model,
+                base_model=lesson.base_model,
             )
             return {"url": pushed.url, "commit": pushed.commit, "private": pushed.private}
 

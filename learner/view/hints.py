@@ -11,7 +11,7 @@ from learner.visitors.lesson import Lesson
 from learner.wording import small_percent
 
 
-def hint_of(lesson: Lesson, exam: Exam) -> tuple[str, str]:
+def hint_of(lesson: Lesson) -> tuple[str, str]:
     """What to say, ``**bold**`` marking controls, and its kind: next, working or done."""
     if lesson.run is not None:
         what = charts.FORMAT_WORDS[lesson.chat_template]
@@ -19,7 +19,7 @@ def hint_of(lesson: Lesson, exam: Exam) -> tuple[str, str]:
             return f"Trying {what}, and told only right or wrong. Watch the ✓ grow.", "working"
         return f"Learning {what}. Watch the ☞ answer, and the curve rise.", "working"
     if lesson.latest_event is not None:
-        return told(lesson.latest_event, lesson.learner.episodes, exam), "done"
+        return told(lesson.latest_event, lesson.learner.episodes, lesson.exam), "done"
     if not lesson.learner.episodes:
         return "Press **Train 80 episodes** and watch the ☞ answer change.", "next"
     return "Try a **New problem**: neither the model nor your soft prompt has seen it.", "next"

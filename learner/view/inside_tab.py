@@ -7,7 +7,7 @@ import gradio as gr
 
 from learner.inspection.inside import Inside, Insides
 from learner.inspection.strength import STRONGEST
-from learner.view import cards
+from learner.view import cards, painting
 from learner.view.inside_charts import (
     SWITCHING,
     path_chart,
@@ -36,7 +36,7 @@ _WORDS = (
 
 def inside_tab(page: Page, tab: gr.Tab) -> None:
     """Lay out the tab and say what its controls do."""
-    insides = Insides(page.service, page.exam.problems)
+    insides = Insides()
     screen: Screen[Inside, Inside] = Screen(
         page.events,
         page.browser,
@@ -92,7 +92,6 @@ def _alter(page: Page, screen: Screen[Inside, Inside]) -> None:
     )
     answer = html("spa-watched")
     again = gr.Button("All of it again", size="md", elem_id="spa-whole")
-    scale = page.painter.scale
 
     def switch(session_id: object, event: gr.EventData) -> Iterator[Frame]:
         yield from screen.doing(
@@ -103,7 +102,7 @@ def _alter(page: Page, screen: Screen[Inside, Inside]) -> None:
 
     screen.show(
         switches,
-        lambda inside: switchboard(inside, scale),
+        lambda inside: switchboard(inside, painting.scale(inside.base_model)),
         lambda inside: (_altered(inside), inside.parts.get("vectors")),
     )
     screen.show(

@@ -5,7 +5,6 @@ import gradio as gr
 from learner.experiments.background import BackgroundExperiments, VisitorExperiments
 from learner.service.protocol import ModelService
 from learner.view.experiments_painting import ExperimentsPainter, ExperimentsView
-from learner.view.painting import Painter
 from learner.view.screen import Events, Screen
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
@@ -29,12 +28,8 @@ class Page:
         background: BackgroundExperiments,
     ) -> None:
         self.demo = demo
-        self.base_model = service.base_model
-        self.service = service
-        self.exam = exam
         self.background = background
         self.lessons = OpenLessons(service, exam, sessions)
-        self.painter = Painter(service.base_model, exam)
         # The fixed secret lets ids outlive a restart of the app; it protects nothing, they do.
         self.browser = gr.BrowserState(storage_key="soft-prompt-arena", secret="soft-prompt-arena")
         self.events = Events()

@@ -10,111 +10,117 @@ from learner.view.samples_chart import samples_chart
 from learner.view.strip import strip
 from learner.view.thumb_cards import thumbs_panel
 from learner.visitors.comparison import CONDITIONS
-from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 
 STRIP_SCALE = 2.0  # standard deviations of the word embeddings at which a cell is fully coloured
 
 
-class Painter:
-    """Paints lessons in front of one base model, scored by one exam."""
+def problem(lesson: Lesson) -> str:
+    """The problem that is shown."""
+    shown = lesson.comparison.problem
+    return cards.problem_card(shown, lesson.learnt_from_shown) if shown else ""
 
-    def __init__(self, base_model: ModelFacts, exam: Exam) -> None:
-        self._base_model = base_model
-        self._exam = exam
-        self.scale = STRIP_SCALE * base_model.embedding_spread
 
-    def problem(self, lesson: Lesson) -> str:
-        """The problem that is shown."""
-        problem = lesson.comparison.problem
-        return cards.problem_card(problem, lesson.learnt_from_shown) if problem else ""
+def answers(lesson: Lesson) -> str:
+    """The four answers, with a sign on the one that learning is about to change."""
+    return cards.answer_grid(lesson.comparison.completions, watched(lesson))
 
-    def answers(self, lesson: Lesson) -> str:
-        """The four answers, with a sign on the one that learning is about to change."""
-        return cards.answer_grid(lesson.comparison.completions, self.watched(lesson))
 
-    def watched(self, lesson: Lesson) -> bool | None:
-        """The format whose soft-prompt answer is to be watched; None for neither."""
-        watching = lesson.run is not None or not lesson.learner.episodes
-        return lesson.chat_template if watching else None
+def watched(lesson: Lesson) -> bool | None:
+    """The format whose soft-prompt answer is to be watched; None for neither."""
+    watching = lesson.run is not None or not lesson.learner.episodes
+    return lesson.chat_template if watching else None
 
-    def live(self, lesson: Lesson) -> str:
-        """What to watch, in two lines, where the rest is out of sight; "" when nothing is."""
-        event = lesson.latest_event
-        if lesson.run is None and (event is None or event.kind not in ("run", "stopped")):
-            return ""
-        at = CONDITIONS.index((lesson.chat_template, True))
-        results, alone = lesson.results(), self._exam.alone(lesson.chat_template)
-        return cards.live(
-            lesson.comparison.completions[at],
-            [(score.episodes, score.accuracy) for score in results],
-            results[-1].n if results else 0,
-            alone.accuracy if alone else None,
-            self.until(lesson),
-        )
 
-    def hint(self, lesson: Lesson) -> str:
-        """What happens, what happened, or what to do now."""
-        return cards.hint(*hint_of(lesson, self._exam))
+def live(lesson: Lesson) -> str:
+    """What to watch, in two lines, where the rest is out of sight; "" when nothing is."""
+    event = lesson.latest_event
+    if lesson.run is None and (event is None or event.kind not in ("run", "stopped")):
+        return ""
+    at = CONDITIONS.index((lesson.chat_template, True))
+    results, alone = lesson.results(), lesson.exam.alone(lesson.chat_template)
+    return cards.live(
+        lesson.comparison.completions[at],
+        [(score.episodes, score.accuracy) for score in results],
+        results[-1].n if results else 0,
+        alone.accuracy if alone else None,
+        until(lesson),
+    )
 
-    def thumbs(self, lesson: Lesson) -> str:
-        """The samples that a person can rate."""
-        return thumbs_panel(lesson.samples.shown, enabled=lesson.run is None)
 
-    def strip(self, learner: Learner) -> str:
-        """The soft prompt's numbers in front of the frozen model."""
-        return strip(
-            learner.prompt.tolist(),
-            self.scale,
-            self._base_model.name,
-            self._base_model.parameter_count,
-            learner.episodes,
-        )
+def hint(lesson: Lesson) -> str:
+    """What happens, what happened, or what to do now."""
+    return cards.hint(*hint_of(lesson))
 
-    def accuracy(self, lesson: Lesson) -> str:
-        """Held-out accuracy over episodes, beside the model alone."""
-        points = [charts.CurvePoint(score.episodes, score) for score in lesson.results()]
-        missing = self._exam.error or "measuring the model alone …"
-        return charts.accuracy_chart(
-            points,
-            self._exam.baselines,
-            lesson.chat_template,
-            self.until(lesson),
-            missing,
-            self.rewards(lesson),
-            len(self._exam.problems),
-        )
 
-    def until(self, lesson: Lesson) -> int:
-        """The episodes that the axis of the accuracy reaches at least."""
-        left = lesson.run.total - lesson.run.done if lesson.run else 0
-        return max(80, lesson.learner.episodes + left)
+def thumbs(lesson: Lesson) -> str:
+    """The samples that a person can rate."""
+    return thumbs_panel(lesson.samples.shown, enabled=lesson.run is None)
 
-    def rewards(self, lesson: Lesson) -> list[tuple[int, float]]:
-        """(episodes, share of right tries) of each step that tried, in the format learnt in."""
-        return [
-            (step.episodes, step.reward)
-            for step in lesson.learner.history
-            if step.samples
-            and RECORDED[step.signal].earned
-            and step.chat_template is lesson.chat_template
-        ]
 
-    def families(self, lesson: Lesson) -> str:
-        """Accuracy by family, before and after."""
-        chat_template = lesson.chat_template
-        alone = self._exam.alone(chat_template)
-        trained = [marks for marks in lesson.results() if marks.episodes]
-        problems = self._exam.problems
-        after = trained[-1] if trained else None
-        if alone and after:  # on the problems that both have been asked
-            both = min(alone.n, after.n)
-            alone, after = alone.first(both), after.first(both)
-        return charts.family_chart(
-            alone.by_family(problems) if alone else {},
-            after.by_family(problems) if after and alone else {},
-            chat_template,
-        )
+def strip_of(learner: Learner, base_model: ModelFacts) -> str:
+    """The soft prompt's numbers in front of the frozen model."""
+    return strip(
+        learner.prompt.tolist(),
+        scale(base_model),
+        base_model.name,
+        base_model.parameter_count,
+        learner.episodes,
+    )
+
+
+def scale(base_model: ModelFacts) -> float:
+    """The number at which a cell of a soft prompt is fully coloured."""
+    return STRIP_SCALE * base_model.embedding_spread
+
+
+def accuracy(lesson: Lesson) -> str:
+    """Held-out accuracy over episodes, beside the model alone."""
+    points = [charts.CurvePoint(score.episodes, score) for score in lesson.results()]
+    missing = lesson.exam.error or "measuring the model alone …"
+    return charts.accuracy_chart(
+        points,
+        lesson.exam.baselines,
+        lesson.chat_template,
+        until(lesson),
+        missing,
+        rewards(lesson),
+        len(lesson.exam.problems),
+    )
+
+
+def until(lesson: Lesson) -> int:
+    """The episodes that the axis of the accuracy reaches at least."""
+    left = lesson.run.total - lesson.run.done if lesson.run else 0
+    return max(80, lesson.learner.episodes + left)
+
+
+def rewards(lesson: Lesson) -> list[tuple[int, float]]:
+    """(episodes, share of right tries) of each step that tried, in the format learnt in."""
+    return [
+        (step.episodes, step.reward)
+        for step in lesson.learner.history
+        if step.samples
+        and RECORDED[step.signal].earned
+        and step.chat_template is lesson.chat_template
+    ]
+
+
+def families(lesson: Lesson) -> str:
+    """Accuracy by family, before and after."""
+    chat_template = lesson.chat_template
+    alone = lesson.exam.alone(chat_template)
+    trained = [marks for marks in lesson.results() if marks.episodes]
+    problems = lesson.exam.problems
+    after = trained[-1] if trained else None
+    if alone and after:  # on the problems that both have been asked
+        both = min(alone.n, after.n)
+        alone, after = alone.first(both), after.first(both)
+    return charts.family_chart(
+        alone.by_family(problems) if alone else {},
+        after.by_family(problems) if after and alone else {},
+        chat_template,
+    )
 
 
 def loss(lesson: Lesson) -> str:

@@ -1,6 +1,6 @@
 """What the tabs are laid out from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import gradio as gr
@@ -8,6 +8,11 @@ import gradio as gr
 from learner.view import cards
 
 FORMAT_CHOICES = [("Without the chat template", False), ("With the chat template", True)]
+
+
+def format_choices(formats: Sequence[bool]) -> list[tuple[str, bool]]:
+    """These formats, to choose from."""
+    return [choice for choice in FORMAT_CHOICES if choice[1] in formats]
 
 
 def html(element_id: str, value: str = "", js_on_load: str | None = None) -> gr.HTML:

@@ -24,7 +24,6 @@ from learner.view.login import at_this_machine, can_sign_in, how_to_sign_in, vis
 from learner.view.page import Page
 from learner.view.parts import explained, html
 from learner.view.screen import Frame, said
-from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.sessions import PROMISE
 
@@ -72,8 +71,9 @@ def _files(page: Page) -> None:
     def save_file(session_id: object) -> Iterator[Frame]:
         yield nothing_yet
         with said(), tempfile.TemporaryDirectory() as folder:
-            learner = page.lessons.get(session_id).learner
-            path = save_zip(learner, Path(folder) / file_name(learner), page.base_model)
+            lesson = page.lessons.get(session_id)
+            learner = lesson.learner
+            path = save_zip(learner, Path(folder) / file_name(learner), lesson.base_model)
             size = path.stat().st_size / 1024
             told = cards.status(
                 f"Saved {path.name}: learnt from {wording.count(learner.episodes, 'episode')}, "
@@ -83,7 +83,7 @@ def _files(page: Page) -> None:
 
     def load_uploaded(lesson: Lesson, path: object, accept: object) -> Frame:
         try:
-            learner = load_file(Path(str(path)), page.base_model, accept is True)
+            learner = load_file(Path(str(path)), lesson.base_model, accept is True)
         except OtherModelError as error:
             raise OtherModelError(f"{error} To do so, tick “{_ACCEPT}” first.") from error
         lesson.adopt(learner)
@@ -139,7 +139,7 @@ def _push(page: Page, tab: gr.Tab) -> None:
     ) -> tuple[Any, Any, Any]:
         who = gr.skip()
         try:
-            families = page.lessons.get(session_id).learner.families
+            lesson = page.lessons.get(session_id)
             if not account:  # the Hub is strict about how often it is asked who somebody is
                 token = visitor_token(request, oauth)
                 if token is None:
@@ -148,7 +148,11 @@ def _push(page: Page, tab: gr.Tab) -> None:
                 who, account = hub_cards.who(answer), answer.name
         except ValueError as error:
             return hub_cards.note(str(error)), gr.skip(), gr.skip()
-        return who, account, default_repo_id(account, page.base_model.source, families)
+        return (
+            who,
+            account,
+            default_repo_id(account, lesson.base_model.source, lesson.learner.families),
+        )
 
     def push_prompt(
         session_id: object,
@@ -167,7 +171,7 @@ def _push(page: Page, tab: gr.Tab) -> None:
             learner = lesson.learner
             hidden = gr.update(visible="hidden")
             yield {pushed: hub_cards.note("Pushing …"), link: hidden, copy: hidden}
-            results = held_out_results(lesson, learner, page.exam)
+            results = held_out_results(lesson, learner)
             try:
                 done = push(
                     learner,
@@ -177,7 +181,7 @@ def _push(page: Page, tab: gr.Tab) -> None:
                     message=str(message or ""),
                     results=results,
                     parent_commit=_seen(lesson).get(name),
-                    base_model=page.base_model,
+                    base_model=lesson.base_model,
                 )
             except RemoteChangedError as changed:
                 _see(lesson, name, changed.commit)
@@ -247,13 +251,14 @@ def _pull(page: Page) -> None:
         found = gr.Radio([], label="Found", visible="hidden", elem_id="spa-found-list")
 
     def look_at(
-        reference: object, request: gr.Request, oauth: gr.OAuthToken | None
+        session_id: object, reference: object, request: gr.Request, oauth: gr.OAuthToken | None
     ) -> Iterator[Frame]:
         with said():
             hidden = gr.update(visible="hidden")
             yield {preview: hub_cards.note("Looking …"), looked: "", adopt: hidden}
             try:
-                fetched = _fetch(reference, page.base_model, request, oauth)
+                lesson = page.lessons.get(session_id)
+                fetched = _fetch(reference, lesson.base_model, request, oauth)
             except ValueError:
                 yield {preview: hub_cards.note(""), looked: "", adopt: hidden}
                 raise
@@ -268,30 +273,31 @@ def _pull(page: Page) -> None:
         session_id: object, reference: object, request: gr.Request, oauth: gr.OAuthToken | None
     ) -> Iterator[Frame]:
         def change(lesson: Lesson) -> Frame:
-            lesson.adopt(_fetch(reference, page.base_model, request, oauth).learner)
+            lesson.adopt(_fetch(reference, lesson.base_model, request, oauth).learner)
             told = f"You go on with {reference}; Undo, on the Teach tab, goes back."
             return {preview: hub_cards.note(told), adopt: gr.update(visible="hidden")}
 
         yield {preview: hub_cards.note("")}
         yield from page.lesson.doing(session_id, change, _answering)
 
-    def list_found(sort: object, request: gr.Request, oauth: gr.OAuthToken | None) -> Any:
+    def list_found(
+        session_id: object, sort: object, request: gr.Request, oauth: gr.OAuthToken | None
+    ) -> Any:
         with said():
-            token = visitor_token(request, oauth)
-            prompts = browse(page.base_model.source, token, sort=str(sort))
+            lesson, token = page.lessons.get(session_id), visitor_token(request, oauth)
+            prompts = browse(lesson.base_model.source, token, sort=str(sort))
             choices = [(hub_cards.choice(prompt), prompt.repo_id) for prompt in prompts]
             label = "Choose one to look at" if choices else "Nobody has shared one yet"
             return gr.update(choices=choices, value=None, label=label, visible=True)
 
     shown = [preview, looked, adopt]
-    page.events.on([look.click, reference.submit], look_at, [reference], shown)
-    page.events.on(found.input, look_at, [found], shown)
+    page.events.on([look.click, reference.submit], look_at, [page.browser, reference], shown)
+    page.events.on(found.input, look_at, [page.browser, found], shown)
     page.events.on(adopt.click, go_on_with, [page.browser, looked], [preview, adopt, page.lesson])
-    page.events.on(browse_button.click, list_found, [sort], [found])
+    page.events.on(browse_button.click, list_found, [page.browser, sort], [found])
 
 
 def open_link(
-    base_model: ModelFacts,
     lesson: Lesson,
     linked: object,
     request: gr.Request,
@@ -299,7 +305,7 @@ def open_link(
 ) -> None:
     """Open the soft prompt of a shared link in a visitor's lesson, and tell them."""
     try:
-        fetched = _fetch(linked, base_model, request, oauth)
+        fetched = _fetch(linked, lesson.base_model, request, oauth)
         if fetched.warning:
             raise HubError(f"{fetched.warning} Look at it under Save & share.")
         lesson.adopt(fetched.learner)
@@ -312,12 +318,12 @@ def open_link(
         )
 
 
-def held_out_results(lesson: Lesson, learner: Learner, exam: Exam) -> HeldOutResults | None:
+def held_out_results(lesson: Lesson, learner: Learner) -> HeldOutResults | None:
     """This learner's held-out results, measured now unless they are known already.
 
     None while the model alone, which they are paired with, is still being measured.
     """
-    chat_template = learner.config.chat_template
+    exam, chat_template = lesson.exam, learner.config.chat_template
     alone = exam.alone(chat_template)
     if alone is None or not exam.is_whole(alone):
         return None

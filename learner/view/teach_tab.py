@@ -9,7 +9,7 @@ from learner.learning.signals import SIGNALS
 from learner.view import cards, charts, painting
 from learner.view.hints import hint_of
 from learner.view.page import Page
-from learner.view.parts import FORMAT_CHOICES, html
+from learner.view.parts import FORMAT_CHOICES, format_choices, html
 from learner.view.screen import Frame
 from learner.view.thumb_cards import MARKING, thumbs_panel
 from learner.visitors.checked_input import (
@@ -110,13 +110,13 @@ def _problem(page: Page) -> None:
 
     lesson.show(
         problem,
-        page.painter.problem,
+        painting.problem,
         lambda lesson: (lesson.comparison.problem, lesson.learnt_from_shown),
     )
     lesson.show(
         answers,
-        page.painter.answers,
-        lambda lesson: (lesson.comparison.completions, page.painter.watched(lesson)),
+        painting.answers,
+        lambda lesson: (lesson.comparison.completions, painting.watched(lesson)),
     )
     lesson.act(
         new_problem.click,
@@ -150,18 +150,18 @@ def _training(page: Page, episodes: gr.Number) -> None:
             live = html("spa-live")
     accuracy = html("spa-accuracy", charts.accuracy_chart([], {}, False))
 
-    lesson.show(hint, page.painter.hint, lambda lesson: hint_of(lesson, page.exam))
+    lesson.show(hint, painting.hint, hint_of)
     lesson.show(progress, painting.progress, lambda lesson: (lesson.run, lesson.latest_event))
-    lesson.show(live, page.painter.live)
+    lesson.show(live, painting.live)
     lesson.show(
         accuracy,
-        page.painter.accuracy,
+        painting.accuracy,
         lambda lesson: (
             lesson.results(),
             lesson.chat_template,
-            page.painter.until(lesson),
-            page.painter.rewards(lesson),
-            page.exam.version,
+            painting.until(lesson),
+            painting.rewards(lesson),
+            lesson.exam.version,
         ),
     )
     lesson.show(
@@ -206,7 +206,7 @@ def _settings(page: Page, episodes: gr.Number) -> None:
             )
             with gr.Column(scale=3, min_width=180, elem_classes="spa-setting"):
                 chat_template = gr.Radio(
-                    [choice for choice in FORMAT_CHOICES if choice[1] in page.exam.formats],
+                    FORMAT_CHOICES,
                     value=False,
                     label="Learn in this format",
                     elem_id="spa-format",
@@ -215,7 +215,11 @@ def _settings(page: Page, episodes: gr.Number) -> None:
 
     lesson.show(
         chat_template,
-        lambda lesson: gr.update(value=lesson.chat_template, interactive=not lesson.run),
+        lambda lesson: gr.update(
+            choices=format_choices(lesson.exam.formats),
+            value=lesson.chat_template,
+            interactive=not lesson.run,
+        ),
     )
     lesson.show(signal, lambda lesson: gr.update(value=lesson.signal, interactive=not lesson.run))
     lesson.enable(train_one, lambda lesson: lesson.can_train_one)
@@ -240,8 +244,8 @@ def _pictures(page: Page) -> None:
     loss = html("spa-loss", charts.loss_chart([]))
     page.lesson.show(
         families,
-        page.painter.families,
-        lambda lesson: (lesson.results()[-1:], lesson.chat_template, page.exam.version),
+        painting.families,
+        lambda lesson: (lesson.results()[-1:], lesson.chat_template, lesson.exam.version),
     )
     page.lesson.show(
         loss,
@@ -275,7 +279,7 @@ def _thumbs(page: Page) -> None:
 
     lesson.show(
         thumbs,
-        page.painter.thumbs,
+        painting.thumbs,
         lambda lesson: (lesson.samples.shown, lesson.run is None),
     )
     lesson.enable(draw, lambda lesson: not lesson.run and not lesson.samples.shown.drawing)

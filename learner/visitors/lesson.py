@@ -15,6 +15,7 @@ from learner.learning.learner import Learner
 from learner.learning.step_report import StepReport
 from learner.learning.training import Material
 from learner.measuring import Score
+from learner.model.base_model import ModelFacts
 from learner.service.protocol import ModelService
 from learner.visitors.checked_input import LessonError
 from learner.visitors.comparison import Comparison
@@ -67,6 +68,21 @@ class Lesson(Followed):
     def learner(self) -> Learner:
         """The learner as it is now."""
         return self.session.learner
+
+    @property
+    def service(self) -> ModelService:
+        """What stands in front of its base model."""
+        return self._service
+
+    @property
+    def base_model(self) -> ModelFacts:
+        """The model that it is given in front of."""
+        return self._service.base_model
+
+    @property
+    def exam(self) -> Exam:
+        """What scores it."""
+        return self._exam
 
     @property
     def busy(self) -> bool:

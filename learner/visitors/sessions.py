@@ -129,6 +129,10 @@ class Sessions:
             session = self._alive.get(session_id)
         return self._keep(session or self._restore(session_id))
 
+    def model_of(self, session: Session) -> ModelFacts:
+        """The base model that this session's learner belongs to."""
+        return self._base_model
+
     def folder_of(self, session: Session) -> Path:
         """Where more of this session can be kept: whatever is there goes when the session goes.
 

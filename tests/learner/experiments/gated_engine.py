@@ -35,8 +35,8 @@ class GatedEngine:
         self.passes = 0
         self.owners = []
 
-    def engine(self, owner):
-        self.owners.append(owner)
+    def engine(self, session):
+        self.owners.append(session.id)
         return replace(
             self.scripted.engine,
             train=lambda requests: self._pass(self.scripted.train, requests),

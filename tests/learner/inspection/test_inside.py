@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from arena import held_out
 from learner.inspection.inside import Inside, Insides
 from learner.inspection.subject import Subject
 from learner.learning.learner import Learner, LearnerConfig, new_learner
@@ -41,7 +40,7 @@ def followed(thing):
 
 @pytest.fixture
 def inside(service: Service, trained: Learner) -> Inside:
-    return arrived(Inside(service, lesson_of(service, trained), held_out(5)))
+    return arrived(Inside(lesson_of(service, trained)))
 
 
 def arrived(inside: Inside) -> Inside:
@@ -90,7 +89,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(inside):
 
 def test_training_on_brings_moments_to_go_back_to(service, pocket):
     lesson = lesson_of(service, new_learner(pocket, LearnerConfig()))
-    inside = arrived(Inside(service, lesson, held_out(5)))
+    inside = arrived(Inside(lesson))
     assert not inside.is_trained
     with pytest.raises(LessonError, match="nothing to look into yet"):
         inside.look()
@@ -116,7 +115,7 @@ def test_the_inspection_begins_with_its_first_picture_and_can_be_stopped(inside)
 
 
 def test_a_visitor_finds_what_they_left(service, trained):
-    insides, lesson = Insides(service, held_out(5)), lesson_of(service, trained)
+    insides, lesson = Insides(), lesson_of(service, trained)
     insides.of(lesson).switch(3)
     assert insides.of(lesson).watched.kept[3] is False
     assert insides.of(lesson_of(service, trained)).watched.kept[3] is True

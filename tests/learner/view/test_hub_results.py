@@ -14,9 +14,9 @@ def test_they_are_measured_behind_the_worked_examples_that_it_learnt_behind(serv
     lesson = Lesson(service, exam, session)
     for _ in lesson.follow(lambda: lesson.comparison.answering):
         pass
-    assert held_out_results(lesson, learner, exam) is None  # there is nothing to compare with yet
+    assert held_out_results(lesson, learner) is None  # there is nothing to compare with yet
     exam.measure_shared(untrained()).join(10)
     service.asked.clear()
-    results = held_out_results(lesson, learner, exam)
+    results = held_out_results(lesson, learner)
     assert len(results.after) == len(results.before) == len(exam.problems)
     assert {ask.examples for ask in service.asked} == {worked_examples(2)}

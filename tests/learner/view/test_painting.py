@@ -17,15 +17,13 @@ from learner.view.teach_tab import teach_tab
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session
-from tests.learner.visitors.scripted import ScriptedService, untrained
+from tests.learner.visitors.scripted import FACTS, ScriptedService, untrained
 
 
 @pytest.fixture
 def page(service: ScriptedService, exam: Exam) -> Page:
     """The Teach tab in front of a model that is not there."""
-    service.base_model = SimpleNamespace(
-        embedding_spread=1.0, name="a/b", parameter_count=3_100_000
-    )
+    service.base_model = replace(FACTS, parameter_count=3_100_000)
     with gr.Blocks() as demo:
         page = Page(demo, service, SimpleNamespace(), exam, SimpleNamespace(of=None))
         show_strip(page)
@@ -268,15 +266,16 @@ def test_a_page_that_is_followed_looks_like_one_opened_anew(page, lesson, action
     assert shown == now
 
 
-def test_nothing_is_painted_whose_subject_did_not_change(page, lesson, monkeypatch):
+def test_nothing_is_painted_whose_subject_did_not_change(page, lesson):
     painted = []
-    monkeypatch.setattr(
-        page.painter, "problem", lambda lesson: painted.append(lesson) or f"{len(painted)}"
-    )
     with gr.Blocks():
         screen = Screen(page.events, page.browser, None, lambda lesson: lesson)
         part = html("spa-part")
-        screen.show(part, page.painter.problem, lambda lesson: lesson.comparison.problem)
+        screen.show(
+            part,
+            lambda lesson: painted.append(lesson) or f"{len(painted)}",
+            lambda lesson: lesson.comparison.problem,
+        )
     frames = screen.frames(lesson, lambda _: True)
     assert next(frames) == {part: "1"}
     lesson.choose_signal("mix")
