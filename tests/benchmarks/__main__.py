@@ -4,6 +4,7 @@
     python -m tests.benchmarks training_step floor            some
     python -m tests.benchmarks --json times.json --plot scaling.svg
     python -m tests.benchmarks --small --repetitions 1        does everything work?
+    python -m tests.benchmarks live --model SmolLM2-135M-Instruct-Q4_1.gguf --rows click step
 
 The exit status is 1 if the sides of a benchmark did not do the same work, which leaves it without
 a result. A target that was missed is said in the table.
@@ -18,10 +19,11 @@ from types import ModuleType
 
 import torch
 
-from learner.model.loading import DEVICES
+from learner.model.loading import DEVICES, DTYPES
+from learner.model.source import POCKET
 from tests.benchmarks.plot import draw
 from tests.benchmarks.report import environment, heading, table, write_json
-from tests.benchmarks.timing import DifferentWork, Line, Setting
+from tests.benchmarks.timing import LIVE_ROWS, DifferentWork, Line, Setting
 
 NAMES = (
     "training_step",
@@ -35,6 +37,7 @@ NAMES = (
     "service_load",
     "app_load",
     "decoding",
+    "live",
     "precision",
 )
 
@@ -49,7 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device = options.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    setting = Setting(torch.device(device), options.repetitions, options.small)
+    setting = Setting(
+        torch.device(device),
+        options.repetitions,
+        options.small,
+        options.model,
+        options.dtype,
+        tuple(options.rows),
+    )
     facts = environment(setting)
     print(heading(facts), flush=True)
     results: dict[str, list[Line | str]] = {}
@@ -104,6 +114,10 @@ def parser() -> argparse.ArgumentParser:
     add("--repetitions", type=positive, default=5, help="of each measurement (default: 5)")
     add("--device", default="auto", choices=DEVICES)
     add("--small", action="store_true", help="a model of a few layers, to try things out")
+    add = flags.add_argument_group("what live measures").add_argument
+    add("--model", default=POCKET, help="as of app.py (default: the embedded one)")
+    add("--dtype", default="auto", choices=["auto", *DTYPES], help="of its weights")
+    add("--rows", nargs="*", default=(), choices=LIVE_ROWS, help="default: all of them")
     return flags
 
 

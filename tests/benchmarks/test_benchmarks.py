@@ -48,6 +48,8 @@ def base():
 def test_each_benchmark_prints_a_table_and_writes_json(name, tmp_path, capsys):
     path, plot = tmp_path / "times.json", tmp_path / "curves.svg"
     files = ["--json", str(path), "--plot", str(plot)]
+    if name == "live":
+        files += ["--rows", "click", "people", "step"]  # "open" starts the app, as app_load does
     assert main([name, "--small", "--repetitions", "1", "--device", "cpu", *files]) == 0
     printed = capsys.readouterr().out
     assert f"## {name}" in printed and "threads" in printed

@@ -14,6 +14,9 @@ from functools import lru_cache
 import torch
 
 from learner.model.precision import fast_dtype, native_bfloat16
+from learner.model.source import POCKET
+
+LIVE_ROWS = ("open", "click", "people", "step")  # what `live` can measure
 
 
 @lru_cache
@@ -28,11 +31,17 @@ class DifferentWork(Exception):
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and how often to measure; ``small`` is to try things out on a model of a few layers."""
+    """Where and how often to measure; ``small`` is to try things out on a model of a few layers.
+
+    ``model``, its ``dtype`` and ``rows`` (all, if none are named) are what `live` measures.
+    """
 
     device: torch.device
     repetitions: int = 5
     small: bool = False
+    model: str = POCKET
+    dtype: str = "auto"
+    rows: tuple[str, ...] = ()
 
     @property
     def dtypes(self) -> tuple[torch.dtype, ...]:
