@@ -76,16 +76,41 @@ def test_where_there_is_no_room_a_card_that_stays_shows_what_to_watch(visit, scr
     expect(card).to_have_count(0)
 
 
+COUNT_SHIFTS = """window.shift = 0;
+new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
+    window.shift += entry.value;
+})).observe({type: "layout-shift", buffered: true});"""
+
+
 @pytest.mark.parametrize("screen", [(390, 844), (1280, 720), (1920, 1080)])
 def test_the_page_hardly_moves_while_it_loads(visit, screen):
     visitor = visit(*screen)
-    visitor.page.add_init_script(
-        """window.shift = 0;
-        new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
-            window.shift += entry.value;
-        })).observe({type: "layout-shift", buffered: true});"""
-    )
+    visitor.page.add_init_script(COUNT_SHIFTS)
     visitor.arrive()
+    assert visitor.page.evaluate("window.shift") <= 0.05
+
+
+def test_on_a_slow_line_the_page_is_seen_when_what_pushes_it_down_is_there(visit):
+    visitor = visit(**NARROW)
+    late = []
+
+    def hold_back_our_html(route):
+        answer = route.fetch()
+        if "css_template" in answer.text():  # the code of gr.HTML, in whatever file it lies
+            late.append((route, answer))
+        else:
+            route.fulfill(response=answer)
+
+    visitor.page.route("**/assets/Index-*.js", hold_back_our_html)
+    visitor.page.add_init_script(COUNT_SHIFTS)
+    visitor.page.goto(visitor.url, wait_until="commit")
+    tabs = visitor.page.get_by_role("tablist", include_hidden=True).first
+    expect(tabs).to_be_attached()
+    expect(tabs).to_be_hidden()
+    for route, answer in late:
+        route.fulfill(response=answer)
+    visitor.sees_four_answers()
+    expect(tabs).to_be_visible()
     assert visitor.page.evaluate("window.shift") <= 0.05
 
 
