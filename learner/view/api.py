@@ -146,7 +146,11 @@ def add_api(lessons: OpenLessons, service: ModelService) -> None:
     ):
         endpoint(function)
     for name, action, description in (
-        ("stop", Lesson.stop, "Stop the run at its next step; what was learnt is kept."),
+        (
+            "stop",
+            Lesson.stop,
+            "Stop the run at its next step; what was learnt is kept, and measured.",
+        ),
         ("undo", Lesson.undo, "Go back to the learner before the last run, reset or load."),
         ("reset", Lesson.reset, "Start again from an untrained soft prompt."),
         ("learner", lambda lesson: None, "The learner's counts and latest held-out result."),

@@ -36,9 +36,10 @@ def told(event: Event, episodes: int, exam: Exam) -> str:
     if event.kind == "refused":
         return _refused(event)
     learnt = wording.count(event.episodes, "episode")
+    kept = f": {_score(event.result, exam)}" if event.result else ""
     return {
         "run": f"Learnt from {learnt}. Try a **New problem**.",
-        "stopped": f"Stopped after {learnt}; what was learnt is kept.",
+        "stopped": f"Stopped after {learnt}; what was learnt is kept{kept}.",
         "undone": f"Undone. Your soft prompt has learnt from {episodes} episodes.",
         "reset": "A fresh soft prompt. **Undo** brings the old one back.",
         "loaded": f"Loaded: learnt from {episodes} episodes. Try a **New problem**.",
@@ -46,6 +47,11 @@ def told(event: Event, episodes: int, exam: Exam) -> str:
 
 
 def _result(score: Score, exam: Exam) -> str:
+    return f"{_score(score, exam)}. Try a **New problem**."
+
+
+def _score(score: Score, exam: Exam) -> str:
+    """How often it was right on how many problems, beside the model alone."""
     low, high = score.interval.low, score.interval.high
     words = (
         f"**{wording.percent(score.accuracy)} right** on {score.n} held-out problems "
@@ -55,7 +61,7 @@ def _result(score: Score, exam: Exam) -> str:
     if alone is not None and gain is not None:
         words += f", {wording.percent(alone.accuracy)} without your soft prompt: "
         words += f"+{gain.gained} −{gain.lost}, {wording.p_value(gain.p_value)}"
-    return f"{words}. Try a **New problem**."
+    return words
 
 
 def _one(report: StepReport | None) -> str:

@@ -12,7 +12,7 @@ class Event:
     """What just happened. ``kind`` is run, one, thumbs, refused, stopped, undone, reset or loaded.
 
     ``episodes`` were learnt just now, at ``rate`` a second; ``report`` is that of the last step and
-    ``refused`` says why it was none; ``result`` is the last held-out result.
+    ``refused`` says why it was none; ``result`` is the last held-out result, of what is there now.
     """
 
     kind: str
@@ -26,7 +26,9 @@ class Event:
 def end_of(run: RunState, result: Score | None) -> Event:
     """The end of a run, of which ``result`` is the last held-out result."""
     if run.done < run.total:
-        return Event("stopped", run.done, run.rate, result, run.report)
+        return Event(
+            "stopped", run.done, run.rate, None, run.report
+        )  # what is kept is measured next
     if not run.taken:
         return Event("refused", report=run.report, refused=run.refused)
     if result is None:

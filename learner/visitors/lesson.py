@@ -53,6 +53,7 @@ class Lesson(Followed):
         self._service = service
         self._exam = exam
         self._worker: threading.Thread | None = None
+        self._measuring: object | None = None  # what a stopped run has kept
         saved = from_json(session.notes, len(exam.problems))
         self.chat_template = saved.chat_template
         self.signal = saved.signal
@@ -87,7 +88,17 @@ class Lesson(Followed):
     @property
     def busy(self) -> bool:
         """Whether something is going on that changes what is shown."""
-        return self.run is not None or self.comparison.answering or self.samples.shown.drawing
+        return (
+            self.run is not None
+            or self.comparison.answering
+            or self.samples.shown.drawing
+            or self.measuring
+        )
+
+    @property
+    def measuring(self) -> bool:
+        """Whether what a stopped run has kept is being measured. Whatever is done next ends it."""
+        return self._measuring is not None
 
     @property
     def stopping(self) -> bool:
@@ -241,6 +252,7 @@ class Lesson(Followed):
     ) -> None:
         with self._changed, ExitStack() as stack:
             teaching = stack.enter_context(self.session.run())
+            self._measuring = None
             self._scores.keep_for(self.learner)
             config = replace(self.learner.config, chat_template=chat_template, signal=self.signal)
             learner = replace(self.learner, config=config, stream_seed=self._stream_seed())
@@ -259,7 +271,7 @@ class Lesson(Followed):
             )
             self._worker = threading.Thread(
                 target=copy_context().run,  # a service may count time against who asked
-                args=(self._work, self.run, run, teaching, stack.pop_all()),
+                args=(self._work, self.run, run, teaching, stack.pop_all(), exams > 0),
                 name="run",
                 daemon=True,
             )
@@ -267,9 +279,14 @@ class Lesson(Followed):
             self._tell()
 
     def _work(
-        self, state: RunState, run: Iterator[RunState], teaching: Run, ending: ExitStack
+        self,
+        state: RunState,
+        run: Iterator[RunState],
+        teaching: Run,
+        ending: ExitStack,
+        exams: bool,
     ) -> None:
-        """The run, on its own thread, from its first ``state`` on."""
+        """The run, with ``exams`` or without, on its own thread, from its first ``state`` on."""
         result = None
         with ending:
             try:
@@ -287,6 +304,8 @@ class Lesson(Followed):
             self.run = None
             self._worker = None
             self._keep()
+            if exams and self.latest_event.kind == "stopped" and state.taken:
+                self._measure(state.learner)
         self.comparison.ask_again(self.learner)
         self._tell()
 
@@ -303,6 +322,40 @@ class Lesson(Followed):
                 if state.result.n == state.asked:
                     self._keep()
             self._tell()
+
+    def _measure(self, learner: Learner) -> None:
+        """Measure what a stopped run has kept, in the background, as a milestone is measured.
+
+        Not where each use of the model is counted against whoever has just put an end to it.
+        """
+        if self._exam.visitors_only:
+            return
+        self._measuring = measuring = object()
+        chat_template, size = learner.config.chat_template, self._exam.milestone_size
+
+        def measure() -> None:
+            try:
+                for score in self._exam.grow(learner, chat_template, size):
+                    with self._changed:
+                        if self._measuring is not measuring:
+                            return
+                        if score.n:
+                            self._measured(score)
+            except (ValueError, RuntimeError) as error:
+                self._fail(error)
+            with self._changed:
+                if self._measuring is measuring:
+                    self._measuring = None
+                    self._keep()
+                    self._tell()
+
+        threading.Thread(target=measure, name="measure-stopped", daemon=True).start()
+
+    def _measured(self, score: Score) -> None:
+        self._scores.add(score)
+        if self.latest_event is not None and self.latest_event.kind == "stopped":
+            self.latest_event = replace(self.latest_event, result=score)
+        self._tell()
 
     def _stream_seed(self) -> int:
         """Which problems this learner goes through: those it began with, wherever it comes from."""
@@ -336,6 +389,7 @@ class Lesson(Followed):
 
     def _replaced(self, learner: Learner, event: Event) -> None:
         """The learner is another one now: its own results, its own answers."""
+        self._measuring = None
         self._scores.go_to(learner)
         self.moments.go_to(learner)
         self.latest_event = event

@@ -67,6 +67,7 @@ def test_stop_keeps_what_was_learnt(visitor):
     stopped = re.search(r"after ([\d,]+) episodes?", visitor.hint.inner_text())[1]
     assert int(stopped.replace(",", "")) < 2000
     expect(visitor.learnt).to_have_text(f"learnt from {stopped} episodes")
+    expect(visitor.hint).to_have_text(re.compile(r"is kept: \d+\D% right on \d+ held-out problems"))
     visitor.sees_four_answers()
 
 

@@ -165,6 +165,69 @@ def test_stop_keeps_what_was_learnt(lesson, service):
     assert lesson.session.undo_depth == 1
 
 
+def stopped_run(lesson, service):
+    """A run that was stopped after its first step; what it has kept is not measured yet."""
+    service.gate.clear()
+    lesson.train(80)
+    lesson.stop()
+    service.answer_gate.clear()
+    service.gate.set()
+    for _ in lesson.follow(lambda: lesson.run is not None):
+        pass
+    assert lesson.measuring and lesson.busy
+
+
+def test_what_a_stopped_run_has_kept_is_measured(lesson, service, exam):
+    exam.pace = 5.0  # as many problems as a milestone gets
+    stopped_run(lesson, service)
+    assert lesson.latest_event.result is None
+    service.answer_gate.set()
+    for _ in lesson.follow(lambda: lesson.busy):
+        pass
+    score = lesson.results()[-1]
+    assert (score.episodes, score.n, score.chat_template) == (4, 25, False)
+    assert lesson.latest_event.result is score
+    assert not lesson.measuring
+
+
+@pytest.mark.parametrize("then", ["train", "undo"])
+def test_whatever_is_done_next_ends_that_measurement(lesson, service, then):
+    stopped_run(lesson, service)
+    if then == "train":
+        service.gate.clear()
+        lesson.train(8)
+    else:
+        lesson.undo()
+    assert not lesson.measuring
+    service.answer_gate.set()
+    service.gate.set()
+    for _ in lesson.follow(lambda: lesson.busy):
+        pass
+    assert 4 not in {score.episodes for score in lesson.results()}
+    assert lesson.latest_event.kind == ("run" if then == "train" else "undone")
+
+
+def test_nothing_is_measured_where_nothing_was_learnt_or_each_use_is_counted(lesson, service, exam):
+    service.gate.clear()
+    lesson.train(80)
+    lesson.stop()
+    service.error = ValueError("The model is gone.")
+    service.gate.set()
+    with pytest.raises(ValueError, match="gone"):
+        finished(lesson)
+    assert not lesson.measuring
+    service.error = None
+    exam.leave_to_visitors(untrained())
+    asked = len(service.asked)
+    service.gate.clear()
+    lesson.train(80)
+    lesson.stop()
+    service.gate.set()
+    finished(lesson)
+    assert not lesson.measuring
+    assert {ask.question for ask in service.asked[asked:]} <= {lesson.comparison.problem.question}
+
+
 def test_a_second_run_at_the_same_time_is_refused(lesson, service):
     service.gate.clear()
     lesson.train(8)
