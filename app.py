@@ -4,6 +4,7 @@
     python app.py --model Qwen/Qwen2.5-0.5B-Instruct --device cuda
     python app.py --model SmolLM2-135M-Instruct-Q4_1.gguf
     python app.py --host 0.0.0.0 --port 8000
+    python app.py --replicas 2                       two of the model, each in a process of its own
 
 The model can also be named by the environment variables SOFT_PROMPT_MODEL and
 SOFT_PROMPT_REVISION, as on a Space that `python -m learner host` has made.
@@ -29,8 +30,10 @@ from learner.hub.space_files import MCP_VARIABLE, MODEL_VARIABLE, REVISION_VARIA
 from learner.learning.learner import LearnerConfig
 from learner.model.loading import DEVICES, DTYPES, load_base_model
 from learner.model.source import POCKET
+from learner.service.bridge import Bridge, Deployment
 from learner.service.in_process import Service
 from learner.service.protocol import ModelService
+from learner.service.replicas import ReplicaService
 from learner.service.zerogpu import ZeroGpuService
 from learner.view import theme
 from learner.view.build import build
@@ -43,6 +46,7 @@ NO_EXPERIMENTS = (
     "ZeroGPU lends this Space its GPU for seconds, and experiments take minutes: run them on your "
     "own machine, or on a Space with hardware of its own."
 )
+RAY = "learner/service/ray-requirements.txt"
 HERE = Path(__file__).resolve().parent
 
 
@@ -53,7 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return told(ValueError(taken))
     if options.mcp and find_spec("mcp") is None:
         return told(ValueError("--mcp needs a package more; run: pip install 'gradio[mcp]'"))
+    if (options.replicas or options.ray) and find_spec("ray") is None:
+        return told(ValueError(f"Replicas need a package more; run: pip install -r {RAY}"))
     try:
+        if options.replicas or options.ray:
+            serve_replicas(options)
+            return 0
         if os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"):
             serve_on_zerogpu(options)
             return 0
@@ -65,6 +74,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:  # what a person can mend is one of these
         return told(error)
     return 0
+
+
+def serve_replicas(options: argparse.Namespace) -> None:
+    """Serve the page where others hold the model: this process has no weights, nor Ray."""
+    least, most = options.replicas or (1, 1)
+    deployment = Deployment(
+        options.model, options.revision, options.device, options.dtype, least, most, options.ray
+    )
+    with Bridge(deployment) as bridge, ReplicaService(bridge) as service:
+        serve(service, options)
 
 
 def serve_on_zerogpu(options: argparse.Namespace) -> None:
@@ -148,6 +167,13 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     add("--device", default="auto", choices=DEVICES, help="where it runs")
     add("--dtype", default="auto", choices=["auto", *DTYPES], help="of its weights")
+    add(
+        "--replicas",
+        type=replicas,
+        metavar="N",
+        help=f"have so many on this machine, or 1-4 by need (pip install -r {RAY})",
+    )
+    add("--ray", default="", metavar="ADDRESS", help="have the replicas on this Ray cluster")
     add = flags.add_argument_group("server").add_argument
     add("--host", help="address to listen on; 0.0.0.0 for all (default: 127.0.0.1)")
     add("--port", type=whole_number(0, 65535), help="to listen on (default: first free from 7860)")
@@ -160,6 +186,16 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="folder where visitors' learners are kept",
     )
     return flags
+
+
+def replicas(text: str) -> tuple[int, int]:
+    """The fewest and the most replicas: "3" or "1-4". Raises ArgumentTypeError."""
+    least, _, most = text.partition("-")
+    count = whole_number(1, 10_000)
+    bounds = count(least), count(most or least)
+    if bounds[0] > bounds[1]:
+        raise argparse.ArgumentTypeError(f"the fewest come first, as in {most}-{least}")
+    return bounds
 
 
 def ports(port: int | None, environment: Mapping[str, str]) -> Sequence[int]:

@@ -55,6 +55,7 @@ class ServiceStatus:
     passes: int  # training passes and answering turns so far
     steps: int  # training requests that have begun so far
     completions: int  # questions that have begun so far
+    trouble: str = ""  # why nothing can be run now, in a sentence
 
 
 class CompletionStream(Iterator[tuple[Completion, ...]], Protocol):

@@ -3,6 +3,8 @@
 It looks every few seconds, past Gradio's queue, so that nobody's click waits behind it.
 """
 
+from html import escape
+
 import gradio as gr
 
 from learner.service.protocol import ModelService, ServiceStatus
@@ -24,7 +26,12 @@ def build_service_line(service: ModelService) -> None:
 
 
 def service_line(status: ServiceStatus) -> str:
-    """Plain words: idle, or how many requests wait, and what the latest pass held and took."""
+    """Plain words: idle, or how many requests wait, and what the latest pass held and took.
+
+    Or, where it cannot run anything, why.
+    """
+    if status.trouble:
+        return f'<p class="spa-service" role="status">{escape(status.trouble)}</p>'
     doing = "working" if status.busy else "idle"
     if status.waiting:
         doing = f"{status.waiting} waiting"

@@ -35,6 +35,7 @@ NAMES = (
     "reward_step",
     "scaling",
     "service_load",
+    "replicas",
     "app_load",
     "decoding",
     "live",

@@ -44,7 +44,7 @@ def base():
 # --- a run ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "app_load"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("app_load", "replicas")])
 def test_each_benchmark_prints_a_table_and_writes_json(name, tmp_path, capsys):
     path, plot = tmp_path / "times.json", tmp_path / "curves.svg"
     files = ["--json", str(path), "--plot", str(plot)]

@@ -90,3 +90,27 @@ def test_a_model_that_cannot_be_loaded_is_one_sentence_and_status_2(capsys, tmp_
     assert app.main(["--model", str(tmp_path / "nothing"), "--sessions", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "replicas"),
+    [([], None), (["--replicas", "3"], (3, 3)), (["--replicas", "1-4"], (1, 4))],
+)
+def test_how_many_replicas(given, replicas):
+    assert app.parser({}).parse_args(given).replicas == replicas
+
+
+@pytest.mark.parametrize("given", ["0", "4-1", "-1", "two", "1-2-3"])
+def test_a_number_of_replicas_that_cannot_be_is_told(given, capsys):
+    with pytest.raises(SystemExit):
+        app.parser({}).parse_args([f"--replicas={given}"])
+    assert "--replicas" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [["--replicas", "2"], ["--ray", "127.0.0.1:6379"]])
+def test_without_ray_replicas_are_a_sentence(flags, capsys, monkeypatch):
+    monkeypatch.setattr(app, "find_spec", lambda name: None)
+    assert app.main([*flags, "--port", "0"]) == 2
+    said = capsys.readouterr().err
+    assert app.RAY in said and said.count("\n") == 1
+    assert (app.HERE / app.RAY).is_file()

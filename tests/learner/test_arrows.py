@@ -29,6 +29,7 @@ LAYERS = (
 """Top to bottom: ``app.py``, the packages and modules of ``learner/`` by name, ``arena/``."""
 
 KNOW_GRADIO = ("app", "view")
+KNOWS_RAY = "learner.service.ray_serve"
 
 
 def layer(module: str) -> str:
@@ -76,3 +77,11 @@ def test_the_table_names_all_there_is_and_nothing_else() -> None:
 def test_only_the_app_and_its_view_know_gradio(path: Path) -> None:
     knows = any(name.split(".")[0] == "gradio" for name in imported(path))
     assert not knows or layer(name_of(path)) in KNOW_GRADIO
+
+
+@pytest.mark.parametrize("path", sources(), ids=name_of)
+def test_only_the_child_of_the_app_knows_ray(path: Path) -> None:
+    names = [f"{name}." for name in imported(path)]
+    assert not any(name.startswith(f"{KNOWS_RAY}.") for name in names)
+    knows = any(name.split(".")[0] == "ray" for name in names)
+    assert not knows or name_of(path) == KNOWS_RAY

@@ -30,3 +30,8 @@ FRESH = Meter().status(waiting=0, busy=False)
 )
 def test_words(status: ServiceStatus, words: str) -> None:
     assert service_line(status) == f'<p class="spa-service">Model: {words}</p>'
+
+
+def test_why_nothing_can_be_run_is_said_in_place_of_the_numbers() -> None:
+    told = service_line(replace(FRESH, waiting=3, trouble="The <cluster> is away."))
+    assert "The &lt;cluster&gt; is away." in told and "waiting" not in told
