@@ -7,9 +7,9 @@ from learner.learning.reward import Group, SampleSummary, summarise
 
 @dataclass(frozen=True)
 class Marked:
-    """A completion that a person marked +1 or −1, and how likely the learner is to say it."""
+    """A completion that was marked, −1 to +1, and how likely the learner is to say it."""
 
-    mark: int
+    mark: float
     before: float
     after: float
 

@@ -5,14 +5,15 @@ cross-entropy of its mark against p(y), the chance that the learner says exactly
 
     loss = mean over the marks of  − log p(y)  where the thumb is up,  − log (1 − p(y))  where down
 
-Completions without a mark take no part. There is no baseline, as a grader's reward has
-(`reward`), so a person who only dislikes is learnt from too: what they dislike is pushed
-down as far as it is likely at all (unlikelihood; Welleck et al., 2020, "Neural Text Generation with
-Unlikelihood Training"). With − log p negated in its place, nothing would ever be unlikely enough,
-and pushing it further takes what was liked down with it (likelihood displacement; Razin et al.,
-2024). Measured on the embedded model, one liked and three disliked of four samples, the liked one
-came to 0.54 from 0.09 where that loss brought it to 0.40; and with all four disliked that loss left
-the likely ones where they were.
+A mark between −1 and 1, as the mean of many people's thumbs is, counts as the thumb that it is
+nearer to, and by its size: the mean is weighted by it. Completions without a mark take no part.
+There is no baseline, as a grader's reward has (`reward`), so a person who only dislikes is learnt
+from too: what they dislike is pushed down as far as it is likely at all (unlikelihood; Welleck et
+al., 2020, "Neural Text Generation with Unlikelihood Training"). With − log p negated in its place,
+nothing would ever be unlikely enough, and pushing it further takes what was liked down with it
+(likelihood displacement; Razin et al., 2024). Measured on the embedded model, one liked and three
+disliked of four samples, the liked one came to 0.54 from 0.09 where that loss brought it to 0.40;
+and with all four disliked that loss left the likely ones where they were.
 
 One click takes a few small steps of Adam, with moments of its own, since a person expects to be
 learnt from alone and not to be drowned by the momentum of the last run; the learner's own moments,
@@ -53,39 +54,49 @@ MOST = 0.999  # a likelier completion counts as one that is this likely
 
 @dataclass(frozen=True)
 class Thumbs:
-    """A question and the marked completions of it: their token ids and a mark each, +1 or −1.
+    """A question and the marked completions of it: their token ids and a mark each.
 
-    Raises ValueError, in a sentence, if nothing is marked or a mark is something else.
+    A mark is +1 or −1, or between them but not 0, as the mean of many people's is. Raises
+    ValueError, in a sentence, if nothing is marked or a mark is something else.
     """
 
     question: str
     completions: tuple[tuple[int, ...], ...]
-    marks: tuple[int, ...]
+    marks: tuple[float, ...]
 
     def __post_init__(self) -> None:
         if not self.marks:
             raise ValueError("Mark at least one answer with a thumb up or down.")
         if len(self.marks) != len(self.completions) or len(self.marks) > MAX_MARKED:
             raise ValueError(f"Up to {MAX_MARKED} answers are learnt from, with one mark each.")
-        if not set(self.marks) <= {1, -1}:
-            raise ValueError("A mark is +1 (thumb up) or -1 (thumb down).")
+        if not all(0 < abs(mark) <= 1 for mark in self.marks):
+            raise ValueError("A mark is +1 (thumb up), -1 (thumb down) or between them, not 0.")
         if not all(0 < len(ids) <= MAX_SAMPLE_TOKENS for ids in self.completions):
             raise ValueError(f"An answer to mark has 1 to {MAX_SAMPLE_TOKENS} tokens.")
 
     def loss(self, log_p: Sequence[float]) -> float:
         """The mean binary cross-entropy (nats) of the marks, given log p of each completion."""
         terms = [
-            -p if mark > 0 else -_log_rest(p) for p, mark in zip(log_p, self.marks, strict=True)
+            abs(mark) * (-p if mark > 0 else -_log_rest(p))
+            for p, mark in zip(log_p, self.marks, strict=True)
         ]
-        return sum(terms) / len(terms)
+        return sum(terms) / self._size
 
     def weights(self, log_p: Sequence[float]) -> list[float]:
         """What a nat of each completion's cross-entropy counts in the loss, at these log p."""
-        count = len(self.marks)
         return [
-            (1.0 if mark > 0 else -math.exp(min(p, 0.0) - _log_rest(p))) / count
+            abs(mark) * (1.0 if mark > 0 else -math.exp(min(p, 0.0) - _log_rest(p))) / self._size
             for p, mark in zip(log_p, self.marks, strict=True)
         ]
+
+    @property
+    def liked(self) -> int:
+        """How many are marked up."""
+        return sum(mark > 0 for mark in self.marks)
+
+    @property
+    def _size(self) -> float:
+        return sum(map(abs, self.marks))
 
 
 def learn_from_thumbs(
@@ -136,13 +147,13 @@ def learn_from_thumbs(
         step=learner.steps,
         episodes=learner.episodes + 1,
         loss=thumbs.loss(start),
-        correct=thumbs.marks.count(1),
+        correct=thumbs.liked,
         total=len(thumbs.marks),
         grad_norm=grad_norm,
         chat_template=learner.config.chat_template,
         signal=THUMBS.name,
         samples=len(thumbs.marks),
-        reward=thumbs.marks.count(1) / len(thumbs.marks),
+        reward=thumbs.liked / len(thumbs.marks),
     )
     marked = tuple(
         Marked(mark, math.exp(then), math.exp(now))

@@ -80,7 +80,7 @@ def _thumbs(report: StepReport) -> str:
     """After a person's marks: how likely it says just that, before and now."""
     parts = []
     for mark, what in ((1, "you liked"), (-1, "you did not like")):
-        marked = [one for one in report.marked if one.mark == mark]
+        marked = [one for one in report.marked if one.mark * mark > 0]
         if marked:
             before, after = sum(one.before for one in marked), sum(one.after for one in marked)
             now = f"**{small_percent(after)}** of the time, {small_percent(before)} before"

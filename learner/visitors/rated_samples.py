@@ -59,13 +59,18 @@ class SampleSet:
     @property
     def thumbs(self) -> Thumbs:
         """What is rated, to learn from. Raises LessonError if nothing is."""
-        rated = [one for one in self.samples if one.thumb]
-        if self.problem is None or not rated:
+        if not self.rated:
             raise LessonError("Mark at least one of the tries with a thumb up or down.")
+        return self.marked([one.thumb for one in self.samples])
+
+    def marked(self, marks: Sequence[float]) -> Thumbs:
+        """What to learn from if the samples had these marks, -1 to 1; those of 0 take no part."""
+        assert self.problem is not None, "what is marked has a problem"
+        pairs = [(one.ids, mark) for one, mark in zip(self.samples, marks, strict=True) if mark]
         return Thumbs(
             self.problem.question,
-            tuple(one.ids for one in rated),
-            tuple(one.thumb for one in rated),
+            tuple(ids for ids, _ in pairs),
+            tuple(mark for _, mark in pairs),
         )
 
 

@@ -71,6 +71,16 @@ def test_the_loss_is_the_binary_cross_entropy_and_the_weights_its_slope(
     assert marked.weights(log_p) == pytest.approx((-variable.grad).tolist(), rel=1e-6)
 
 
+@given(st.lists(st.sampled_from([1.0, -1.0]), min_size=1, max_size=4), st.floats(0.01, 1))
+def test_how_large_all_marks_are_together_changes_nothing(marks: list[float], size: float) -> None:
+    """Only how much larger one is than another: the loss is a weighted mean."""
+    ids, log_p = tuple((i,) for i in range(len(marks))), [-1.0 - i for i in range(len(marks))]
+    plain = Thumbs("?", ids, tuple(marks))
+    weighed = Thumbs("?", ids, tuple(size * mark for mark in marks))
+    assert weighed.loss(log_p) == pytest.approx(plain.loss(log_p))
+    assert weighed.weights(log_p) == pytest.approx(plain.weights(log_p))
+
+
 @pytest.mark.parametrize("log_p", [0.0, 1e-6, -1e-9])
 def test_what_is_said_for_certain_can_be_disliked(log_p: float) -> None:
     marked = Thumbs("?", ((1,),), (-1,))
