@@ -51,7 +51,8 @@ def tried(problem: Problem, right: int, tries: int = 4) -> Group:
 class ScriptedService:
     """Trains by counting. Says "Yes" behind a soft prompt that was trained, a blank otherwise.
 
-    ``gate`` holds back every training step, and ``answer_gate`` every answer, until it is set;
+    ``gate`` holds back every training step, and ``answer_gate`` every answer, until it is set, and
+    ``at_gate`` says that a step has come that far;
     ``error`` is raised by the next training step. Of the tries at a problem ``right`` are right, of
     four; sampled completions are one of ``variety`` texts; a person's marks do what they should.
     """
@@ -60,6 +61,7 @@ class ScriptedService:
 
     def __init__(self) -> None:
         self.gate = threading.Event()
+        self.at_gate = threading.Event()
         self.answer_gate = threading.Event()
         self.gate.set()
         self.answer_gate.set()
@@ -70,6 +72,7 @@ class ScriptedService:
         self.asked: list[Ask] = []
 
     def train(self, learner: Learner, problems: Sequence[Material], owner: str) -> Future:
+        self.at_gate.set()
         assert self.gate.wait(10)
         future: Future = Future()
         if self.error is not None:

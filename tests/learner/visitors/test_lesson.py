@@ -157,6 +157,7 @@ def test_what_must_not_be_learnt_from_is_refused(lesson, exam, problem):
 def test_stop_keeps_what_was_learnt(lesson, service):
     service.gate.clear()
     lesson.train(80)
+    assert service.at_gate.wait(60)  # stopped earlier it would take no step at all
     lesson.stop()
     service.gate.set()
     finished(lesson)
@@ -169,6 +170,7 @@ def stopped_run(lesson, service):
     """A run that was stopped after its first step; what it has kept is not measured yet."""
     service.gate.clear()
     lesson.train(80)
+    assert service.at_gate.wait(60)  # stopped earlier it would take no step at all
     lesson.stop()
     service.answer_gate.clear()
     service.gate.set()
@@ -210,6 +212,7 @@ def test_whatever_is_done_next_ends_that_measurement(lesson, service, then):
 def test_nothing_is_measured_where_nothing_was_learnt_or_each_use_is_counted(lesson, service, exam):
     service.gate.clear()
     lesson.train(80)
+    assert service.at_gate.wait(60)  # stopped earlier it would take no step at all
     lesson.stop()
     service.error = ValueError("The model is gone.")
     service.gate.set()
@@ -221,6 +224,7 @@ def test_nothing_is_measured_where_nothing_was_learnt_or_each_use_is_counted(les
     asked = len(service.asked)
     service.gate.clear()
     lesson.train(80)
+    assert service.at_gate.wait(60)  # stopped earlier it would take no step at all
     lesson.stop()
     service.gate.set()
     finished(lesson)
