@@ -11,6 +11,7 @@ from learner.experiments.background import BackgroundExperiments
 from learner.learning.learner import LearnerConfig
 from learner.service.protocol import ModelService
 from learner.view import cards, painting
+from learner.view.address import keep_address, open_demo
 from learner.view.api import add_api
 from learner.view.experiments_api import add_experiments_api
 from learner.view.experiments_tab import experiments_tab
@@ -40,9 +41,11 @@ TABS = (
 TAKE_LINKED = """(session) => {
     const address = new URL(location.href);
     const linked = address.searchParams.get("prompt") || "";
+    const loaded = performance.getEntriesByType("navigation")[0]?.type;
+    const demo = address.search + (loaded === "navigate" ? "" : "&again=1");
     address.searchParams.delete("prompt");
     if (linked) history.replaceState(history.state, "", address);
-    return [session, linked];
+    return [session, linked, demo];
 }"""
 
 
@@ -70,6 +73,7 @@ def build(
         title="Soft Prompt Arena", analytics_enabled=False, delete_cache=(3600, 3600)
     ) as demo:
         page = Page(demo, service, sessions, exam, background)
+        page.tabs = tuple(name for name, *_ in TABS)
         html("spa-header", cards.header())
         show_strip(
             page, painting.strip_of(service.new_learner(LearnerConfig()), service.base_model)
@@ -78,6 +82,7 @@ def build(
             for name, title, tab in TABS:
                 with gr.Tab(title, id=name, elem_id=f"spa-tab-{name}") as place:
                     tab(page, place)
+        keep_address(page)
         _arrival(page)
         _in_step(page)
         build_service_line(service)
@@ -111,14 +116,19 @@ def _in_step(page: Page) -> None:
 def _arrival(page: Page) -> None:
     """When the page opens: the visitor's own lesson, and what a shared link names."""
     linked = gr.Textbox(visible="hidden", elem_id="spa-linked")
+    query = gr.Textbox(visible="hidden", elem_id="spa-query")
 
     def load(
-        session_id: object, linked: object, request: gr.Request, oauth: gr.OAuthToken | None
+        session_id: object,
+        linked: object,
+        query: object,
+        request: gr.Request,
+        oauth: gr.OAuthToken | None,
     ) -> Iterator[Frame]:
         lesson = page.lessons.open(session_id)
         if notice := lesson.session.take_notice():
             gr.Warning(notice)
-        session: Frame = {page.browser: lesson.session.id}
+        session: Frame = {page.browser: lesson.session.id, **open_demo(page, lesson, query)}
         to_open = [linked] if linked else []
 
         def going_on(lesson: Lesson) -> bool:
@@ -131,5 +141,9 @@ def _arrival(page: Page) -> None:
                 open_link(lesson, to_open.pop(), request, oauth)
 
     page.events.on(
-        page.demo.load, load, [page.browser, linked], [page.browser, page.lesson], js=TAKE_LINKED
+        page.demo.load,
+        load,
+        [page.browser, linked, query],
+        [page.browser, page.lesson, *page.controls.values()],
+        js=TAKE_LINKED,
     )

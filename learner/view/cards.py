@@ -16,10 +16,12 @@ LONG = 90
 
 
 def header() -> str:
-    """The name of the app and the idea in one sentence."""
+    """The name of the app, the idea in one sentence, and ways to show it to others."""
     return (
         '<header class="spa-header"><h1>Soft Prompt Arena</h1>'
-        "<p>Watch a frozen language model learn, from eight vectors and nothing else.</p></header>"
+        "<p>Watch a frozen language model learn, from eight vectors and nothing else.</p>"
+        '<nav class="spa-show" aria-label="To show it to others">'
+        '<button type="button" data-show="copy">Copy link to this demo</button></nav></header>'
     )
 
 

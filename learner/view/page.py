@@ -1,6 +1,7 @@
 """What the tabs share: the visitor's lesson and experiments on the screen, and who serves them."""
 
 import gradio as gr
+from gradio.blocks import Block
 
 from learner.experiments.background import BackgroundExperiments, VisitorExperiments
 from learner.service.protocol import ModelService
@@ -33,6 +34,8 @@ class Page:
         # The fixed secret lets ids outlive a restart of the app; it protects nothing, they do.
         self.browser = gr.BrowserState(storage_key="soft-prompt-arena", secret="soft-prompt-arena")
         self.events = Events()
+        self.controls: dict[str, Block] = {}  # what the address knows too, by its parameter
+        self.tabs: tuple[str, ...] = ()  # their names in the address
         self.lesson: Screen[Lesson, Lesson] = Screen(
             self.events, self.browser, self.lessons.get, lambda lesson: lesson
         )

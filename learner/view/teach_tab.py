@@ -60,6 +60,7 @@ def teach_tab(page: Page, _: gr.Tab) -> None:
                 elem_id="spa-episodes",
                 render=False,
             )
+            page.controls["episodes"] = episodes
             _training(page, episodes)
             _settings(page, episodes)
         with gr.Column(scale=4, min_width=320, elem_classes="spa-pictures"):
@@ -79,6 +80,7 @@ def _problem(page: Page) -> None:
                 new_problem = gr.Button(
                     "New problem", size="md", min_width=140, elem_id="spa-new-problem"
                 )
+            page.controls |= {"family": family, "difficulty": difficulty}
             with gr.Tab("Your own question", id="own"), gr.Row(elem_classes="spa-choosers"):
                 question = gr.Textbox(
                     label="Your question",

@@ -9,12 +9,13 @@ FONTS = (
     "IBMPlexSans/IBMPlexSans-Bold",
     "IBMPlexMono/IBMPlexMono-Regular",
 )
-SCRIPT = Path(__file__).parents[2] / "assets" / "page.js"
-STYLE_SHEET = Path(__file__).parents[2] / "assets" / "style.css"
+ASSETS = Path(__file__).parents[2] / "assets"
+SCRIPTS = ("page.js", "address.js")
+STYLE_SHEETS = ("style.css",)
 
 
 def head() -> str:
-    """Our style sheet and script for ``launch(head=...)``, and the fonts they need.
+    """Our style sheets and scripts for ``launch(head=...)``, and the fonts they need.
 
     Not ``launch(css=...)``: that rewrites selectors and drops what it does not know. Fonts that
     are asked for late would move what was laid out without them.
@@ -24,8 +25,11 @@ def head() -> str:
         "crossorigin>"
         for font in FONTS
     )
-    style, script = (path.read_text(encoding="utf-8") for path in (STYLE_SHEET, SCRIPT))
-    return f"{fonts}<style>{style}</style><script>{script}</script>"
+    styles, scripts = (
+        "".join((ASSETS / name).read_text(encoding="utf-8") for name in names)
+        for names in (STYLE_SHEETS, SCRIPTS)
+    )
+    return f"{fonts}<style>{styles}</style><script>{scripts}</script>"
 
 
 def theme() -> gr.themes.Base:

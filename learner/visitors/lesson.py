@@ -60,7 +60,9 @@ class Lesson(Followed):
         self._scores = Scores(exam, saved.results)
         self._learnt = saved.learnt
         # A newcomer's first problem is not noted down: who only looks in leaves nothing behind.
-        problem = saved.problem or self._next_problem(None, FIRST_DIFFICULTY, start=0)
+        problem, self.place = saved.problem, saved.place
+        if problem is None:
+            problem, self.place = self._next_problem(None, FIRST_DIFFICULTY, start=0)
         self.comparison.show(problem, self.learner)
 
     # --- looking ------------------------------------------------------------------------------
@@ -127,12 +129,17 @@ class Lesson(Followed):
 
         Never one of the scored set, and never the one that is there already.
         """
-        self.show(self._next_problem(families, difficulty, self.session.advance(1)))
+        self.show_placed(families, difficulty, self.session.advance(1))
 
-    def show(self, problem: Problem) -> None:
-        """Show this problem and answer it."""
+    def show_placed(self, families: list[str] | None, difficulty: int | None, start: int) -> None:
+        """As `draw`, from this place of the visitor's stream of problems on."""
+        self.show(*self._next_problem(families, difficulty, start))
+
+    def show(self, problem: Problem, place: int | None = None) -> None:
+        """Show this problem and answer it. ``place`` is its number in the visitor's stream."""
         with self._changed:
             self.latest_event = None
+            self.place = place
             self.samples.forget()
             self.comparison.show(problem, self.learner)
             self._keep()
@@ -204,6 +211,19 @@ class Lesson(Followed):
         assert shown.problem is not None, "what is rated has a problem"
         self._learn_once(thumbs, shown.problem, shown.chat_template)
 
+    def learn_from_many(self, marks: Sequence[float]) -> None:
+        """Learn from what many think of the samples: a mean mark each, -1 to 1. Raises LessonError.
+
+        What they are divided on, 0, takes no part.
+        """
+        if not any(marks):
+            raise LessonError("Nobody has marked a try yet, or as many like each as do not.")
+        with self._changed:
+            self.rate_all([(mark > 0) - (mark < 0) for mark in marks])
+            shown = self.samples.shown
+            assert shown.problem is not None, "what is rated has a problem"
+            self._learn_once(shown.marked(marks), shown.problem, shown.chat_template)
+
     def stop(self) -> None:
         """End the run, here or in another tab, at the next step; what was learnt is kept."""
         self.session.stop.set()
@@ -221,6 +241,21 @@ class Lesson(Followed):
         with self._changed:
             self._scores.keep_for(self.learner)
             self._replaced(self.session.reset(), Event("reset"))
+
+    def start_over(self, seed: int) -> None:
+        """Begin as a newcomer with this seed would; Undo brings the old soft prompt back."""
+        self._halt()
+        with self._changed:
+            had_learnt = self.learner.episodes > 0
+            self._scores.keep_for(self.learner)
+            learner = self.session.start_over(seed)
+            self.chat_template, self.signal = False, "answer"
+            self.samples.forget()
+            self.samples = RatedSamples(self._service, seed, self._tell, self._fail)
+            self.show(*self._next_problem(None, FIRST_DIFFICULTY, 0, shown=""))
+            self._replaced(learner, Event("reset"))
+            if not had_learnt:
+                self.latest_event = None
 
     def adopt(self, learner: Learner) -> None:
         """Go on with a loaded learner, in its format; Undo brings the old one back."""
@@ -365,13 +400,19 @@ class Lesson(Followed):
         return learner.config.seed if learner.steps else self.session.seed
 
     def _next_problem(
-        self, families: list[str] | None, difficulty: int | None, start: int
-    ) -> Problem:
+        self,
+        families: list[str] | None,
+        difficulty: int | None,
+        start: int,
+        shown: str | None = None,
+    ) -> tuple[Problem, int]:
+        """The next problem of the stream that is neither scored nor ``shown``, and its number."""
         problems = stream(self.session.seed, "held-out", families, difficulty, start)
-        unwanted = self._exam.keys | {
-            self.comparison.problem.key if self.comparison.problem else ""
-        }
-        return next(problem for problem in problems if problem.key not in unwanted)
+        if shown is None:
+            shown = self.comparison.problem.key if self.comparison.problem else ""
+        unwanted = self._exam.keys | {shown}
+        numbered = enumerate(problems, start)
+        return next((problem, at) for at, problem in numbered if problem.key not in unwanted)
 
     def _now(self) -> Hashable:
         return self._version, self._exam.version
@@ -408,5 +449,6 @@ class Lesson(Followed):
             self._scores.results,
             self._learnt,
             self.signal,
+            self.place,
         )
         self.session.note(**to_json(saved))

@@ -12,7 +12,8 @@ from learner.measuring import Score, score_of
 class SavedLesson:
     """The problem shown, how it is learnt, the results, the problems learnt from.
 
-    ``chat_template`` is the format that is learnt in, ``signal`` what the learner is told.
+    ``chat_template`` is the format that is learnt in, ``signal`` what the learner is told, and
+    ``place`` the number of the problem in the visitor's stream; None for one's own question.
     """
 
     problem: Problem | None = None
@@ -20,6 +21,7 @@ class SavedLesson:
     results: tuple[Score, ...] = ()
     learnt: tuple[str, ...] = ()
     signal: str = "answer"
+    place: int | None = None
 
 
 def to_json(saved: SavedLesson) -> dict[str, object]:
@@ -33,6 +35,7 @@ def to_json(saved: SavedLesson) -> dict[str, object]:
         ],
         "learnt": list(saved.learnt),
         "signal": saved.signal,
+        "place": saved.place,
     }
 
 
@@ -46,4 +49,5 @@ def from_json(notes: Mapping[str, Any], problems: int) -> SavedLesson:
         tuple(one for one in results if 0 < one.n <= problems),
         tuple(notes.get("learnt", ())),
         notes.get("signal", "answer"),
+        notes.get("place"),
     )

@@ -179,6 +179,16 @@ class Session:
             self.replace_learner(self._fresh_learner(config or self.learner.config))
             return self.learner
 
+    def start_over(self, seed: int) -> Learner:
+        """Start over with default settings and the problems of ``seed``, from the first one on.
+
+        Can be undone, but for the seed. Raises SessionBusy.
+        """
+        with self._lock:
+            learner = self.reset(LearnerConfig())
+            self._change(seed=seed, position=0)
+            return learner
+
     def undo(self) -> Learner:
         """Go back to the learner before the latest run, reset or load.
 

@@ -1,0 +1,113 @@
+"""The address is the demo: what it says is shown, and what is shown stands in it.
+
+A hidden part of the page, the facts, tells the page's scripts where the lesson is; `address.js`
+writes them into the address.
+"""
+
+import json
+from dataclasses import replace
+from html import escape
+from urllib.parse import parse_qsl
+
+import gradio as gr
+
+from learner.measuring import Score
+from learner.view.page import Page
+from learner.view.parts import html
+from learner.view.screen import Frame
+from learner.visitors import demo
+from learner.visitors.checked_input import ANY_DIFFICULTY, ANY_FAMILY
+from learner.visitors.lesson import Lesson
+
+OFFERED = {"family": ANY_FAMILY, "difficulty": ANY_DIFFICULTY, "episodes": 80}
+"""The controls that only the page knows of, by their parameter, and what they say by default."""
+
+MAX_ADDRESS = 4000  # characters; more is nobody's link
+
+WRITE = "(...values) => window.spaAddress && window.spaAddress.choose(values)"
+BEGIN = "(session) => [session, window.spaAddress.demo || '']"
+
+
+def keep_address(page: Page) -> None:
+    """Let the page's scripts know where the lesson is, and let them begin a demo anew."""
+    facts = html("spa-facts")
+    page.lesson.show(facts, _facts)
+    chosen = [page.controls[name] for name in OFFERED]
+    changed = [control.change for control in chosen]  # type: ignore[attr-defined]
+    page.events.on(changed, None, chosen, [], js=WRITE)
+    begin = gr.Button(visible="hidden", elem_id="spa-begin")
+    query = gr.Textbox(visible="hidden", elem_id="spa-begin-query")
+
+    def begin_anew(lesson: Lesson, query: object) -> Frame:
+        return open_demo(page, lesson, query, anew=True)
+
+    page.lesson.act(begin.click, begin_anew, [query], chosen, js=BEGIN)
+
+
+def open_demo(page: Page, lesson: Lesson, query: object, anew: bool = False) -> Frame:
+    """Show what an address asks for, and what its controls then say.
+
+    What makes no sense is left out, with one sentence about it.
+    """
+    told = query if isinstance(query, str) else ""
+    parameters = dict(parse_qsl(told[:MAX_ADDRESS].lstrip("?")))
+    wanted, nonsense = demo.read(parameters, _model(lesson), lesson.exam.formats)
+    if "again" in parameters and lesson.learner.episodes:  # a reload keeps what was learnt
+        wanted = replace(wanted, seed=None, place=None, own=None, chat_template=None, signal=None)
+    if "tab" in parameters and parameters["tab"] not in page.tabs:
+        nonsense.append("tab")
+    if nonsense:
+        gr.Warning(_left_out(nonsense, _model(lesson)))
+    if demo.show(lesson, wanted, anew) and not wanted.story:
+        gr.Info("This link starts with a fresh soft prompt; Undo brings yours back.")
+    offered = {
+        "family": wanted.family,
+        "difficulty": wanted.difficulty,
+        "episodes": wanted.episodes,
+    }
+    return {
+        page.controls[name]: gr.update(value=value)
+        for name, value in offered.items()
+        if value is not None
+    }
+
+
+def _left_out(names: list[str], model: str) -> str:
+    *first, last = names
+    what = f"{', '.join(first)} and {last}" if first else last
+    verbs = "mean nothing here and were" if first else "means nothing here and was"
+    wrong = f"This link's {what} {verbs} left out"
+    if "model" in names:
+        wrong += f" (the model here is {escape(model, quote=False)})"
+    return f"{wrong}."
+
+
+def _facts(lesson: Lesson) -> str:
+    """Where the lesson is, as JSON for the page's scripts."""
+    run, results = lesson.run, lesson.results()
+    trained = [score for score in results if score.episodes]
+    alone = lesson.exam.alone(lesson.chat_template)
+    told = {
+        "address": demo.address(lesson),
+        "model": _model(lesson),
+        "episodes": lesson.learner.episodes,
+        "run": {"done": run.done, "total": run.total} if run else None,
+        "answering": lesson.comparison.answering,
+        "chat": lesson.chat_template,
+        "heldOut": len(lesson.exam.problems),
+        "alone": _score(alone),
+        "score": _score(trained[-1] if trained else None),
+        "gold": lesson.comparison.problem.answer if lesson.comparison.problem else "",
+    }
+    return f'<i hidden data-facts="{escape(json.dumps(told), quote=True)}"></i>'
+
+
+def _score(score: Score | None) -> dict[str, int] | None:
+    """How many of how many were right, and after how many episodes."""
+    if score is None:
+        return None
+    return {"right": score.correct, "n": score.n, "episodes": score.episodes}
+
+
+def _model(lesson: Lesson) -> str:
+    return lesson.base_model.source.short_name
