@@ -39,6 +39,8 @@ from learner.view import theme
 from learner.view.build import build
 from learner.view.endpoint import answer_in_json
 from learner.view.link_preview import LinkPreview
+from learner.view.room import room_routes
+from learner.visitors.audience import Rooms
 from learner.visitors.exam import Exam
 from learner.visitors.sessions import Sessions
 
@@ -117,7 +119,8 @@ def serve(service: ModelService, options: argparse.Namespace, visitors_only: boo
             exam.leave_to_visitors(untrained)
         else:
             exam.measure_shared(untrained)
-        demo = build(service, sessions, exam, background)
+        rooms = Rooms()
+        demo = build(service, sessions, exam, background, rooms)
         demo.queue(default_concurrency_limit=None, max_size=1000)
         _, url, _ = demo.launch(
             server_name=options.host,
@@ -131,7 +134,7 @@ def serve(service: ModelService, options: argparse.Namespace, visitors_only: boo
             max_threads=200,
             ssr_mode=False,
             quiet=True,
-            app_kwargs={"middleware": [Middleware(LinkPreview)]},
+            app_kwargs={"middleware": [Middleware(LinkPreview)], "routes": [room_routes(rooms)]},
             prevent_thread_lock=True,
             mcp_server=options.mcp,
         )

@@ -20,10 +20,12 @@ from learner.view.inside_api import add_inside_api
 from learner.view.inside_tab import inside_tab
 from learner.view.page import Page
 from learner.view.parts import html
+from learner.view.room import present_room
 from learner.view.screen import Frame
 from learner.view.service_line import build_service_line
 from learner.view.share_tab import open_link, share_tab
 from learner.view.teach_tab import teach_tab
+from learner.visitors.audience import Rooms
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.sessions import Sessions
@@ -67,12 +69,13 @@ def build(
     sessions: Sessions,
     exam: Exam,
     background: BackgroundExperiments,
+    rooms: Rooms,
 ) -> gr.Blocks:
     """The page and the API beside it."""
     with gr.Blocks(
         title="Soft Prompt Arena", analytics_enabled=False, delete_cache=(3600, 3600)
     ) as demo:
-        page = Page(demo, service, sessions, exam, background)
+        page = Page(demo, service, sessions, exam, background, rooms)
         page.tabs = tuple(name for name, *_ in TABS)
         html("spa-header", cards.header())
         show_strip(
@@ -83,6 +86,7 @@ def build(
                 with gr.Tab(title, id=name, elem_id=f"spa-tab-{name}") as place:
                     tab(page, place)
         keep_address(page)
+        present_room(page)
         _arrival(page)
         _in_step(page)
         build_service_line(service)

@@ -21,6 +21,9 @@ def header() -> str:
         '<header class="spa-header"><h1>Soft Prompt Arena</h1>'
         "<p>Watch a frozen language model learn, from eight vectors and nothing else.</p>"
         '<nav class="spa-show" aria-label="To show it to others">'
+        '<button type="button" data-show="story">▶ Show me</button>'
+        '<button type="button" data-show="stage">Stage</button>'
+        '<button type="button" data-show="room">Room</button>'
         '<button type="button" data-show="copy">Copy link to this demo</button></nav></header>'
     )
 

@@ -80,8 +80,11 @@ def watched_answer(watched: Watched, moments: Sequence[int]) -> str:
         verdict = f'<span class="spa-verdict {kind}">{word}</span>'
     right = watched.problem.answer
     gold = f" <span>Right: {escape(right)}.</span>" if right else ""
+    kept = "".join("10"[not one] for one in watched.kept)
+    state = f'data-moment="{watched.moment}" data-latest="{moments[-1]}" data-kept="{kept}"'
+    state += " data-finished" if completion.finished else ""
     return (
-        f'<article class="spa-watched" aria-live="polite"><p class="spa-watched-question">'
+        f'<article class="spa-watched" aria-live="polite" {state}><p class="spa-watched-question">'
         f"{escape(watched.problem.question)}</p>"
         f'<p class="spa-watched-answer">{text} {verdict}</p>'
         f"<p>{escape(', '.join(how))}.{gold}</p></article>"

@@ -7,6 +7,7 @@ from learner.experiments.background import BackgroundExperiments, VisitorExperim
 from learner.service.protocol import ModelService
 from learner.view.experiments_painting import ExperimentsPainter, ExperimentsView
 from learner.view.screen import Events, Screen
+from learner.visitors.audience import Rooms
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.open_lessons import OpenLessons
@@ -27,9 +28,11 @@ class Page:
         sessions: Sessions,
         exam: Exam,
         background: BackgroundExperiments,
+        rooms: Rooms,
     ) -> None:
         self.demo = demo
         self.background = background
+        self.rooms = rooms
         self.lessons = OpenLessons(service, exam, sessions)
         # The fixed secret lets ids outlive a restart of the app; it protects nothing, they do.
         self.browser = gr.BrowserState(storage_key="soft-prompt-arena", secret="soft-prompt-arena")

@@ -10,8 +10,8 @@ FONTS = (
     "IBMPlexMono/IBMPlexMono-Regular",
 )
 ASSETS = Path(__file__).parents[2] / "assets"
-SCRIPTS = ("page.js", "address.js")
-STYLE_SHEETS = ("style.css",)
+SCRIPTS = ("page.js", "address.js", "stage.js", "story.js", "room.js")
+STYLE_SHEETS = ("style.css", "show.css")
 
 
 def head() -> str:

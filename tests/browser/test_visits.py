@@ -21,7 +21,7 @@ def test_a_reload_in_the_middle_of_a_run_goes_on_showing_it(visitor):
     visitor.starts_training(2000)
     visitor.page.reload()
     expect(visitor.page.locator(".spa-progress")).to_contain_text("of 2,000 episodes")
-    expect(visitor.button("Train 80 episodes")).to_be_disabled()
+    expect(visitor.button("Train 2000 episodes")).to_be_disabled()
     visitor.presses("Stop")
     expect(visitor.hint).to_contain_text("what was learnt is kept")
     expect(visitor.learnt).to_have_text(re.compile(r"learnt from [\d,]+ episodes"))

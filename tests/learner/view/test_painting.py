@@ -14,6 +14,7 @@ from learner.view.page import Page
 from learner.view.parts import html
 from learner.view.screen import Screen
 from learner.view.teach_tab import teach_tab
+from learner.visitors.audience import Rooms
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session
@@ -25,7 +26,7 @@ def page(service: ScriptedService, exam: Exam) -> Page:
     """The Teach tab in front of a model that is not there."""
     service.base_model = replace(FACTS, parameter_count=3_100_000)
     with gr.Blocks() as demo:
-        page = Page(demo, service, SimpleNamespace(), exam, SimpleNamespace(of=None))
+        page = Page(demo, service, SimpleNamespace(), exam, SimpleNamespace(of=None), Rooms())
         show_strip(page)
         with gr.Tab("Teach") as tab:
             teach_tab(page, tab)

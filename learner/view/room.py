@@ -1,0 +1,297 @@
+"""A room's doors: a plain page for phones, what they send, and what the stage is told.
+
+The page for phones knows nothing of Gradio and is a few kilobytes. A phone hears of a new question
+by a stream of events and says something only when its owner votes.
+"""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
+from typing import Any
+from urllib.parse import urlsplit
+
+import gradio as gr
+import segno
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+
+from learner.view.page import Page
+from learner.view.screen import Frame
+from learner.view.theme import ASSETS
+from learner.visitors.audience import (
+    Ask,
+    Room,
+    RoomEnded,
+    RoomError,
+    Rooms,
+    TooOften,
+    mean_rewards,
+    said_of,
+)
+from learner.visitors.checked_input import LessonError
+from learner.visitors.lesson import Lesson
+from learner.visitors.session import SessionError
+
+PHONE = ASSETS / "phone.html"
+MAX_BODY = 2000  # bytes of what a phone sends
+MAX_URL = 300
+COALESCE_SECONDS = 0.3  # what comes in within this goes out together
+BEAT_SECONDS = 15.0  # so that nobody between takes a silent stream for a dead one
+CORNERS = (
+    "Model alone, with the chat template",
+    "Model alone, without it",
+    "Soft prompt, with the chat template",
+    "Soft prompt, without it",
+)
+GUARDED = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'",
+}
+WISH = "(session) => [session, JSON.stringify(window.spaRoom.wish)]"
+TELL = "(told) => window.spaRoom.told(told)"
+
+
+# --- for phones, and for the stage that counts them ---------------------------------------------
+
+
+def room_routes(rooms: Rooms) -> Mount:
+    """Everything under /room, for the app to mount."""
+    server = secrets.token_hex(8)
+    page = PHONE.read_text(encoding="utf-8")
+
+    async def pulse(request: Request) -> Response:
+        return JSONResponse({"server": server}, headers=GUARDED)
+
+    async def phone(request: Request) -> Response:
+        try:
+            rooms.find(request.path_params["code"])
+        except RoomEnded as ended:
+            said = f'<p class="ended">{ended}</p>'
+            return HTMLResponse(page.replace("<main>", f"<main>{said}"), 404, GUARDED)
+        return HTMLResponse(page, headers=GUARDED)
+
+    async def join(request: Request) -> Response:
+        return _answer(lambda: {"phone": rooms.find(request.path_params["code"]).join()})
+
+    async def vote(request: Request) -> Response:
+        try:
+            told = await _body(request)
+        except (ValueError, RecursionError):
+            return _refused("That is no vote.", 400)
+
+        def count() -> dict[str, Any]:
+            room = rooms.find(request.path_params["code"])
+            room.vote(told["phone"], told["round"], told["name"], told.get("value"))
+            return {}
+
+        return _answer(count)
+
+    async def asks(request: Request) -> Response:
+        name = request.query_params.get("phone", "")
+
+        def enter() -> tuple[Room, Callable[[], dict[str, Any]], bool]:
+            room = rooms.find(request.path_params["code"])
+            return room, lambda: room.asked(name), False
+
+        return _stream(enter)
+
+    async def counted(request: Request) -> Response:
+        def enter() -> tuple[Room, Callable[[], dict[str, Any]], bool]:
+            code, key = request.path_params["code"], request.query_params.get("key", "")
+            room = rooms.presented(code, key)
+            return room, room.counted, True
+
+        return _stream(enter)
+
+    async def votes(request: Request) -> Response:
+        code, key = request.path_params["code"], request.query_params.get("key", "")
+        try:
+            table = rooms.presented(code, key).csv()
+        except RoomEnded as ended:
+            return _refused(str(ended), 404)
+        named = {"Content-Disposition": 'attachment; filename="votes.csv"'}
+        return Response(table, headers=GUARDED | named, media_type="text/csv; charset=utf-8")
+
+    return Mount(
+        "/room",
+        routes=[
+            Route("/pulse", pulse),
+            Route("/{code}", phone),
+            Route("/{code}/join", join, methods=["POST"]),
+            Route("/{code}/vote", vote, methods=["POST"]),
+            Route("/{code}/asks", asks),
+            Route("/{code}/counted", counted),
+            Route("/{code}/votes.csv", votes),
+        ],
+    )
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    """The JSON object that was sent. Raises ValueError for anything else, or for more."""
+    data = b""
+    async for part in request.stream():
+        data += part
+        if len(data) > MAX_BODY:
+            raise ValueError("too long")
+    told = json.loads(data)
+    named = isinstance(told, dict) and {"phone", "round", "name"} <= told.keys()
+    if not named or not isinstance(told["phone"], str):
+        raise ValueError("no vote")
+    return dict(told)
+
+
+def _answer(work: Callable[[], dict[str, Any]]) -> Response:
+    try:
+        return JSONResponse(work(), headers=GUARDED)
+    except RoomEnded as ended:
+        return _refused(str(ended), 404)
+    except TooOften as often:
+        return _refused(str(often), 429)
+    except RoomError as error:
+        return _refused(str(error), 409)
+
+
+def _refused(words: str, status: int) -> Response:
+    return JSONResponse({"error": words}, status, GUARDED)
+
+
+def _stream(enter: Callable[[], tuple[Room, Callable[[], dict[str, Any]], bool]]) -> Response:
+    """A stream of what ``look`` sees in a room, now and at every change, until the room ends."""
+    try:
+        room, look, votes = enter()
+    except RoomEnded as ended:
+        return _refused(str(ended), 404)
+
+    async def events() -> AsyncIterator[str]:
+        loop, news = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell() -> None:
+            loop.call_soon_threadsafe(news.set)
+
+        heeding: AbstractContextManager[None] = room.heeded(tell, votes)
+        with heeding:
+            while not room.ended:
+                news.clear()
+                yield f"data: {json.dumps(look())}\n\n"
+                await asyncio.sleep(COALESCE_SECONDS)
+                while not news.is_set() and not room.ended:
+                    try:
+                        await asyncio.wait_for(news.wait(), BEAT_SECONDS)
+                    except asyncio.TimeoutError:
+                        if votes:
+                            room.heard()  # its presenter still listens
+                        yield ": beat\n\n"
+        yield "event: ended\ndata: {}\n\n"
+
+    quiet = GUARDED | {"X-Accel-Buffering": "no"}
+    return StreamingResponse(events(), headers=quiet, media_type="text/event-stream")
+
+
+# --- for the presenter --------------------------------------------------------------------------
+
+
+def present_room(page: Page) -> None:
+    """Let whoever has the page open a room, ask it things, and learn from it."""
+    do = gr.Button(visible="hidden", elem_id="spa-room-do")
+    wish = gr.Textbox(visible="hidden", elem_id="spa-room-wish")
+    told = gr.Textbox(visible="hidden", elem_id="spa-room-told")
+
+    def act(lesson: Lesson, wish: object) -> Frame:
+        try:
+            done = _done(page, lesson, wish)
+        except RoomEnded:
+            done = {"ended": True}
+        except (RoomError, LessonError, SessionError) as error:
+            done = {"said": str(error)}
+        return {told: json.dumps({**done, "number": secrets.token_hex(4)})}  # never as before
+
+    page.lesson.act(do.click, act, [wish], [told], js=WISH, trigger_mode="multiple")
+    page.events.on(told.change, None, [told], [], js=TELL)
+
+
+def _done(page: Page, lesson: Lesson, wish: object) -> dict[str, Any]:
+    """Do what the stage wishes, and say how the room is. Raises RoomError and LessonError."""
+    asked = json.loads(wish) if isinstance(wish, str) and len(wish) <= MAX_BODY else {}
+    what = asked.get("do") if isinstance(asked, dict) else None
+    rooms, owner = page.rooms, lesson.session.id
+    if what == "open":
+        room = rooms.open(owner)
+        url = f"{_checked_address(asked.get('address'))}room/{room.code}"
+        drawn = segno.make(url, error="m").svg_inline(border=2, omitsize=True)
+        return {**_known(room), "url": url, "qr": drawn}
+    found = rooms.of(owner)
+    if found is None:
+        raise RoomEnded
+    said = ""
+    if what == "end":
+        found.end()
+        return {"ended": True}
+    if what == "learn":
+        thumbs, people = found.thumbs()
+        lesson.learn_from_many(mean_rewards(thumbs))
+        said = said_of(thumbs, people)
+    elif what == "thumbs":
+        found.ask([_tries(lesson)])
+    elif what in ASKS:
+        found.ask(ASKS[what](page, lesson))
+    else:
+        raise RoomError("A room can be asked to predict, for thumbs, or about vectors.")
+    return {**_known(found), "said": said}
+
+
+def _known(room: Room) -> dict[str, Any]:
+    return {"code": room.code, "key": room.key}
+
+
+def _checked_address(address: object) -> str:
+    """Where phones find this app, as its presenter's browser knows it. Raises RoomError."""
+    told = address if isinstance(address, str) and len(address) <= MAX_URL else ""
+    parts = urlsplit(told)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise RoomError("This page's own address is not one that phones could open.")
+    return told.rstrip("/") + "/"
+
+
+def _predict(page: Page, lesson: Lesson) -> list[Ask]:
+    problem = lesson.comparison.problem
+    question = problem.question if problem else ""
+    most = len(lesson.exam.problems)
+    return [
+        Ask("guess", "number", f"How many of {most} will it get right, once trained?", (), most),
+        Ask("right", "choice", "Which of the four will be right?", CORNERS, about=question),
+    ]
+
+
+def _vector(page: Page, lesson: Lesson) -> list[Ask]:
+    numbers = tuple(str(i + 1) for i in range(len(lesson.learner.prompt)))
+    return [Ask("vector", "choice", "Which vector does our answer hang on?", numbers)]
+
+
+def _nothing(page: Page, lesson: Lesson) -> list[Ask]:
+    return []
+
+
+def _tries(lesson: Lesson) -> Ask:
+    """The tries at the problem shown, drawn if there are none yet; waits for them."""
+    if not lesson.samples.shown.samples:
+        lesson.draw_samples()
+        for _ in lesson.follow(lambda: lesson.samples.shown.drawing):
+            pass
+    shown = lesson.samples.shown
+    if not shown.samples or shown.problem is None:
+        raise RoomError("No tries could be drawn; try again.")
+    texts = tuple(one.text.strip() or "(it wrote nothing)" for one in shown.samples)
+    return Ask("thumbs", "thumbs", shown.problem.question, texts)
+
+
+ASKS: dict[str, Callable[[Page, Lesson], list[Ask]]] = {
+    "predict": _predict,
+    "vector": _vector,
+    "nothing": _nothing,
+}

@@ -1,0 +1,131 @@
+"""It is shown to others: by a link, by the story, on a stage, and to a room with phones."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.visitor import Visitor
+
+
+def opens(visitor: Visitor, query: str) -> Visitor:
+    visitor.page.goto(f"{visitor.url}{query}")
+    visitor.sees_four_answers()
+    return visitor
+
+
+def test_the_same_link_is_the_same_demo_for_others(visit):
+    ann = opens(visit(), "?seed=11&problem=causal-2-5&format=chat&episodes=8&family=causal")
+    expect(ann.button("Train 8 episodes")).to_be_enabled()
+    link = ann.page.evaluate("window.spaAddress.link()")
+    bob = visit()
+    bob.page.goto(link)
+    bob.sees_four_answers()
+    expect(bob.question).to_have_text(ann.question.inner_text())
+    expect(bob.page.locator("#spa-family input")).to_have_value("causal")
+    for visitor in (ann, bob):
+        expect(visitor.page).to_have_url(re.compile("seed=11.*problem=causal-2-5"))
+        visitor.presses("New problem")
+    expect(ann.page).not_to_have_url(re.compile("problem=causal-2-5"))
+    ann.sees_four_answers()
+    expect(bob.question).to_have_text(ann.question.inner_text())
+    ann.trains(4)
+    ann.reloads()
+    expect(ann.learnt).to_have_text("learnt from 4 episodes")
+
+
+def test_nonsense_in_a_link_is_told_in_one_sentence(visit):
+    visitor = opens(visit(), "?seed=x&family=<b>&tab=cellar&model=gpt-9")
+    expect(visitor.complaint).to_have_count(1)
+    said = "This link's seed, family, model and tab mean nothing here and were left out"
+    expect(visitor.complaint).to_contain_text(said)
+
+
+def test_the_story_is_told_on_stage_by_a_clicker_and_comes_back_after_a_reload(visit):
+    visitor = visit(width=1920, height=1080)
+    visitor.page.goto(f"{visitor.url}?view=stage&story=1")
+    page, card = visitor.page, visitor.page.locator("#spa-on-stage #spa-story")
+    title = card.locator("h2")
+    expect(title).to_have_text("One question, four answers")
+    expect(page.locator("#spa-on-stage .spa-answer")).to_have_count(4)
+    page.keyboard.press("PageDown")
+    expect(title).to_have_text("What will training change?")
+    guess = card.get_by_role("slider")
+    guess.focus()
+    page.keyboard.press("End")
+    expect(card.locator("output")).to_have_text("200")
+    page.reload()
+    expect(title).to_have_text("What will training change?")
+    expect(card.locator("output")).to_have_text("200")
+    page.keyboard.press("PageDown")
+    expect(title).to_have_text("Watch it learn")
+    expect(card).to_contain_text("It has learnt from 80 problems")
+    page.keyboard.press("PageDown")
+    expect(card.locator("p")).to_contain_text("You said 200.")
+    page.keyboard.press("PageDown")
+    card.get_by_role("button", name="Play the training").focus()
+    page.keyboard.press("Enter")
+    expect(card.locator("p")).to_contain_text("The answer flips after")
+    page.keyboard.press("PageDown")
+    expect(title).to_have_text("Which vector matters?")
+    page.keyboard.press("PageUp")
+    expect(card.locator("p")).to_contain_text("The answer flips after")
+    sizes = page.evaluate(SIZES)
+    assert sizes == [], "smaller than 28 px on stage"
+    page.keyboard.press("Escape")
+    expect(page.locator("#spa-on-stage")).to_be_hidden()
+    expect(page.locator("#spa-story h2")).to_have_text("When did the answer flip?")
+
+
+SIZES = """() => {
+    const small = new Set(), stage = document.querySelector("#spa-on-stage");
+    const texts = document.createTreeWalker(stage, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const place = texts.currentNode.parentElement;
+        if (!texts.currentNode.data.trim() || !place.checkVisibility()) continue;
+        const size = parseFloat(getComputedStyle(place).fontSize) * place.currentCSSZoom;
+        if (size < 27.9) small.add(`${place.className || place.tagName}: ${size}`);
+    }
+    return [...small];
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_story_fits_and_points_at_the_page(visit, width):
+    visitor = opens(visit(width=width, height=800), "")
+    visitor.presses("▶ Show me")
+    expect(visitor.page.locator("#spa-story")).to_be_visible()
+    expect(visitor.page.locator("#spa-story-ring")).to_be_visible()
+    expect(visitor.page).to_have_url(re.compile("story=1"))
+    visitor.presses("Everybody predicts")
+    expect(visitor.page.locator("#spa-story .spa-picks button")).to_have_count(4)
+    assert visitor.fits()
+    visitor.page.get_by_role("button", name="Leave the story").click()
+    expect(visitor.page.locator("#spa-story")).to_be_hidden()
+    expect(visitor.page).not_to_have_url(re.compile("story="))
+
+
+def test_a_room_of_two_phones_predicts_and_teaches(visit, browser):
+    visitor = opens(visit(width=1920, height=1080), "?seed=11&problem=math_word-1-0")
+    page, stage = visitor.page, visitor.page.locator("#spa-on-stage")
+    page.keyboard.press("f")
+    page.keyboard.press("o")
+    expect(stage.locator(".spa-qr svg")).to_be_visible()
+    code = stage.locator(".spa-door p b").first.inner_text()
+    phones = [visit(width=390, height=844).page for _ in range(2)]
+    for phone in phones:
+        phone.goto(f"{visitor.url.rstrip('/')}/room/{code}")
+        expect(phone.locator(".wait")).to_be_visible()
+    expect(stage.locator(".spa-present b")).to_have_text("2")
+    page.keyboard.press("v")
+    for phone in phones:
+        expect(phone.locator(".try").first).to_be_visible()
+        phone.locator(".try .up").first.click()
+        expect(phone.locator("footer")).to_contain_text("Counted")
+    expect(stage.locator(".spa-dots").first.locator(".spa-up")).to_have_count(2)
+    page.keyboard.press("g")
+    expect(stage.locator(".spa-room-said")).to_contain_text("From the thumbs of 2: 1 liked")
+    expect(visitor.learnt).to_have_text("learnt from 1 episode")
+    page.keyboard.press("x")
+    for phone in phones:
+        expect(phone.locator(".ended")).to_contain_text("This room has ended")

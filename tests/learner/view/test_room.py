@@ -1,0 +1,89 @@
+"""A room's doors: what a phone can do there, and what it cannot."""
+
+import csv
+import io
+import json
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from learner.view.room import MAX_BODY, room_routes
+from learner.visitors.audience import Ask, Rooms
+
+RIGHT = Ask("right", "choice", "Which?", ("one", "two"))
+
+
+@pytest.fixture
+def rooms():
+    return Rooms()
+
+
+@pytest.fixture
+def room(rooms):
+    room = rooms.open("somebody")
+    room.ask([RIGHT])
+    return room
+
+
+@pytest.fixture
+def phone(rooms, room):
+    return TestClient(Starlette(routes=[room_routes(rooms)]), base_url=f"http://x/room/{room.code}")
+
+
+def test_a_phone_joins_by_one_small_page_that_asks_nothing_of_others(phone):
+    page = phone.get("")
+    assert page.status_code == 200 and len(page.content) < 60_000
+    assert b"src=" not in page.content and b"http" not in page.content.replace(b"http-equiv", b"")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "set-cookie" not in page.headers
+
+
+def test_a_vote_is_counted_and_is_in_its_presenters_table(phone, room):
+    name = phone.post("/join").json()["phone"]
+    vote = {"phone": name, "round": 1, "name": "right", "value": [1]}
+    assert phone.post("/vote", json=vote).status_code == 200
+    assert phone.post("/vote", json=vote).status_code == 429
+    assert room.counted()["asks"][0]["tally"] == [0, 1]
+    table = phone.get("/votes.csv", params={"key": room.key})
+    assert list(csv.reader(io.StringIO(table.text)))[1] == ["1", "Which?", "two", "1", "1"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "no json",
+        "[]",
+        "{}",
+        "[" * 1900,
+        json.dumps({"phone": 1, "round": 1, "name": "right"}),
+        "x" * (MAX_BODY + 1),
+    ],
+)
+def test_what_is_no_vote_is_refused(phone, body, room):
+    assert phone.post("/vote", content=body).status_code == 400
+    assert room.counted()["asks"][0]["voters"] == 0
+
+
+@pytest.mark.parametrize("value", [2, "1", [5], [0.5], None, {"a": [1]}, [[0]]])
+def test_a_vote_that_answers_something_else_is_refused_in_a_sentence(phone, value):
+    name = phone.post("/join").json()["phone"]
+    vote = {"phone": name, "round": 1, "name": "right", "value": value}
+    answer = phone.post("/vote", json=vote)
+    assert answer.status_code == 409 and answer.json()["error"].endswith(".")
+
+
+def test_a_phone_is_no_presenter(phone, room):
+    name = phone.post("/join").json()["phone"]
+    for key in ("", name, room.code):
+        for door in ("/votes.csv", "/counted"):
+            assert phone.get(door, params={"key": key}).status_code == 404
+
+
+def test_a_room_that_has_ended_says_so(phone, room):
+    room.end()
+    page = phone.get("")
+    assert page.status_code == 404 and "This room has ended" in page.text
+    assert phone.post("/join").status_code == 404
+    assert phone.get("/asks").status_code == 404
