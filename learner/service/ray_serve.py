@@ -8,6 +8,7 @@ file for one that is deployed by ``serve deploy``.
 """
 
 import asyncio
+import logging
 import os
 import re
 import sys
@@ -118,11 +119,13 @@ def main() -> None:
     try:
         handle = deploy(deployment)
     except (RayError, RayServeException, ConnectionError, RuntimeError, ValueError) as error:
-        connection.send((None, "refused", why(error, deployment["address"])))
+        connection.send((None, "refused", why(str(error), deployment["address"])))
         return
     connection.send((None, "ready", ""))
-    threading.Thread(target=watch, daemon=True).start()
+    leaving = threading.Event()
+    threading.Thread(target=watch, args=(leaving,), daemon=True).start()
     asyncio.run(carry(connection, handle))
+    leaving.set()
     # A cluster of one's own ends with this process; what still runs in a thread does not matter.
     ray.shutdown()
     os._exit(0)
@@ -150,7 +153,9 @@ def deploy(deployment: dict[str, Any]) -> DeploymentHandle:
         log_to_driver=False,
         logging_level="ERROR",
     )
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)  # each death is told once per call
     serve.start(proxy_location="Disabled")
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)  # which has set it anew
     name = APPLICATION
     if name not in serve.status().applications:
         gpu = deployment["device"] != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
@@ -167,20 +172,24 @@ def deploy(deployment: dict[str, Any]) -> DeploymentHandle:
     return serve.get_app_handle(name).options(method_name="run", stream=True)
 
 
-def why(error: Exception, address: str) -> str:
+def why(error: str, address: str) -> str:
     """What keeps replicas from serving, in a sentence; of a model, what it says itself."""
-    text = str(error)
-    if told := re.findall(r"ModelError: (.+)", text):
-        return str(told[-1]).strip()
+    told = [error]
+    with suppress(RayError, RayServeException, RuntimeError):
+        application = serve.status().applications[APPLICATION]
+        told += [one.message for one in application.deployments.values()]
+    if of_model := re.findall(r"ModelError: (.+)", "\n".join(told)):
+        return str(of_model[-1]).strip()
     where = f"The Ray cluster {address}" if address else "Ray"
-    reason = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
-    return f"{where} does not serve the model: {reason or type(error).__name__}"
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    return f"{where} does not serve the model: {lines[-1] if lines else 'it does not say why'}"
 
 
-def watch() -> None:
+def watch(leaving: threading.Event) -> None:
     """End this process when its node is gone: Ray would hang, and nobody would know."""
     me = ray.get_runtime_context().get_node_id()
     seen = time.monotonic()
+    gone = threading.Event()
 
     def look() -> None:
         nonlocal seen
@@ -188,11 +197,13 @@ def watch() -> None:
             while any(node["NodeID"] == me and node["Alive"] for node in ray.nodes()):
                 seen = time.monotonic()
                 time.sleep(WATCH_SECONDS)
+        gone.set()
 
     threading.Thread(target=look, daemon=True).start()
-    while time.monotonic() - seen < WATCH_PATIENCE:
-        time.sleep(WATCH_SECONDS)
-    os._exit(1)
+    while not gone.wait(WATCH_SECONDS) and time.monotonic() - seen < WATCH_PATIENCE:
+        pass
+    if not leaving.is_set():
+        os._exit(1)
 
 
 async def carry(connection: Connection, handle: DeploymentHandle) -> None:

@@ -48,7 +48,7 @@ TRIES = 6  # in a row from which nothing came
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 4.0  # seconds before another try; twice as long each time
 CLICK_ASKS = 16  # that many asks are sent to where their soft prompt was read before
 STARTS_KEPT = 256  # untrained learners
-OUTAGE_SECONDS = 60.0  # that a call waits for replicas to be there again
+OUTAGE_SECONDS = 120.0  # that a call waits for replicas to be there again
 LOOK_SECONDS = 0.25  # how often it is looked whether they are
 
 _LOST = "The replicas that compute were lost again and again."

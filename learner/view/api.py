@@ -137,6 +137,7 @@ def add_api(lessons: OpenLessons, service: ModelService) -> None:
         waiting: requests in no pass yet. busy: whether a pass runs. rows, seconds: of the latest
         pass; training_rows, answering_rows: of the latest of each kind. median_wait, p95_wait:
         seconds from request to pass, over the latest 256. passes, steps, completions: so far.
+        trouble: why nothing can be run now, or empty.
         """
         return dict(vars(service.status()))
 

@@ -3,7 +3,8 @@
 16 visitors train (runs of 5 steps of 4 problems) and ask (one problem in four ways) at the same
 time. Before anything is told, what they learnt is compared with the service in this process. Then a
 random replica is killed, again and again under the same load: no step may be missing or come twice.
-Needs Ray (learner/service/ray-requirements.txt); OMP_NUM_THREADS is 1 for all sides.
+Needs Ray (learner/service/ray-requirements.txt), and OMP_NUM_THREADS=1 for all sides to be of one
+thread. REPLICAS_MODEL and REPLICAS_KILLS choose another model and another number of deaths.
 """
 
 import os
@@ -41,7 +42,7 @@ VISITORS = 16
 ROUNDS = 6
 STEPS, EPISODES = 5, 4  # of a round's run
 LOSS_TOLERANCE = 0.02  # of steps that were rounded in other batches
-KILLS = 50
+KILLS = int(os.environ.get("REPLICAS_KILLS", "50"))
 STEPS_ALONE = 40
 MODEL = os.environ.get("REPLICAS_MODEL", "pocket")
 
@@ -85,7 +86,7 @@ def run(setting: Setting) -> Iterator[Line | str]:
                     require_same(one, other)
             if replicas == 1:
                 overhead = steps_alone(far)
-            elif not setting.small:
+            elif KILLS and not setting.small:
                 yield from killed(far, visitors)
     ratios = [one / two for one, two in zip(totals[1], totals[2], strict=True)]
     yield Line(
