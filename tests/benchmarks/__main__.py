@@ -36,6 +36,7 @@ NAMES = (
     "scaling",
     "service_load",
     "replicas",
+    "capacity",
     "app_load",
     "decoding",
     "live",
