@@ -5,7 +5,6 @@ and one backward pass gives every prompt the gradient of its own loss, because n
 prompt. Everything from the logits on is float32.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -20,9 +19,11 @@ from learner.model.cuda_graphs import Repeated
 from learner.model.dense_pass import DensePass, Size, dense_size
 from learner.model.forward import Batch, PackedRows, Row, pass_tokens, split_passes
 from learner.model.memory import in_halves, training_budget
-from learner.model.pace import Paces
+from learner.model.pace import Paces, worked
 from learner.model.token_choice import most_likely
 from learner.model.turns import Turns
+
+A_LITTLE_MORE = 1.5  # times as many tokens as a pass should have: then it is cut
 
 Result = TypeVar("Result")
 
@@ -192,13 +193,16 @@ def _in_passes(
 
     budget = training_budget(base_model)
     if paces is not None:
-        budget = replace(budget, tokens=min(budget.tokens, paces.training.size))
+        # A little too much is no reason for a second pass, which reads the prefixes once more.
+        size, whole = paces.training.size, pass_tokens(rows, lengths)
+        size = whole if whole <= A_LITTLE_MORE * size else size
+        budget = replace(budget, tokens=min(budget.tokens, size))
     results: list[Result] = []
     for members in split_passes(rows, lengths, budget):
-        began = time.perf_counter()
+        began = worked(base_model.device)
         results += in_halves(run_over, members, base_model.device)
         if paces is not None:
             tokens = pass_tokens([rows[i] for i in members], lengths)
-            paces.training.measured(tokens, time.perf_counter() - began)
+            paces.training.measured(tokens, worked(base_model.device) - began)
         yield
     return results

@@ -7,8 +7,9 @@ at temperature 1 (`token_choice`). The model's own ``generation_config`` (sampli
 penalty) plays no part.
 
 Where somebody else must not wait for long, prompts are read in chunks and a token is written after
-each: nothing takes longer than it may, whoever joins. Rows that do not fit into memory join as
-others leave; should it run out nevertheless, all go on where they were, half of them at a time.
+a few of them: nothing takes longer than it may, whoever joins. Rows that do not fit into memory
+join as others leave; should it run out nevertheless, all go on where they were, half of them at a
+time.
 """
 
 import time
@@ -33,13 +34,14 @@ from learner.model.forward import (
     split_passes,
 )
 from learner.model.memory import OutOfMemory, attempt, decoding_budget, give_back, planned
-from learner.model.pace import Paces
+from learner.model.pace import Paces, worked
 from learner.model.token_choice import choose, random_numbers
 from learner.model.turns import Turns, finished
 
 # Tokens between two waits for the device. What is written beyond the end of a row is dropped.
 TOKENS_A_WAIT = {"cuda": 4, "cpu": 1}
 LOOKED_AT = 256  # rows that wait, when the next chunk is put together
+CHUNKS_A_TOKEN = 4  # read before one: the more rows a step has, the less each of them costs
 LONG = 2  # times as long as a chunk: then a prompt is read in parts
 UNDECODED = "\N{REPLACEMENT CHARACTER}"
 
@@ -232,8 +234,9 @@ class RunningBatch:
     """Rows that are decoded together; they join and leave at any token. For one thread.
 
     With paces, `advance` takes no longer than they say: prompts are read in chunks of as many
-    tokens as fit into the seconds of ``chunk``, in turn with a token for the rows there are, which
-    are no more than fit into those of ``step``. Without, all are read first that fit into memory.
+    tokens as fit into the seconds of ``chunk``, a few chunks in turn with a token for the rows
+    there are, which are no more than fit into those of ``step``. Without, all are read first that
+    fit into memory.
     """
 
     def __init__(
@@ -250,7 +253,7 @@ class RunningBatch:
         self._rows: list[Writing] = []  # in the order of their slots
         self._decoded: DecodedRows | None = None
         self._newest = torch.empty(0)  # the newest token of each row
-        self._wrote = True  # and did not read a chunk, last
+        self._read_since = 0  # chunks, since a token was written
         self._most: int | None = None  # rows, once memory has run out
 
     def __len__(self) -> int:
@@ -289,9 +292,10 @@ class RunningBatch:
         if not len(self):
             self._most = None
             return []
-        reads = self._unread and (self._wrote or self._chunk is None or not self._rows)
+        turn = self._chunk is None or not self._rows or self._read_since < CHUNKS_A_TOKEN
+        reads = self._unread and turn
         chunk = self._next_chunk() if reads else []
-        self._wrote = not chunk
+        self._read_since = self._read_since + 1 if chunk else 0
         about = chunk or list(self._rows)
         run = partial(self._read, chunk) if chunk else self._write
         try:
@@ -327,7 +331,8 @@ class RunningBatch:
 
     def _read(self, chunk: Sequence[Writing]) -> None:
         """Read these rows, the first that wait, and write their next tokens."""
-        began, device = time.perf_counter(), self._base_model.device
+        device = self._base_model.device
+        began = worked(device)
         prompts = _prompts(chunk)
         lengths, rows = [len(prompt) for prompt in prompts], _rows(chunk, prompts)
         known, room = self._known(chunk, rows), self._room(chunk)
@@ -354,7 +359,7 @@ class RunningBatch:
         self._rows.extend(chunk)
         _write_down(chunk, tokens, entropy)
         if self._chunk is not None:
-            self._chunk.measured(len(batch), time.perf_counter() - began)
+            self._chunk.measured(len(batch), worked(self._base_model.device) - began)
 
     def _read_part(
         self,
@@ -365,7 +370,7 @@ class RunningBatch:
     ) -> None:
         """Read as much of a long prompt as a chunk may hold; others may share its head."""
         assert self._chunk is not None
-        began, soft = time.perf_counter(), 0 if prompt is None else len(prompt)
+        began, soft = worked(self._base_model.device), 0 if prompt is None else len(prompt)
         ids = row.head + row.tokens
         before = len(row.head) if known else 0
         after = before + max(1, self._chunk.size - (0 if known else soft))
@@ -379,12 +384,12 @@ class RunningBatch:
         writing.part, writing.part_ids = prefix_of(decoded, 0), after
         if after == writing.head_length and writing.ask.seed is None:
             self._prefixes.put(writing.ask.prompt, ids[:after], writing.part)
-        self._chunk.measured(len(batch), time.perf_counter() - began)
+        self._chunk.measured(len(batch), worked(self._base_model.device) - began)
 
     def _write(self) -> None:
         """Write the next token of every row, a few times; one wait for the device."""
         assert self._decoded is not None
-        began, steps = time.perf_counter(), []
+        began, steps = worked(self._base_model.device), []
         most = TOKENS_A_WAIT[self._base_model.device.type]
         for step in range(min(most, max(row.left for row in self._rows))):
             logits = next_logits(self._base_model, self._decoded, self._newest)
@@ -393,7 +398,8 @@ class RunningBatch:
         for tokens, entropy in torch.stack(steps).tolist():
             _write_down(self._rows, tokens, entropy)
         if self._step is not None:
-            self._step.measured(len(self._rows), (time.perf_counter() - began) / len(steps))
+            took = worked(self._base_model.device) - began
+            self._step.measured(len(self._rows), took / len(steps))
 
     def _room(self, rows: Sequence[Writing]) -> int:
         """Tokens that a row may write yet, those included that are dropped."""

@@ -1,6 +1,9 @@
 """How much of something takes so long: a size that is found out by measuring."""
 
+import time
 from dataclasses import dataclass, field
+
+import torch
 
 NEWEST_SHARE = 0.3  # of a measurement in the running estimate
 MOST_AT_ONCE = 2.0  # the most that a size grows or shrinks by from one measurement
@@ -10,8 +13,9 @@ TELLING = 0.5  # of the size: what was much smaller does not say what the size t
 class Pace:
     """A size (of tokens, of rows) that takes about ``seconds``, between ``least`` and ``most``.
 
-    What something takes need not be proportional to its size, and changes when a machine gets busy
-    or free again; so nothing is assumed but that more takes longer, and nothing kept for long.
+    What something takes need not be proportional to its size, and changes with what is run; so
+    nothing is assumed but that more takes longer, and nothing kept for long. What took no longer
+    than it may is no reason for smaller sizes, however little it was.
     """
 
     def __init__(self, seconds: float, first: int, least: int = 1, most: int = 1 << 20) -> None:
@@ -29,6 +33,8 @@ class Pace:
         fits = size * self._seconds / max(seconds, 1e-9)
         if not size or (size < TELLING * self._size and fits >= self._size):
             return
+        if seconds <= self._seconds and fits < self._size:
+            return
         known = max(self._size, size)
         if fits > MOST_AT_ONCE * known:
             self._size = MOST_AT_ONCE * known  # far from it: no need to be cautious
@@ -38,11 +44,21 @@ class Pace:
         self._size = min(max(self._size, self._least), self._most)
 
 
+def worked(device: torch.device) -> float:
+    """Seconds that this thread has worked, from some moment on; on a GPU, seconds of the clock.
+
+    While others keep a processor busy everything takes longer, small sizes as well as large ones.
+    Were they told by the clock, sizes would shrink just then, and cost more for what they do.
+    """
+    return time.thread_time() if device.type == "cpu" else time.perf_counter()
+
+
 @dataclass(frozen=True)
 class Paces:
     """Those of one base model on one machine, where nobody may be kept waiting for long."""
 
-    # No smaller ones on a machine that is busy: they would cost far more a token than they spare.
-    chunk: Pace = field(default_factory=lambda: Pace(0.1, first=128, least=64))  # tokens read
+    # No smaller ones, however slow it is: they would cost far more a token than they spare. A pass
+    # over SmolLM2 takes 0.1 s on two cores with 64 tokens, and 0.25 s with several hundred.
+    chunk: Pace = field(default_factory=lambda: Pace(0.25, first=256, least=128))  # tokens read
     step: Pace = field(default_factory=lambda: Pace(0.25, 64, least=16))  # rows that write a token
     training: Pace = field(default_factory=lambda: Pace(0.4, first=512, least=64))  # tokens learnt

@@ -49,7 +49,7 @@ CLICK_ROWS = 16  # of a request that somebody waits for at the page; what asks m
 LONG_STEP = 1.0  # seconds; one that has had more takes turns with others
 STEPS_AT_ONCE = 4
 KINDS = LOOK, SHORT, TRAINING, LONG = range(4)
-WEIGHTS = 32.0, 32.0, 8.0, 1.0  # of their shares of the time, where all have something to do
+WEIGHTS = 32.0, 32.0, 8.0, 1.6  # of their shares of the time, where all have something to do
 
 
 class TrainingPass:

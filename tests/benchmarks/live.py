@@ -13,6 +13,7 @@ which of these are measured:
     step     a decoding step of 1 row and of 64, against its bare products
 
 The last three are in this process, the middle two on the service and the runs behind the page.
+What computes does so on a thread that ends with it (`learner.model.own_thread` says why).
 """
 
 import statistics
@@ -38,6 +39,7 @@ from learner.measuring import answers_of, behind, measured
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, RunningBatch, Writing
 from learner.model.loading import load_base_model
+from learner.model.own_thread import in_own_thread
 from learner.service.in_process import Service
 from learner.visitors.comparison import CONDITIONS
 from learner.visitors.exam import HELD_OUT_PROBLEMS, Exam
@@ -60,7 +62,7 @@ EPISODES = 80
 PEOPLE, EACH = 16, 40
 LOOK_SECONDS = 0.1  # how often it is looked how far a run is
 LOSS_TOLERANCE = 0.05  # of a step's loss or of a nat
-TOKENS = 16  # of a row whose steps are timed
+TOKENS = 8  # of a row, whose steps are timed together
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,13 @@ def _open(base: BaseModel, setting: Setting) -> Iterator[Line | str]:
             sessions = Sessions(folder / "sessions", base, partial(new_learner, base))
             kept = sessions.get(session)
             began = perf_counter()
-            alone = repeated(base, kept.learner, kept.seed)
+            alone = in_own_thread(repeated, base, kept.learner, kept.seed)
             trained.append(perf_counter() - began)
             for record, own in zip(kept.learner.history, alone.history, strict=True):
                 require_close_loss(f"step {own.step}", record.loss, own.loss, LOSS_TOLERANCE)
             sessions.close()
         began = perf_counter()
-        measured(answers_of(base), [behind(alone, held_out(problems))])
+        in_own_thread(measured, answers_of(base), [behind(alone, held_out(problems))])
         scored.append(perf_counter() - began)
     ours = [one.trained for one in visits]
     yield Line(
@@ -320,12 +322,7 @@ def _step(base: BaseModel, setting: Setting) -> Iterator[Line | str]:
             Ask(problem.question, base.has_chat_template, prompt)
             for problem in islice(stream(0, "train", difficulty=(4, 5)), rows)
         ]
-        batch = started(base, asks)
-        steps = lambda batch=batch: [batch.advance() for _ in range(TOKENS)]  # noqa: E731
-        samples = measure_in_turn(
-            {"steps": steps, "products": partial(_times, TOKENS, forward_products(base, rows))},
-            setting,
-        )
+        samples = in_own_thread(_timed, base, asks, setting)
         ours, bare = ([one / TOKENS for one in samples[name]] for name in ("steps", "products"))
         yield Line(
             f"a decoding step, {rows} row{'s' * (rows > 1)}, {short(base.dtype)}",
@@ -338,10 +335,21 @@ def _step(base: BaseModel, setting: Setting) -> Iterator[Line | str]:
         )
 
 
-def started(base: BaseModel, asks: Sequence[Ask]) -> RunningBatch:
-    """A batch of these rows that were read, with so much to write that none of them ends."""
+def _timed(base: BaseModel, asks: Sequence[Ask], setting: Setting) -> dict[str, list[float]]:
+    """Seconds of some steps over these rows, and of as many times their bare products."""
+    batch = started(base, asks, TOKENS * (setting.repetitions + 3))
+    products = forward_products(base, len(asks))
+    contenders: dict[str, Callable[[], object]] = {
+        "steps": lambda: [batch.advance() for _ in range(TOKENS)],
+        "products": lambda: [products() for _ in range(TOKENS)],
+    }
+    return measure_in_turn(contenders, setting)
+
+
+def started(base: BaseModel, asks: Sequence[Ask], tokens: int) -> RunningBatch:
+    """A batch of these rows that were read, of which none ends before so many tokens."""
     batch = RunningBatch(base)
-    rows = [_Endless(base, ask, 500) for ask in asks]
+    rows = [_Endless(base, ask, tokens) for ask in asks]
     batch.add(rows)
     batch.advance()
     return batch
@@ -368,8 +376,3 @@ def forward_products(base: BaseModel, rows: int) -> Callable[[], None]:
                 F.linear(inputs[weight.shape[1]], weight)
 
     return replay
-
-
-def _times(number: int, run: Callable[[], None]) -> None:
-    for _ in range(number):
-        run()

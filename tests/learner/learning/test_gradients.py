@@ -14,6 +14,7 @@ from learner.model import attention
 from learner.model import forward as batch
 from learner.model.base_model import BaseModel
 from learner.model.memory import OutOfMemory
+from learner.model.pace import Pace, Paces
 from learner.model.turns import finished
 from learner.service.in_process import Service
 
@@ -74,6 +75,21 @@ def test_a_pass_that_runs_out_of_memory_is_halved_and_learns_the_same(
     assert len(passes) == 3 and passes[0] == full and max(passes[1:]) < full
     for a, b in zip(likely, finished(log_likelihoods(base_model, work)), strict=True):
         assert a == pytest.approx(b, rel=1e-3)
+
+
+def test_a_pass_that_is_a_little_too_large_is_not_cut_and_one_that_is_cut_learns_the_same(
+    base_model: BaseModel, limit: Callable[[int], list[int]]
+) -> None:
+    learner = new_learner(base_model, LearnerConfig())
+    work = [(learner.prompt, answer_targets(base_model, learner, PROBLEMS))]
+    passes = limit(10_000)
+    (whole,) = finished(find_gradients(base_model, work))
+    (tokens,) = passes
+    for share, cut in ((0.75, False), (0.5, True)):
+        paces, passes = Paces(training=Pace(1e9, int(share * tokens))), limit(10_000)
+        (found,) = finished(find_gradients(base_model, work, paces))
+        assert (len(passes) > 1) is cut
+        torch.testing.assert_close(found.gradient, whole.gradient, rtol=1e-3, atol=1e-6)
 
 
 def test_what_does_not_fit_either_is_said_in_a_sentence(

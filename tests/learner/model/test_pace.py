@@ -1,9 +1,13 @@
 """A pace finds the size that takes so long, follows a machine that changes, and stays in bounds."""
 
+import threading
+import time
+
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learner.model.pace import Pace
+from learner.model.pace import Pace, worked
 
 
 @settings(deadline=None)
@@ -52,3 +56,19 @@ def test_what_is_much_smaller_speaks_only_if_it_takes_too_long() -> None:
     assert pace.size == 100
     pace.measured(3, 1.5)
     assert pace.size < 100
+
+
+def test_a_remainder_that_costs_more_than_its_share_makes_nothing_smaller() -> None:
+    """Passes cost something however small: 30 of 100 in three quarters of the time that 100 may."""
+    pace = Pace(1.0, 100)
+    for _ in range(10):
+        pace.measured(90, 0.95)
+        pace.measured(30, 0.75)
+    assert pace.size == 100
+
+
+def test_what_others_do_meanwhile_is_not_work() -> None:
+    began, now = worked(torch.device("cpu")), time.perf_counter()
+    threading.Event().wait(0.2)
+    assert time.perf_counter() - now >= 0.19
+    assert worked(torch.device("cpu")) - began < 0.1
