@@ -2,19 +2,20 @@
 
 The same problems for all, the same order, so any two results are paired. What does not depend on a
 visitor (the model alone, and the untrained soft prompt, in either format) is measured once, in the
-background, when the app starts. A score can be read while it grows: it is then over the first
-problems of the set, as many as its ``n`` says.
+background, when the app starts, and makes room for visitors' own exams. A score can be read while
+it grows: it is then over the first problems of the set, as many as its ``n`` says.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from arena import held_out
+from arena import Problem, held_out
 from arena.statistics import McNemar, mcnemar_exact
 from learner.learning.learner import Learner
-from learner.measuring import Measurement, Score, Stopped, Tally, behind, measure
+from learner.measuring import Measurement, Score, Stopped, Tally, behind, measure, score_of
 from learner.service.protocol import ModelService, ServiceClosed
 from learner.visitors.baselines import KeptBaselines
 
@@ -22,6 +23,7 @@ HELD_OUT_PROBLEMS = 200
 BUDGET = 5.0  # seconds that the exam of a milestone may take, at the pace of the latest ones
 FEWEST, AT_FIRST = 20, 50  # problems of such an exam: at least, and while no pace is known
 STEP = 5  # of its size: whole rounds of the families
+PATIENCE = 30.0  # seconds that what all share makes room for visitors, before it goes on beside
 
 
 class Exam:
@@ -47,6 +49,8 @@ class Exam:
         self._kept: KeptBaselines | None = None
         self._left: Learner | None = None  # who is to be measured by a visitor
         self._measuring = threading.Lock()
+        self._visitors = 0  # whose exams are on
+        self._room = threading.Condition()  # guards their number
 
     def take(
         self,
@@ -71,8 +75,24 @@ class Exam:
 
         Whoever stops reading stops it. Raises what the service raises.
         """
+        with self._before_what_all_share():
+            yield from self._grown(learner, chat_template, self.problems[:size])
+
+    @contextmanager
+    def _before_what_all_share(self) -> Iterator[None]:
+        with self._room:
+            self._visitors += 1
+        try:
+            yield
+        finally:
+            with self._room:
+                self._visitors -= 1
+                self._room.notify_all()
+
+    def _grown(
+        self, learner: Learner | None, chat_template: bool, problems: Sequence[Problem]
+    ) -> Iterator[Score]:
         began = time.monotonic()
-        problems = self.problems[:size]
         measurement = Measurement(problems, chat_template)
         if learner is not None:
             measurement = behind(learner, problems, chat_template)
@@ -176,7 +196,7 @@ class Exam:
                     continue
                 learner = untrained if prompted else None
                 try:
-                    for score in self.grow(learner, chat_template):
+                    for score in self._grown(learner, chat_template, self.problems):
                         self._learn(prompted, score)
                         if stopped():
                             return
@@ -185,14 +205,23 @@ class Exam:
 
     def _measure_shared(self, untrained: Learner) -> None:
         try:
-            for prompted in (False, True):
-                for chat_template in self.formats:
-                    if self.is_whole(self._known.get((prompted, chat_template))):
-                        continue
-                    for score in self.grow(untrained if prompted else None, chat_template):
-                        self._learn(prompted, score)
+            for chat_template in self.formats:  # first what most visitors see first
+                for prompted in (False, True):
+                    while not self.is_whole(self._known.get((prompted, chat_template))):
+                        self._measure_on(prompted, untrained if prompted else None, chat_template)
         except ServiceClosed:
             return
         except (ValueError, RuntimeError) as problem:
             self.error = f"The model alone could not be measured: {problem}"
             self.version += 1
+
+    def _measure_on(self, prompted: bool, learner: Learner | None, chat_template: bool) -> None:
+        """Go on with a shared score until it is whole, or somebody's own exam begins."""
+        with self._room:
+            overdue = not self._room.wait_for(lambda: not self._visitors, PATIENCE)
+        before = self._known.get((prompted, chat_template))
+        known = before.outcomes if before else ""
+        for score in self._grown(learner, chat_template, self.problems[len(known) :]):
+            self._learn(prompted, score_of(known + score.outcomes, chat_template, score.episodes))
+            if self._visitors and not overdue:
+                return

@@ -1,5 +1,6 @@
 """The held-out set and the scores on it."""
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -88,6 +89,46 @@ def test_what_all_share_is_measured_once_in_the_formats_that_the_model_knows(ser
     assert set(exam.baselines) == set(formats)
     assert len(service.asked) == 10 * 2 * len(formats)
     assert (exam.alone(True) is None) == (True not in formats)
+
+
+def test_what_all_share_makes_room_for_a_visitor_and_goes_on_with_the_rest(service, exam):
+    """A visitor's exam begins while the model alone is asked; both come out as if alone."""
+    whole = exam.take(None, False)
+    visitor, answers, sizes = taught(), service.ask, []
+    gate, left = threading.Event(), threading.Event()
+
+    def ask(asks, max_new_tokens=48):
+        if asks[0].prompt is not visitor.prompt:
+            sizes.append(len(asks))
+            assert gate.wait(30)
+        *_, done = answers(asks)
+        begun = [replace(one, text="", finished=False, tokens=0) for one in done[20:]]
+        try:
+            yield (*done[:20], *begun)
+            yield done
+        finally:
+            if asks[0].prompt is not visitor.prompt:
+                left.set()
+
+    service.ask = ask
+    measuring = exam.measure_shared(UNTRAINED)
+    own = exam.grow(visitor, False)
+    assert next(own).n == 20
+    gate.set()
+    assert left.wait(30)
+    assert [score.n for score in own][-1] == 50
+    measuring.join(30)
+    assert exam.ready and exam.error is None
+    assert sizes == [50, 30, 50, 50, 50]
+    assert exam.alone(False) == whole
+
+
+def test_what_all_share_does_not_wait_for_ever(service, exam, monkeypatch):
+    monkeypatch.setattr("learner.visitors.exam.PATIENCE", 0.01)
+    own = exam.grow(taught(), False)
+    next(own)
+    assert measured(exam).ready
+    own.close()
 
 
 def test_an_exam_can_be_stopped(exam):
