@@ -1,6 +1,8 @@
 """One problem answered in four ways side by side, written in the background."""
 
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -60,6 +62,9 @@ class Comparison:
         self._learner: Learner | None = None  # who wrote those behind a soft prompt
         self._asked: Sequence[int] = self._all  # of the conditions asked last
         self._asking: object | None = None  # the latest question; what older ones bring is dropped
+        self._replacement: Learner | None = None  # who is to answer next, in the background
+        self._replacing = False
+        self._replaced_for = 0.0  # seconds, since what was said before was kept
         self._lock = threading.Lock()
 
     @property
@@ -84,19 +89,52 @@ class Comparison:
 
     def replace_completions(self, learner: Learner) -> None:
         """As ``ask_again``, but wait, and swap the new completions in at once: nothing flickers."""
-        problem = self.problem
+        problem, before = self.problem, self._learner
         if self.answering or problem is None:
             return
         completions = self._service.complete(_asks(problem, self._soft, learner))
         with self._lock:
-            if self.problem is problem and not self.answering:
+            if self.problem is problem and self._learner is before and not self.answering:
                 self._learner = learner
                 self._write(problem, self._soft, completions, final=True)
         self._tell()
 
+    def replace_meanwhile(self, learner: Learner, most_seconds: float = math.inf) -> None:
+        """As ``replace_completions``, in the background.
+
+        Where ``most_seconds`` are given, nothing is done once that has taken longer since
+        ``keep_before``, nor while it is going on.
+        """
+        with self._lock:
+            if self._replaced_for > most_seconds or (self._replacing and most_seconds < math.inf):
+                return
+            self._replacement = learner
+            if self._replacing:
+                return
+            self._replacing = True
+        threading.Thread(
+            target=copy_context().run, args=(self._replace,), name="replace", daemon=True
+        ).start()
+
+    def _replace(self) -> None:
+        while True:
+            with self._lock:
+                learner, self._replacement = self._replacement, None
+                self._replacing = learner is not None
+            if learner is None:
+                return
+            began = time.monotonic()
+            try:
+                self.replace_completions(learner)
+            except (ValueError, RuntimeError) as error:
+                self._fail(error)
+            with self._lock:
+                self._replaced_for += time.monotonic() - began
+
     def keep_before(self) -> None:
         """Let those behind the soft prompt say, from now on, what they said before."""
         with self._lock:
+            self._replaced_for = 0.0
             self.completions = tuple(
                 replace(one, before=(one.text, one.grade)) if soft_prompt and one.finished else one
                 for (_, soft_prompt), one in zip(CONDITIONS, self.completions, strict=True)

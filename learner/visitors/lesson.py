@@ -5,6 +5,7 @@ whoever looks (a page, the API, a page opened again after a reload) follows the 
 """
 
 import threading
+import time
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack
 from contextvars import copy_context
@@ -30,6 +31,7 @@ from learner.visitors.scores import Scores
 from learner.visitors.session import Run, Session
 
 FIRST_DIFFICULTY = 1  # of the problem that a newcomer finds on the page
+ANSWERING_SHARE = 0.25  # of the time of a run that its answers on the way may take
 KEPT = 200  # problems known to be learnt from
 
 
@@ -322,14 +324,14 @@ class Lesson(Followed):
         exams: bool,
     ) -> None:
         """The run, with ``exams`` or without, on its own thread, from its first ``state`` on."""
-        result = None
+        result, began = None, time.monotonic()
         with ending:
             try:
                 for state in run:
                     result = state.result or result
                     self._take_over(state, teaching)
                     if state.milestone:
-                        self.comparison.replace_completions(state.learner)
+                        self._show_what_it_says(state, time.monotonic() - began)
             except (ValueError, RuntimeError) as error:
                 self._fail(error)
         with self._changed:
@@ -343,6 +345,18 @@ class Lesson(Followed):
                 self._measure(state.learner)
         self.comparison.ask_again(self.learner)
         self._tell()
+
+    def _show_what_it_says(self, state: RunState, seconds: float) -> None:
+        """Swap in new answers, without training waiting for them, or hardly; the last ones always.
+
+        Where each use of the model is counted, one thing goes on at a time.
+        """
+        if self._exam.visitors_only:
+            self.comparison.replace_completions(state.learner)
+        elif state.done < state.total:
+            self.comparison.replace_meanwhile(state.learner, ANSWERING_SHARE * seconds)
+        else:
+            self.comparison.replace_meanwhile(state.learner)
 
     def _take_over(self, state: RunState, teaching: Run) -> None:
         with self._changed:

@@ -166,6 +166,17 @@ def test_stop_keeps_what_was_learnt(lesson, service):
     assert lesson.session.undo_depth == 1
 
 
+def test_training_does_not_wait_for_what_it_says_on_the_way(lesson, service):
+    service.answer_gate.clear()
+    lesson.train(80)
+    for _ in lesson.follow(lambda: lesson.run.done < 80):
+        pass
+    assert words(lesson) == ["____"] * 4
+    service.answer_gate.set()
+    finished(lesson)
+    assert words(lesson) == ["____", "____", "Yes", "Yes"]
+
+
 def stopped_run(lesson, service):
     """A run that was stopped after its first step; what it has kept is not measured yet."""
     service.gate.clear()
