@@ -328,7 +328,8 @@ class Lesson(Followed):
         with ending:
             try:
                 for state in run:
-                    result = state.result or result
+                    if state.result and (not result or state.result.episodes >= result.episodes):
+                        result = state.result
                     self._take_over(state, teaching)
                     if state.milestone:
                         self._show_what_it_says(state, time.monotonic() - began)

@@ -114,16 +114,20 @@ def training_run(
 
 
 class _Examiner:
-    """Takes exams of snapshots, in order, on a thread of its own."""
+    """Takes exams of snapshots on a thread of its own: in order, but the last before all that wait.
+
+    It is the one that somebody waits for; the others are points on the way, and come after it.
+    """
 
     def __init__(self, exam: Exam, stopped: Callable[[], bool]) -> None:
         self._exam = exam
         self._stopped = stopped
-        self._given: Queue[tuple[Learner, int] | None] = Queue()
-        self._news: Queue[tuple[Score, int, bool] | Exception] = Queue()
-        self._waiting: list[int] = []  # problems of exams that are not over, in order
-        self._answered = 0  # of the first of them
+        self._changed = threading.Condition()  # guards the next two
+        self._given: list[tuple[Learner, int, bool]] = []  # of how many problems; is it the last?
         self._closed = False
+        self._news: Queue[tuple[Score, int, bool] | Exception] = Queue()
+        self._waiting: list[int] = []  # problems of exams that are not over
+        self._answered = 0  # of the one that is on
         # What a service counts against whoever asked goes along with the thread.
         self._thread = threading.Thread(
             target=copy_context().run, args=(self._work,), name="exams", daemon=True
@@ -141,7 +145,9 @@ class _Examiner:
         """Take an exam of ``learner``: over the ``whole`` set, or as much as time allows."""
         size = len(self._exam.problems) if whole else self._exam.milestone_size
         self._waiting.append(size)
-        self._given.put((learner, size))
+        with self._changed:
+            self._given.append((learner, size, whole))
+            self._changed.notify_all()
         if not self._thread.ident:
             self._thread.start()
 
@@ -157,7 +163,7 @@ class _Examiner:
             score, size, over = news
             self._answered = score.n
             if over:
-                self._waiting.pop(0)
+                self._waiting.remove(size)
                 self._answered = 0
             if score.n:
                 yield {"result": score, "asked": size}
@@ -174,12 +180,13 @@ class _Examiner:
 
     def close(self) -> None:
         """Have no further exams, and stop the one that is on."""
-        self._closed = True
-        self._given.put(None)
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def _work(self) -> None:
         try:
-            while (given := self._given.get()) is not None and not self._over():
+            while (given := self._next()) is not None and not self._over():
                 learner, size = given
                 score = None
                 for grown in self._exam.grow(learner, learner.config.chat_template, size):
@@ -191,6 +198,16 @@ class _Examiner:
                 self._exam.measure_left(self._over)
         except (ValueError, RuntimeError) as error:  # raised again where the run is read
             self._news.put(error)
+
+    def _next(self) -> tuple[Learner, int] | None:
+        """The exam to take next; waits until it is there. None to end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._given or self._closed)
+            if self._closed:
+                return None
+            *_, (_, _, is_last) = self._given
+            learner, size, _ = self._given.pop(-1 if is_last else 0)
+            return learner, size
 
     def _over(self) -> bool:
         return self._closed or self._stopped()

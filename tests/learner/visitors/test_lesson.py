@@ -233,6 +233,7 @@ def test_nothing_is_measured_where_nothing_was_learnt_or_each_use_is_counted(les
     service.error = None
     exam.leave_to_visitors(untrained())
     asked = len(service.asked)
+    service.at_gate.clear()
     service.gate.clear()
     lesson.train(80)
     assert service.at_gate.wait(60)  # stopped earlier it would take no step at all
