@@ -176,8 +176,8 @@ def why(error: str, address: str) -> str:
     """What keeps replicas from serving, in a sentence; of a model, what it says itself."""
     told = [error]
     with suppress(RayError, RayServeException, RuntimeError):
-        application = serve.status().applications[APPLICATION]
-        told += [one.message for one in application.deployments.values()]
+        for application in serve.status().applications.values():
+            told += [one.message for one in application.deployments.values()]
     if of_model := re.findall(r"ModelError: (.+)", "\n".join(told)):
         return str(of_model[-1]).strip()
     where = f"The Ray cluster {address}" if address else "Ray"

@@ -18,6 +18,7 @@ from learner.learning.learner import LearnerConfig, new_learner
 from learner.learning.training import train_step
 from learner.model.completion import Ask, complete
 from learner.model.loading import load_base_model
+from learner.service import bridge
 from learner.service.bridge import Bridge, Deployment
 from learner.service.replicas import ReplicaService
 from tests.benchmarks.replicas import processes, replica_pids
@@ -76,6 +77,19 @@ def test_killed_replicas_lose_nothing(service, base_model):
                 os.kill(pid, signal.SIGKILL)
     assert learner.steps == len(STEPS) and learner.episodes == 4 * len(STEPS)
     assert not service.status().trouble
+
+
+def test_a_replica_that_hangs_is_left(service, monkeypatch):
+    monkeypatch.setattr(bridge, "SILENCE", 10.0)
+    wait_for(lambda: len(replica_pids()) == 2)
+    learner = service.new_learner(LearnerConfig(seed=3))
+    hangs = replica_pids()[0]
+    os.kill(hangs, signal.SIGSTOP)
+    try:
+        steps = [service.train(learner, step) for step in STEPS]
+        assert {step.result(LONG)[0].steps for step in steps} == {1}
+    finally:
+        os.kill(hangs, signal.SIGKILL)
 
 
 def test_a_cluster_that_dies_is_told_and_another_one_goes_on(service, base_model):
