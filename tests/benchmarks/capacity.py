@@ -25,7 +25,7 @@ from arena import stream
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.learning.training import train_steps
 from learner.model.base_model import BaseModel
-from learner.model.completion import Ask, RunningBatch, Writing
+from learner.model.completion import CHUNKS_A_TOKEN, Ask, RunningBatch, Writing
 from learner.model.loading import load_base_model
 from learner.model.pace import Paces
 from learner.service.answering import Answers
@@ -98,7 +98,7 @@ class Batch:
         self._costs, self._paces = costs, paces
         self._unread: deque[Row] = deque()
         self._rows: list[Row] = []
-        self._wrote = True
+        self._read_since = 0  # chunks, since a token was written
         self.seconds = 0.0
 
     def __len__(self) -> int:
@@ -121,8 +121,8 @@ class Batch:
         self._rows = [row for row in self._rows if not row.ended]
         room = min(max(1, self._paces.chunk.size // PROMPT_TOKENS), len(self._unread))
         room = min(room, max(0, self._paces.step.size - len(self._rows)))
-        reads = room if self._wrote or not self._rows else 0
-        self._wrote = not reads
+        reads = room if self._read_since < CHUNKS_A_TOKEN or not self._rows else 0
+        self._read_since = self._read_since + 1 if reads else 0
         if reads:
             about = [self._unread.popleft() for _ in range(reads)]
             self._rows += about
