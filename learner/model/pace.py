@@ -33,6 +33,8 @@ class Pace:
         fits = size * self._seconds / max(seconds, 1e-9)
         if not size or (size < TELLING * self._size and fits >= self._size):
             return
+        if seconds < self._seconds and size >= self.size:
+            fits = max(fits, self._size + 1)  # else small sizes, most of them fixed cost, stay
         if seconds <= self._seconds and fits < self._size:
             return
         known = max(self._size, size)
