@@ -26,7 +26,12 @@ from starlette.middleware import Middleware
 from arena.command_line import Parser, told, whole_number
 from learner.experiments.background import BackgroundExperiments
 from learner.experiments.engine import through
-from learner.hub.space_files import MCP_VARIABLE, MODEL_VARIABLE, REVISION_VARIABLE
+from learner.hub.space_files import (
+    MCP_VARIABLE,
+    MODEL_VARIABLE,
+    REVISION_VARIABLE,
+    SESSIONS_VARIABLE,
+)
 from learner.learning.learner import LearnerConfig
 from learner.model.loading import DEVICES, DTYPES, load_base_model
 from learner.model.source import POCKET
@@ -39,9 +44,11 @@ from learner.view import theme
 from learner.view.build import build
 from learner.view.endpoint import answer_in_json
 from learner.view.link_preview import LinkPreview
+from learner.view.login import on_space
 from learner.view.room import room_routes
 from learner.visitors.audience import Rooms
 from learner.visitors.exam import Exam
+from learner.visitors.object_store import open_store
 from learner.visitors.sessions import Sessions
 
 NO_EXPERIMENTS = (
@@ -50,6 +57,7 @@ NO_EXPERIMENTS = (
 )
 RAY = "learner/service/ray-requirements.txt"
 HERE = Path(__file__).resolve().parent
+KEPT = HERE / "runs" / "sessions"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if (options.replicas or options.ray) and find_spec("ray") is None:
         return told(ValueError(f"Replicas need a package more; run: pip install -r {RAY}"))
     try:
+        open_store(options.sessions)  # what cannot be one is told before the model is loaded
         if options.replicas or options.ray:
             serve_replicas(options)
             return 0
@@ -107,14 +116,22 @@ def serve(service: ModelService, options: argparse.Namespace, visitors_only: boo
 
     If it serves ``visitors_only``, nothing is done that none of them has asked for.
     """
-    sessions = Sessions(options.sessions, service.base_model, service.new_learner)
+    store = open_store(options.sessions)
+    folder = KEPT if store else Path(options.sessions)  # where else what belongs to sessions lies
+    sessions = Sessions(
+        folder,
+        service.base_model,
+        service.new_learner,
+        store=store,
+        lasting=store is not None or not on_space(),
+    )
     shut = NO_EXPERIMENTS if visitors_only else ""
     with BackgroundExperiments(
         lambda session: through(service, session.id), sessions, shut=shut
     ) as background:
         exam = Exam(service, options.held_out, service.base_model.formats)
         untrained = service.new_learner(LearnerConfig())
-        exam.keep_in(options.sessions, untrained)
+        exam.keep_in(folder, untrained)
         if visitors_only:
             exam.leave_to_visitors(untrained)
         else:
@@ -184,9 +201,9 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--held-out", type=held_out, default=200, help="problems that everybody is scored on (200)")
     add(
         "--sessions",
-        type=Path,
-        default=HERE / "runs" / "sessions",
-        help="folder where visitors' learners are kept",
+        default=environment.get(SESSIONS_VARIABLE) or str(KEPT),
+        help="where visitors' learners are kept: a folder on a local disk, or storage that several "
+        "apps may share: file:///folder (a mounted bucket, say), s3://, gs:// or az://bucket/folder",
     )
     return flags
 

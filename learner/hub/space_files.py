@@ -15,7 +15,7 @@ from learner.model.source import recorded_source
 CPU, ZEROGPU = "cpu-basic", "zerogpu"
 MARKER = "learner/__init__.py"  # a Space that has it is one of this app
 MODEL_VARIABLE, REVISION_VARIABLE = "SOFT_PROMPT_MODEL", "SOFT_PROMPT_REVISION"
-MCP_VARIABLE = "SOFT_PROMPT_MCP"
+MCP_VARIABLE, SESSIONS_VARIABLE = "SOFT_PROMPT_MCP", "SOFT_PROMPT_SESSIONS"
 
 _TOP_LEVEL = ("LICENSE", "README.md", "app.py", "requirements.txt")
 _FOLDERS = ("arena", "assets", "learner")

@@ -31,6 +31,7 @@ class Page:
         rooms: Rooms,
     ) -> None:
         self.demo = demo
+        self.sessions = sessions
         self.background = background
         self.rooms = rooms
         self.lessons = OpenLessons(service, exam, sessions)

@@ -25,7 +25,6 @@ from learner.view.page import Page
 from learner.view.parts import explained, html
 from learner.view.screen import Frame, said
 from learner.visitors.lesson import Lesson
-from learner.visitors.sessions import PROMISE
 
 MAX_SEEN = 20  # repositories whose head a session remembers
 SORTS = [("newest", "recent"), ("most liked", "liked")]
@@ -54,7 +53,9 @@ def share_tab(page: Page, tab: gr.Tab) -> None:
 def _files(page: Page) -> None:
     """Take the soft prompt along as a file, and go on with one."""
     with gr.Row(elem_classes="spa-share", equal_height=True):
-        with explained("spa-save-words", "Take it with you", _SAVE_WORDS):
+        with explained(
+            "spa-save-words", "Take it with you", f"{_SAVE_WORDS} {page.sessions.promise}"
+        ):
             save = gr.Button("Download your soft prompt", variant="primary", elem_id="spa-save")
             file = gr.DownloadButton("Soft prompt file", visible="hidden", elem_id="spa-file")
         with explained("spa-load-words", "Go on with one you have", _LOAD_WORDS):
@@ -377,7 +378,7 @@ def file_name(learner: Learner) -> str:
 _ACCEPT = "Load it even if it was made for another model of the same size, or does not say"
 _SAVE_WORDS = (
     "Everything learnt is a few thousand numbers. The file holds them in PEFT's own format, "
-    f"with the optimiser's state, so it opens in PEFT and training can go on here. {PROMISE}"
+    "with the optimiser's state, so it opens in PEFT and training can go on here."
 )
 _LOAD_WORDS = (
     "A file saved here, any prompt-tuning adapter of PEFT, zipped, or a .pt checkpoint of the "

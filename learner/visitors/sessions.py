@@ -38,9 +38,13 @@ _TOUCH_SECONDS = 60.0  # a use is noted down this often: far below any age that 
 _UNSAVED = 1000  # sessions that wait in memory for a store that cannot be used
 _NO_ROOM_SECONDS = 300.0  # until it is asked again whether there is room
 
-PROMISE = (
+_PROMISE = (
     f"Whoever trained on {PROMISED_EPISODES} problems or more finds their soft prompt on this page "
     f"for {PROMISED_SECONDS / DAY:.0f} days after its last use, and longer while there is room."
+)
+_NO_PROMISE = (
+    "On this Space soft prompts are kept for as long as it runs: a restart forgets them, so "
+    "download what you want to keep."
 )
 
 
@@ -62,7 +66,8 @@ class Sessions:
     The store is a database in the folder unless another is given. ``limits`` bound all of it; the
     ``max_in_memory`` used last are kept in memory with their undo. Changes are saved within
     ``save_interval`` (seconds), the end of a run at once; a session that has never changed is not
-    saved at all. ``clock`` gives seconds since the epoch.
+    saved at all. ``lasting`` is whether the store outlives the machine's next restart. ``clock``
+    gives seconds since the epoch.
     """
 
     def __init__(
@@ -76,8 +81,10 @@ class Sessions:
         limits: Limits | None = None,
         max_in_memory: int = 100,
         save_interval: float = 1.0,
+        lasting: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self.promise = _PROMISE if lasting else _NO_PROMISE
         self._folder = folder.resolve()
         self._base_model = base_model
         self._config = config or LearnerConfig()

@@ -48,6 +48,16 @@ def test_tools_for_agents_without_their_package_are_one_sentence(capsys, monkeyp
     assert app.parser({"SOFT_PROMPT_MCP": "true"}).parse_args([]).mcp
 
 
+def test_where_sessions_are_kept_can_be_an_address(monkeypatch, capsys):
+    options = app.parser({"SOFT_PROMPT_SESSIONS": "file:///data"}).parse_args([])
+    assert options.sessions == "file:///data"
+    assert app.parser({}).parse_args([]).sessions == str(app.KEPT)
+    monkeypatch.setattr(app, "load_base_model", None)
+    assert app.main(["--sessions", "ftp://host/folder"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "error: Sessions can be kept at file, s3, gs, az, memory, not at ftp."
+
+
 def test_one_free_port_of_many_is_enough():
     with socket.create_server(("127.0.0.1", 0)) as other, socket.socket() as free:
         free.bind(("127.0.0.1", 0))

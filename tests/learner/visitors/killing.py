@@ -1,6 +1,7 @@
 """Kill an app that saves, at random moments, and look what is left of what it said was saved.
 
-python -m tests.learner.visitors.killing 200
+python -m tests.learner.visitors.killing 200            # of a database
+python -m tests.learner.visitors.killing 200 objects
 """
 
 import dataclasses
@@ -17,6 +18,8 @@ from pathlib import Path
 import torch
 
 from learner.learning.learner import new_learner
+from learner.visitors.object_store import ObjectStore
+from learner.visitors.objects import FolderObjects
 from learner.visitors.session_data import unpack_session
 from learner.visitors.sessions import Sessions
 from learner.visitors.sqlite_store import SqliteStore
@@ -26,10 +29,16 @@ VISITORS = 4
 LONGEST_LIFE = 0.25  # seconds
 
 
-def app(folder, ids, told):
+def in_objects(folder):
+    """A store of objects, as on a mounted bucket."""
+    return ObjectStore(FolderObjects(folder))
+
+
+def app(folder, store, ids, told):
     """Open the visitors' sessions, teach them in turn, and tell what is saved, until killed."""
     base_model = build_base_model("qwen2")
-    sessions = Sessions(folder, base_model, partial(new_learner, base_model), save_interval=0.001)
+    fresh = partial(new_learner, base_model)
+    sessions = Sessions(folder, base_model, fresh, store=store(folder), save_interval=0.001)
     known = [sessions.open(session_id) for session_id in ids]
     known += [sessions.open() for _ in range(VISITORS - len(known))]
     told.send(("open", 0))
@@ -43,8 +52,10 @@ def app(folder, ids, told):
         told.send((session.id, session.learner.steps))
 
 
-def kill(folder, times, seed=0):
+def kill(folder, times, seed=0, store=SqliteStore):
     """Start and kill the app so many times; the number of learners it had said were saved.
+
+    ``store`` makes the store in a folder.
 
     Raises AssertionError if one of them is not there, or not whole.
     """
@@ -55,7 +66,7 @@ def kill(folder, times, seed=0):
     saved, told_in_all = {}, 0
     for _ in range(times):
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=app, args=(folder, [*saved], theirs), daemon=True)
+        process = context.Process(target=app, args=(folder, store, [*saved], theirs), daemon=True)
         process.start()
         theirs.close()
         assert ours.recv() == ("open", 0)
@@ -69,13 +80,12 @@ def kill(folder, times, seed=0):
                 saved[session_id] = steps
                 told_in_all += 1
         except EOFError:
-            check(folder, base_model, saved)
+            check(folder, store(folder), base_model, saved)
     return told_in_all
 
 
-def check(folder, base_model, saved):
+def check(folder, store, base_model, saved):
     """Everything that was said to be saved is in the store, or something later of the same."""
-    store = SqliteStore(folder)
     sessions = Sessions(folder, base_model, partial(new_learner, base_model), store=store)
     for session_id, steps in saved.items():
         row = store.read(sessions._key(session_id))
@@ -88,4 +98,6 @@ def check(folder, base_model, saved):
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         kills = int(sys.argv[1])
-        print(f"{kills} kills, {kill(Path(folder), kills)} learners said to be saved, none lost")
+        store = in_objects if "objects" in sys.argv else SqliteStore
+        told = kill(Path(folder), kills, store=store)
+        print(f"{kills} kills, {told} learners said to be saved, none lost")

@@ -1,7 +1,13 @@
 """Killed at any moment, an app leaves everything that it said was saved."""
 
-from tests.learner.visitors.killing import kill
+import pytest
+
+from learner.visitors.sqlite_store import SqliteStore
+from tests.learner.visitors.killing import in_objects, kill
 
 
-def test_whatever_was_said_to_be_saved_is_there_after_kills_at_random_moments(tmp_path):
-    assert kill(tmp_path, 20) > 20
+@pytest.mark.parametrize(("store", "times"), [(SqliteStore, 20), (in_objects, 10)])
+def test_whatever_was_said_to_be_saved_is_there_after_kills_at_random_moments(
+    tmp_path, store, times
+):
+    assert kill(tmp_path, times, store=store) > times

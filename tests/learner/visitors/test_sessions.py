@@ -160,3 +160,8 @@ def test_base_models_keep_their_learners_apart(server, qwen2):
 def test_new_visitors_start_with_the_apps_settings(server):
     sessions = server.start(config=LearnerConfig(soft_tokens=3))
     assert sessions.open().learner.prompt.shape[0] == 3
+
+
+def test_what_is_promised_is_what_the_store_can_keep(server):
+    assert "for 7 days after its last use" in server.start().promise
+    assert "a restart forgets them" in server.start(lasting=False).promise
