@@ -3,7 +3,8 @@
 The client waits without limit by default, sleeps for as long as a busy Hub asks it to, and sends
 the machine's own token wherever none is named. Large files it carries by Xet, whose network stack
 is another, without these limits and with a cache of its own for all it carries, private files too.
-None of this may happen to a visitor's click; and soft prompts are small.
+None of this may happen to a visitor's click; and soft prompts are small. What else a Hub may not do
+is in `wariness`.
 
 It raises a dozen kinds of error from four layers. `hub_errors` turns them into `HubError`; nothing
 that a request carried (a token above all) ever gets into the sentence, which is made from the kind
@@ -28,6 +29,8 @@ from huggingface_hub import (
 )
 from huggingface_hub import errors as client
 from huggingface_hub.utils import hf_raise_for_status, httpx, parse_ratelimit_headers
+
+from learner.hub.wariness import WarinessError, check_request, check_response
 
 LIBRARY = "soft-prompt-arena"
 LOG_IN = (
@@ -109,8 +112,8 @@ def _tame_client() -> None:
     def fresh_client() -> httpx.Client:
         return httpx.Client(
             event_hooks={
-                "request": [*hooks["request"], _limit_time],
-                "response": [*hooks["response"], _refuse_long_waits],
+                "request": [*hooks["request"], _before],
+                "response": [*hooks["response"], _after],
             },
             follow_redirects=True,
             timeout=_limits(),  # for uploads, which go out without our name
@@ -124,19 +127,22 @@ def _limits() -> httpx.Timeout:
     return httpx.Timeout(limit, connect=min(limit, _CONNECT_SECONDS))
 
 
-def _limit_time(request: httpx.Request) -> None:
-    """Put limits where the client asked for none, which it does in most calls."""
+def _before(request: httpx.Request) -> None:
+    """Put time limits where the client asked for none, which it does in most calls."""
     if _is_ours(request):
         asked = request.extensions["timeout"]
         given = {phase: seconds for phase, seconds in asked.items() if seconds is not None}
         request.extensions = {**request.extensions, "timeout": {**_limits().as_dict(), **given}}
+        check_request(request)
 
 
-def _refuse_long_waits(response: httpx.Response) -> None:
-    """Raise at once what the client would sit out, if that took longer than a person waits."""
-    if _is_ours(response.request) and (wait_asked_for(response) or 0) > _PATIENCE:
-        response.read()
-        hf_raise_for_status(response)
+def _after(response: httpx.Response) -> None:
+    """Look at an answer first, and raise what the client would sit out for longer than a person."""
+    if _is_ours(response.request):
+        check_response(response)
+        if (wait_asked_for(response) or 0) > _PATIENCE:
+            response.read()
+            hf_raise_for_status(response)
 
 
 def _is_ours(request: httpx.Request) -> bool:
@@ -165,6 +171,7 @@ def hub_errors(subject: str, signed_in: bool) -> Iterator[None]:
         LookupError,
         TypeError,
         AttributeError,
+        AssertionError,
     ) as error:
         raise HubError(explain(error, subject, signed_in)) from error
 
@@ -203,6 +210,8 @@ def explain(error: BaseException, subject: str, signed_in: bool) -> str:
 
 
 def _sentence(error: BaseException, subject: str, signed_in: bool) -> str | None:
+    if isinstance(error, WarinessError):
+        return str(error)
     if isinstance(error, client.OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE keeps the app off the network; unset it and try again."
     if is_offline_mode() and isinstance(

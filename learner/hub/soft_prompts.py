@@ -29,12 +29,14 @@ from learner.checkpoint.format import (
     FILES,
     adapter_base_model,
     read_checked,
+    size_limits,
     unpack,
 )
 from learner.checkpoint.reading import OtherModelError
 from learner.hub.card import AFTER, model_filters
 from learner.hub.client import HubError, hub_api, hub_errors
 from learner.hub.reference import Reference
+from learner.hub.wariness import check_commit, within
 from learner.learning.learner import Learner
 from learner.model.base_model import ModelFacts
 from learner.model.source import ModelSource
@@ -46,6 +48,8 @@ _SORTS: Mapping[str, Literal["last_modified", "likes"]] = {
 }
 _MAX_LISTED = 100
 _MAX_SUMMARY = 300  # characters
+_SECONDS = 60.0  # for one soft prompt, or one list of them
+_LISTS = 1 << 24  # bytes of what the Hub says about files; their own come on top
 _NOT_PROSE = re.compile(
     r"\A---\n.*?\n---\n|```.*?(?:```|\Z)|<[^>]*>|!\[[^\]]*\]\([^)]*\)|^#[^\n]*$", re.M | re.S
 )
@@ -111,9 +115,11 @@ def fetch(
     """
     api = hub_api(token, endpoint)
     repo_id, subject = reference.repo_id, str(reference)
-    with _cache_folder(keep) as folder:
+    most = sum(size_limits(base_model).values()) + _LISTS
+    with _cache_folder(keep) as folder, within(_SECONDS, most):
         with hub_errors(subject, signed_in=bool(token)):
             commit = _commit_of(api, reference, folder)
+            check_commit(commit)
             about = None if is_offline_mode() else _about(_model_info(api, repo_id, commit))
 
         def read(name: str) -> bytes:
@@ -151,7 +157,7 @@ def browse(
             "The base model in use is only on this machine, so the Hub has no soft prompts for it; "
             "start the app with the model's name on the Hub to see them."
         )
-    with hub_errors("The list of soft prompts", signed_in=bool(token)):
+    with within(_SECONDS, _LISTS), hub_errors("The list of soft prompts", bool(token)):
         found = hub_api(token, endpoint).list_models(
             filter=tags,
             sort=_SORTS[sort],

@@ -24,6 +24,7 @@ from tests.hub.protocol import Refusal, Request, Response, answer, reply
 from tests.hub.store import Store
 
 DROP, LOSE_ANSWER, STALL, TRUNCATE = "drop", "lose answer", "stall", "truncate"
+ENDLESS, DRIP = "endless", "drip"
 
 
 @dataclass
@@ -31,7 +32,8 @@ class Fault:
     """What happens to the next ``times`` requests of this method to a path that matches.
 
     ``kind``: DROP closes the connection before anything is done, LOSE_ANSWER after it was done;
-    STALL says nothing at all; TRUNCATE sends half the body. Or ``response`` is sent instead.
+    STALL says nothing at all; TRUNCATE sends half the body; ENDLESS sends zeros for as long as they
+    are taken, and DRIP a few a second. Or ``response`` is sent instead.
     """
 
     method: str
@@ -56,6 +58,7 @@ class HubServer:
     def __init__(self) -> None:
         self.store = Store()
         self.seen: list[Seen] = []
+        self.poured = 0  # bytes of endless bodies
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -120,6 +123,10 @@ class HubServer:
         """Keep a connection waiting until the server goes."""
         self._closing.wait()
 
+    def wait(self, seconds: float) -> bool:
+        """Let some time pass; whether the server goes."""
+        return self._closing.wait(seconds)
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -133,6 +140,9 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.kind == STALL:
                 hub.hold()
             self._hang_up()
+            return
+        if fault is not None and fault.kind in (ENDLESS, DRIP):
+            self._pour(hub, fault.kind == DRIP)
             return
         if fault is not None and fault.response is not None:
             response = fault.response
@@ -186,6 +196,22 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(response.body[: len(response.body) // 2] if cut else response.body)
         if cut:
             self._hang_up()
+
+    def _pour(self, hub: HubServer, slowly: bool) -> None:
+        """Send zeros until they are not taken any more; how many is in ``hub.poured``."""
+        self.send_response(200)
+        self.send_header("X-Repo-Commit", "0" * 40)
+        self.send_header("ETag", '"zeros"')
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        data = b"0" if slowly else bytes(1 << 16)
+        try:
+            while not hub.wait(0.05 if slowly else 0.0):
+                self.wfile.write(data)
+                hub.poured += len(data)
+        except OSError:
+            pass  # it hung up, as it should
 
     def _hang_up(self) -> None:
         self.wfile.flush()
