@@ -3,6 +3,7 @@ It says what it will do, does it in one commit, and follows the build until it r
 
 python -m learner host you/soft-prompt-arena --dry-run
 python -m learner host you/soft-prompt-arena --hardware zerogpu
+python -m learner host you/soft-prompt-arena --bucket you/arena-sessions
 """
 
 import argparse
@@ -11,7 +12,16 @@ from pathlib import Path
 
 from learner.hub.client import LOG_IN, HubError, machine_token
 from learner.hub.space import Plan, SpaceFailed, carry_out, find_model, page, plan, watch
-from learner.hub.space_files import CPU, MCP_VARIABLE, ZEROGPU, SpaceModel, space_files
+from learner.hub.space_files import (
+    BUCKET_MOUNT,
+    BUCKET_SESSIONS,
+    CPU,
+    MCP_VARIABLE,
+    SESSIONS_VARIABLE,
+    ZEROGPU,
+    SpaceModel,
+    space_files,
+)
 
 MODEL = "Qwen/Qwen2.5-0.5B-Instruct"
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +43,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help=f"a Hub id (user/name), user/name/file.gguf, or pocket (default: {MODEL})",
     )
     add("--mcp", action="store_true", help="offer the API to agents as MCP tools too")
+    add(
+        "--bucket",
+        help="user/name of a storage bucket where visitors' learners outlast restarts; made, "
+        "private, if there is none",
+    )
     add("--dry-run", action="store_true", help="only say what would be done")
 
 
@@ -49,7 +64,12 @@ def run(options: argparse.Namespace) -> None:
         files,
         hardware=options.hardware,
         private=options.private,
-        variables={**model.variables, MCP_VARIABLE: str(options.mcp).lower()},
+        variables={
+            **model.variables,
+            MCP_VARIABLE: str(options.mcp).lower(),
+            **({SESSIONS_VARIABLE: BUCKET_SESSIONS} if options.bucket else {}),
+        },
+        bucket=options.bucket,
     )
     print(described(planned, model))
     if options.dry_run:
@@ -83,13 +103,17 @@ def described(planned: Plan, model: SpaceModel) -> str:
         if model.commit
         else "comes with the app"
     )
+    sessions = "live as long as the Space's container: a restart begins anew (see --bucket)"
+    if planned.bucket:
+        made = "" if planned.bucket_exists else ", which is made, private,"
+        sessions = f"are kept in the bucket {planned.bucket}{made} at {BUCKET_MOUNT}"
     rows = {
         "Space": f"{planned.repo_id}, {'private' if planned.private else 'public'}",
         "hardware": planned.hardware,
         "model": f"{model.name}: {loaded}",
         "variables": ", ".join(f"{key}={value}" for key, value in planned.variables.items()),
         "secrets": "left as they are",
-        "sessions": "live as long as the Space's container: a restart begins anew",
+        "sessions": sessions,
         "to do": doing,
     }
     return "\n".join(f"{name:<10} {text}" for name, text in rows.items())

@@ -6,7 +6,7 @@ Its secrets are nobody's business here. What somebody else has put into a Space 
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 
 from huggingface_hub import (
@@ -17,16 +17,17 @@ from huggingface_hub import (
     SpaceInfo,
     SpaceRuntime,
     SpaceStage,
+    Volume,
     constants,
 )
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import BucketNotFoundError, HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import httpx
 
 from learner.hub.client import HubError, hub_api, hub_errors, is_conflict, may_have_arrived, whoami
 from learner.hub.push import check_rights
 from learner.hub.reference import checked_repo_id
-from learner.hub.space_files import MARKER, SpaceModel, flavor
+from learner.hub.space_files import BUCKET_MOUNT, MARKER, SpaceModel, flavor
 from learner.model.source import recorded_source
 
 _KEPT = {".gitattributes"}  # the Hub's own
@@ -62,7 +63,11 @@ class SpaceFailed(HubError):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done to a Space: ``there`` is its head, None if it has yet to be made."""
+    """What is to be done to a Space: ``there`` is its head, None if it has yet to be made.
+
+    ``bucket`` is the storage bucket to mount, None for whatever is mounted; it is made unless
+    ``bucket_exists``.
+    """
 
     repo_id: str
     private: bool
@@ -72,6 +77,8 @@ class Plan:
     there: str | None
     changed: tuple[str, ...]
     gone: tuple[str, ...]
+    bucket: str | None = None
+    bucket_exists: bool = False
 
 
 def find_model(name: str, token: str | None, endpoint: str | None = None) -> SpaceModel:
@@ -111,6 +118,7 @@ def plan(
     hardware: str,
     private: bool,
     variables: Mapping[str, str],
+    bucket: str | None = None,
     endpoint: str | None = None,
 ) -> Plan:
     """Look what has to be done; changes nothing. Without a login, of a Space that is new.
@@ -119,22 +127,28 @@ def plan(
     public although it was to be private.
     """
     name = checked_repo_id(repo_id)
+    kept_in = checked_repo_id(bucket) if bucket else None
+    new = Plan(name, private, hardware, files, variables, None, tuple(sorted(files)), (), kept_in)
     if token is None:
-        return Plan(name, private, hardware, files, variables, None, tuple(sorted(files)), ())
-    check_rights(name, whoami(token, endpoint))
+        return new
+    account = whoami(token, endpoint)
+    for one in (name, kept_in):
+        check_rights(one or name, account)
     api = hub_api(token, endpoint)
+    exists = kept_in is not None and _has_bucket(api, kept_in)
+    new = replace(new, bucket_exists=exists)
     with hub_errors(name, signed_in=True):
         try:
             info = api.space_info(name)
         except RepositoryNotFoundError:
-            return Plan(name, private, hardware, files, variables, None, tuple(sorted(files)), ())
+            return new
         there = {file.rfilename for file in info.siblings or ()}
         if MARKER not in there and not there <= _FRESH:
             raise HubError(f"{name} is a Space of something else; choose another name.")
         if private and not info.private:
             raise HubError(f"{name} is public already; make it private in its settings first.")
         changed, gone = _difference(api, name, _head(info), files)
-    return Plan(name, bool(info.private), hardware, files, variables, _head(info), changed, gone)
+    return replace(new, private=bool(info.private), there=_head(info), changed=changed, gone=gone)
 
 
 def carry_out(plan: Plan, token: str, endpoint: str | None = None) -> str:
@@ -149,6 +163,8 @@ def carry_out(plan: Plan, token: str, endpoint: str | None = None) -> str:
                 space_sdk="gradio",
                 exist_ok=True,
             )
+        if plan.bucket is not None:
+            _mount(api, plan.repo_id, plan.bucket)
         known = {key: item.value for key, item in api.get_space_variables(plan.repo_id).items()}
         for key, value in plan.variables.items():
             if known.get(key) != value:
@@ -204,6 +220,36 @@ def watch(
 def page(repo_id: str, endpoint: str | None = None) -> str:
     """The address of the Space's page on the Hub."""
     return f"{endpoint or constants.ENDPOINT}/spaces/{repo_id}"
+
+
+def _has_bucket(api: HfApi, bucket: str) -> bool:
+    """Whether there is such a bucket. Raises HubError if strangers could read what it keeps."""
+    with hub_errors(bucket, signed_in=True):
+        try:
+            info = api.bucket_info(bucket)
+        except BucketNotFoundError:
+            return False
+    if not info.private:
+        raise HubError(f"Everybody can read the bucket {bucket}; make it private, or name another.")
+    return True
+
+
+def _mount(api: HfApi, repo_id: str, bucket: str) -> None:
+    """Mount a bucket where the app keeps sessions, beside what else the Space has mounted."""
+    if not _has_bucket(api, bucket):
+        with hub_errors(bucket, signed_in=True):
+            api.create_bucket(bucket, private=True)
+    mounted = api.get_space_runtime(repo_id).volumes or []
+    others = [volume for volume in mounted if volume.mount_path != BUCKET_MOUNT]
+    ours = [volume for volume in mounted if volume.mount_path == BUCKET_MOUNT]
+    if any((volume.type, volume.source) != ("bucket", bucket) for volume in ours):
+        raise HubError(
+            f"{repo_id} has {ours[0].source} mounted at {BUCKET_MOUNT}, where the bucket would be; "
+            "take it away in the Space's settings first."
+        )
+    if not ours:
+        volume = Volume(type="bucket", source=bucket, mount_path=BUCKET_MOUNT)
+        api.set_space_volumes(repo_id, [*others, volume])
 
 
 def _loaded(path: str) -> bool:

@@ -16,6 +16,8 @@ CPU, ZEROGPU = "cpu-basic", "zerogpu"
 MARKER = "learner/__init__.py"  # a Space that has it is one of this app
 MODEL_VARIABLE, REVISION_VARIABLE = "SOFT_PROMPT_MODEL", "SOFT_PROMPT_REVISION"
 MCP_VARIABLE, SESSIONS_VARIABLE = "SOFT_PROMPT_MCP", "SOFT_PROMPT_SESSIONS"
+BUCKET_MOUNT = "/data"  # where a Space finds its bucket
+BUCKET_SESSIONS = f"file://{BUCKET_MOUNT}/sessions"
 
 _TOP_LEVEL = ("LICENSE", "README.md", "app.py", "requirements.txt")
 _FOLDERS = ("arena", "assets", "learner")

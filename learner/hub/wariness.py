@@ -76,7 +76,7 @@ def check_response(response: httpx.Response) -> None:
     headers = response.headers
     check_commit(headers.get("x-repo-commit", "0" * 40))
     if response.request.method == "HEAD":  # then the client names a file by its tag
-        tag = headers.get("x-linked-etag") or headers.get("etag", "none")
+        tag = headers.get("x-linked-etag") or headers.get("etag") or "none"
         if not _FILE_NAME.fullmatch(tag) or tag.strip('W/"') in (".", ".."):
             raise WarinessError(_NO_NAME)
     if headers.get("content-encoding", "identity") != "identity":

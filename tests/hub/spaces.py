@@ -1,11 +1,21 @@
-"""Routes about what runs in a Space: its variables, hardware, state and logs."""
+"""Routes about what runs in a Space: its variables, hardware, volumes, state and logs."""
 
 import json
 
-from tests.hub.protocol import REPO, Request, Response, readable, reply, route, writable
+from tests.hub.protocol import (
+    REPO,
+    Refusal,
+    Request,
+    Response,
+    readable,
+    reply,
+    route,
+    writable,
+)
 from tests.hub.store import Store
 
 SPACE = rf"/api/spaces/{REPO}"
+BUCKET = r"/api/buckets/(?P<bucket>[\w.-]+/[\w.-]+)"
 
 
 @route("GET", f"{SPACE}/variables")
@@ -33,7 +43,32 @@ def runtime(store: Store, request: Request, repo_id: str) -> Response:
     stages = repo.space.stages
     now = stages.pop(0) if len(stages) > 1 else stages[0]
     hardware = {"current": None, "requested": repo.space.hardware}
-    return reply({"sha": repo.head.oid, "hardware": hardware, **now})
+    volumes = repo.space.volumes
+    return reply({"sha": repo.head.oid, "hardware": hardware, "volumes": volumes, **now})
+
+
+@route("PUT", f"{SPACE}/volumes")
+def set_volumes(store: Store, request: Request, repo_id: str) -> Response:
+    writable(store, request, "space", repo_id).space.volumes = request.json["volumes"]
+    return runtime(store, request, repo_id)
+
+
+@route("POST", BUCKET)
+def make_bucket(store: Store, request: Request, bucket: str) -> Response:
+    if not store.may_write(request.login, bucket.split("/")[0]):
+        raise Refusal(403, "Forbidden")
+    if bucket in store.buckets:
+        raise Refusal(409, "This bucket exists already")
+    store.buckets[bucket] = request.json.get("visibility") == "private"
+    return reply({"url": f"{request.origin}/buckets/{bucket}"})
+
+
+@route("GET", BUCKET)
+def bucket_info(store: Store, request: Request, bucket: str) -> Response:
+    if bucket not in store.buckets:
+        raise Refusal(404, "Bucket not found", "RepoNotFound")
+    about = {"createdAt": "2026-01-01T00:00:00.000Z", "size": 0, "totalFiles": 0}
+    return reply({"id": bucket, "private": store.buckets[bucket], **about})
 
 
 @route("GET", f"{SPACE}/logs/(?P<kind>build|run)")

@@ -70,6 +70,7 @@ class SpaceState:
     hardware: str | None = None
     stages: list[dict[str, Any]] = field(default_factory=lambda: [{"stage": "RUNNING"}])
     logs: dict[str, list[str]] = field(default_factory=dict)  # of "build" and "run"
+    volumes: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -121,6 +122,7 @@ class Store:
     def __init__(self) -> None:
         self.repos: dict[tuple[str, str], Repo] = {}
         self.large_files: dict[str, bytes] = {}
+        self.buckets: dict[str, bool] = {}  # whether each is private
         self.person = "nobody"  # who sits at the browser that signs in
         self._grants: dict[str, tuple[str, str, str]] = {}
         self._logins: dict[str, Login] = {}

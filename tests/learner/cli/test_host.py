@@ -68,6 +68,17 @@ def test_the_whole_command_ends_with_the_address_of_what_runs(ada, capsys):
     assert len(repo.commits) == 2
 
 
+def test_with_a_bucket_sessions_are_kept_there(ada, capsys):
+    arguments = ["host", "ada/arena", "--model", "pocket", "--bucket", "ada/kept"]
+    assert main(arguments) == 0
+    assert "are kept in the bucket ada/kept, which is made, private" in capsys.readouterr().out
+    space = ada.store.repos["space", "ada/arena"].space
+    assert space.variables["SOFT_PROMPT_SESSIONS"] == "file:///data/sessions"
+    assert [volume["mountPath"] for volume in space.volumes] == ["/data"]
+    assert main([*arguments[:-2], "--dry-run"]) == 0
+    assert "as long as the Space's container" in capsys.readouterr().out
+
+
 def test_a_build_that_fails_ends_with_its_log(ada, capsys):
     assert main(["host", "ada/arena", "--model", "pocket"]) == 0
     space = ada.store.repos["space", "ada/arena"].space

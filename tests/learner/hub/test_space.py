@@ -23,7 +23,9 @@ def token(hub):
     return hub.store.add_login("ada")
 
 
-def look(hub, token, files=FILES, hardware="cpu-basic", private=False, variables=VARIABLES):
+def look(
+    hub, token, files=FILES, hardware="cpu-basic", private=False, variables=VARIABLES, bucket=None
+):
     return plan(
         SPACE,
         token,
@@ -31,6 +33,7 @@ def look(hub, token, files=FILES, hardware="cpu-basic", private=False, variables
         hardware=hardware,
         private=private,
         variables=variables,
+        bucket=bucket,
         endpoint=hub.endpoint,
     )
 
@@ -132,6 +135,54 @@ def test_without_a_login_it_is_planned_as_if_it_were_new(hub):
     assert planned.there is None and not seen
 
 
+# A bucket
+
+BUCKET = "ada/kept"
+MOUNTED = {"type": "bucket", "source": BUCKET, "mountPath": "/data"}
+
+
+def test_a_bucket_is_made_for_its_owner_alone_and_mounted_once(hub, token):
+    planned = look(hub, token, bucket=BUCKET)
+    assert (planned.bucket, planned.bucket_exists, hub.store.buckets) == (BUCKET, False, {})
+    carry_out(planned, token, hub.endpoint)
+    assert hub.store.buckets == {BUCKET: True}
+    assert space(hub).space.volumes == [MOUNTED]
+    assert look(hub, token, bucket=BUCKET).bucket_exists
+    with hub.watching() as seen:
+        host(hub, token, bucket=BUCKET)
+    assert not [one for one in seen if one.path.endswith("/volumes")]
+
+
+def test_what_else_is_mounted_stays_and_without_a_bucket_everything_does(hub, token):
+    host(hub, token)
+    models = {"type": "model", "source": "qwen/tiny", "mountPath": "/models"}
+    space(hub).space.volumes = [models]
+    host(hub, token, bucket=BUCKET)
+    assert space(hub).space.volumes == [models, MOUNTED]
+    host(hub, token)
+    assert space(hub).space.volumes == [models, MOUNTED]
+
+
+def test_another_thing_where_the_bucket_would_be_is_left_there(hub, token):
+    host(hub, token)
+    other = {**MOUNTED, "source": "ada/other"}
+    space(hub).space.volumes = [other]
+    with pytest.raises(HubError, match="has ada/other mounted at /data"):
+        host(hub, token, bucket=BUCKET)
+    assert space(hub).space.volumes == [other]
+
+
+@pytest.mark.parametrize(
+    ("bucket", "said"),
+    [("bob/kept", "bob is not you"), ("kept", "no owner|user/name"), ("ada/open", "can read")],
+)
+def test_a_bucket_that_will_not_do_is_told_before_anything_is_done(hub, token, bucket, said):
+    hub.store.buckets["ada/open"] = False
+    with pytest.raises(HubError, match=said):
+        look(hub, token, bucket=bucket)
+    assert not hub.store.repos and hub.store.buckets == {"ada/open": False}
+
+
 # Faults
 
 
@@ -152,16 +203,19 @@ def test_a_commit_whose_answer_is_lost_is_made_once(hub, token, kind):
         ("POST", "/variables"),
         ("POST", "/hardware"),
         ("GET", "/runtime"),
+        ("POST", "/buckets/"),
+        ("PUT", "/volumes"),
         ("POST", "/commit/"),
     ],
 )
 def test_after_any_fault_the_command_can_be_repeated(hub, token, method, path):
     hub.refuse(method, path, 500, times=9)
     with pytest.raises(HubError, match=r"out of order|try again"):
-        host(hub, token)
+        host(hub, token, bucket=BUCKET)
     hub._faults.clear()
-    host(hub, token)
+    host(hub, token, bucket=BUCKET)
     assert content(hub) == FILES
+    assert space(hub).space.volumes == [MOUNTED]
     assert space(hub).space.variables == VARIABLES
 
 
