@@ -132,7 +132,9 @@ class SqliteStore:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._path.exists() and not self._writable():
             self._frozen = True  # SQLite would want to make files beside it even for reading
-            return _open(f"{self._path.as_uri()}?mode=ro&immutable=1")
+            # What a killed app left beside it holds the newest rows: then SQLite has to look there.
+            immutable = "" if Path(f"{self._path}-wal").exists() else "&immutable=1"
+            return _open(f"{self._path.as_uri()}?mode=ro{immutable}")
         connection = _open(self._path.as_uri())
         try:
             os.chmod(self._path, 0o600)

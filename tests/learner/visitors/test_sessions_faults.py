@@ -97,6 +97,27 @@ def test_two_apps_on_one_store_lose_neither_learner(server):
     assert there.undo().steps == 5
 
 
+def test_a_read_only_database_keeps_nobody_from_reading_and_learning(server, monkeypatch):
+    before = server.start()
+    session_id = server.visitor(before, steps=4)
+    before.close()
+    monkeypatch.setattr(SqliteStore, "_writable", lambda self: False)
+    sessions = server.start()
+    session, other = sessions.open(session_id), sessions.open()
+    assert (session.learner.steps, session.take_notice()) == (4, "")
+    teach(session, 9)
+    teach(other, 1)
+    sessions.flush()
+    for one in (session, other):
+        assert "could not be saved on the server (it is read-only)" in one.take_notice()
+    with pytest.raises(SessionError, match="it is read-only"):
+        sessions.keep(other)
+    assert (session.learner.steps, other.learner.steps) == (9, 1)
+    monkeypatch.undo()
+    sessions.flush()
+    assert server.start().get(session_id).learner.steps == 9
+
+
 @pytest.mark.parametrize("damage", ["deleted", "folder deleted", "overwritten"])
 def test_after_the_loss_of_the_database_everything_in_memory_is_saved_again(server, damage):
     sessions = server.start()

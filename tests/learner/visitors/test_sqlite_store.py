@@ -200,3 +200,33 @@ def test_read_only_it_can_be_read_and_says_that_it_cannot_be_written():
         assert heard.recv() == "it is read-only"
         reader.join(PATIENCE)
         kept.chmod(0o755)
+
+
+def only_looking(folder, said):
+    """Read what lies there, as somebody who may only read it."""
+    if os.getuid() == 0:
+        os.setuid(65534)
+    said.send(SqliteStore(folder).read("a"))
+
+
+def test_read_only_what_a_killed_app_had_just_written_can_be_read_too():
+    with tempfile.TemporaryDirectory() as folder:
+        kept, left = Path(folder) / "kept", Path(folder) / "left"
+        store = SqliteStore(kept)
+        store.write("a", b"one", 0, 1.0, 0)
+        shutil.copytree(kept, left)  # as it lies there without being closed
+        store.close()
+        assert (left / f"{NAME}-wal").stat().st_size > 0
+        for path, mode in ((Path(folder), 0o755), (left, 0o555)):
+            path.chmod(mode)
+        for path in left.iterdir():
+            path.chmod(0o444)
+        heard, said = multiprocessing.Pipe(duplex=False)
+        reader = multiprocessing.get_context("fork").Process(
+            target=only_looking, args=(left, said), daemon=True
+        )
+        reader.start()
+        said.close()
+        assert heard.recv() == Row(1, 1.0, b"one")
+        reader.join(PATIENCE)
+        left.chmod(0o755)
