@@ -30,9 +30,12 @@ class OpenLessons:
         self._alive: WeakValueDictionary[str, Lesson] = WeakValueDictionary()
         self._lock = threading.Lock()
 
-    def open(self, session_id: object = None) -> Lesson:
-        """The lesson that a browser remembers by this id, or else a new one."""
-        return self._lesson(self._sessions.open(session_id).id)
+    def open(self, session_id: object = None, address: str | None = None) -> Lesson:
+        """The lesson that a browser remembers by this id, or else a new one.
+
+        Raises SessionError if too many newcomers have come from this ``address``.
+        """
+        return self._lesson(self._sessions.open(session_id, address).id)
 
     def get(self, session_id: object) -> Lesson:
         """The lesson of this session. Raises SessionError if there is none."""

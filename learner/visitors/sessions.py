@@ -24,6 +24,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from learner.checkpoint.reading import CheckpointError
 from learner.learning.learner import Learner, LearnerConfig
 from learner.model.base_model import ModelFacts
+from learner.visitors.arrivals import KEPT, VISITS, Arrivals
 from learner.visitors.autosave import Autosaver
 from learner.visitors.old_sessions import take_over
 from learner.visitors.room import DAY, PROMISED_EPISODES, PROMISED_SECONDS, Limits, surplus
@@ -58,6 +59,7 @@ class _Saved:
     touched_at: float
     unread: bool = False  # whether there may be something that could not be read
     told: bool = False  # whether its visitor knows that it cannot be saved
+    newcomer: str | None = None  # the address it came from, while it has not been kept
 
 
 class Sessions:
@@ -66,8 +68,9 @@ class Sessions:
     The store is a database in the folder unless another is given. ``limits`` bound all of it; the
     ``max_in_memory`` used last are kept in memory with their undo. Changes are saved within
     ``save_interval`` (seconds), the end of a run at once; a session that has never changed is not
-    saved at all. ``lasting`` is whether the store outlives the machine's next restart. ``clock``
-    gives seconds since the epoch.
+    saved at all. ``visits`` and ``keeps`` count newcomers: those let in, and those that are saved.
+    ``lasting`` is whether the store outlives the machine's next restart. ``clock`` gives seconds
+    since the epoch.
     """
 
     def __init__(
@@ -79,6 +82,8 @@ class Sessions:
         *,
         store: Store | None = None,
         limits: Limits | None = None,
+        visits: Arrivals | None = None,
+        keeps: Arrivals | None = None,
         max_in_memory: int = 100,
         save_interval: float = 1.0,
         lasting: bool = True,
@@ -93,6 +98,8 @@ class Sessions:
         most = self._limits.size * 3 // 2 + (1 << 20)
         self._store = store or SqliteStore(self._folder, most)
         self._losses = self._store.losses
+        self._visits = visits or Arrivals(*VISITS)
+        self._keeps = keeps or Arrivals(*KEPT)
         self._max_in_memory = max_in_memory
         self._clock = clock
         # A learner is a value: visitors who start with the same settings share its first one.
@@ -111,17 +118,23 @@ class Sessions:
             self._beside = {entry.name: _size(entry.path) for entry in self._folders()}
             self._make_room(None)
 
-    def open(self, session_id: object = None) -> Session:
+    def open(self, session_id: object = None, address: str | None = None) -> Session:
         """The session that a browser remembers, or a new one, with a notice if one was expected.
 
         ``session_id`` is whatever the browser sent. New ids are always made here, so that nobody
-        can be talked into using an id that somebody else knows.
+        can be talked into using an id that somebody else knows. A newcomer counts for their
+        ``address``, if it is given: raises SessionError if too many have come from there.
         """
         try:
             return self.get(session_id)
         except SessionError as error:
             notice = str(error) if session_id else ""
+        if address is not None and not self._visits.admit(address):
+            raise SessionError(
+                "Too many newcomers have come from your address; try again in a few minutes."
+            )
         session = self._new(secrets.token_urlsafe(32), notice)
+        self._saved[session].newcomer = address
         self._keep(session)
         return session
 
@@ -312,6 +325,10 @@ class Sessions:
             return
         data = pack_session(state, self._base_model)
         size = len(data) + self._beside.get(key, 0)
+        if saved.newcomer is not None:
+            if not self._keeps.admit(saved.newcomer):
+                raise NoRoom("too many new ones have come from your address today")
+            saved.newcomer = None
         self._make_room(Summary(key, saved.version, saved.used_at, state.learnt, size))
         try:
             saved.version = self._store.write(key, data, state.learnt, saved.used_at, saved.version)
