@@ -20,6 +20,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")  # of which it makes a table, ...
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")  # ... after each event
+os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # nobody says for others where they come from
 
 from starlette.middleware import Middleware
 
@@ -42,8 +45,11 @@ from learner.service.replicas import ReplicaService
 from learner.service.zerogpu import ZeroGpuService
 from learner.view import theme
 from learner.view.build import build
+from learner.view.door import Door
 from learner.view.endpoint import answer_in_json
+from learner.view.light_states import light_states
 from learner.view.link_preview import LinkPreview
+from learner.view.listeners import Listeners
 from learner.view.login import on_space
 from learner.view.room import room_routes
 from learner.visitors.audience import Rooms
@@ -56,6 +62,7 @@ NO_EXPERIMENTS = (
     "own machine, or on a Space with hardware of its own."
 )
 RAY = "learner/service/ray-requirements.txt"
+MOST_EVENTS = 1000  # that go on at a time; hardly any of them needs a thread
 HERE = Path(__file__).resolve().parent
 KEPT = HERE / "runs" / "sessions"
 
@@ -138,7 +145,7 @@ def serve(service: ModelService, options: argparse.Namespace, visitors_only: boo
             exam.measure_shared(untrained)
         rooms = Rooms()
         demo = build(service, sessions, exam, background, rooms)
-        demo.queue(default_concurrency_limit=None, max_size=1000)
+        demo.queue(default_concurrency_limit=None, max_size=1000, api_open=False)
         _, url, _ = demo.launch(
             server_name=options.host,
             server_port=options.port,
@@ -147,11 +154,15 @@ def serve(service: ModelService, options: argparse.Namespace, visitors_only: boo
             favicon_path=HERE / "assets" / "favicon.svg",
             footer_links=["api", "settings"],
             run_history=False,
-            max_file_size="32mb",
-            max_threads=200,
+            max_threads=MOST_EVENTS,
+            state_session_capacity=2000,
             ssr_mode=False,
             quiet=True,
-            app_kwargs={"middleware": [Middleware(LinkPreview)], "routes": [room_routes(rooms)]},
+            app_kwargs={
+                "middleware": [Middleware(one) for one in (Door, Listeners, LinkPreview)],
+                "lifespan": light_states,
+                "routes": [room_routes(rooms)],
+            },
             prevent_thread_lock=True,
             mcp_server=options.mcp,
         )

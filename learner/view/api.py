@@ -7,11 +7,16 @@ given and answers with one sentence where it cannot be done.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import gradio as gr
+from anyio import CapacityLimiter
+
 from learner.measuring import Score, Tally
 from learner.service.protocol import ModelService
 from learner.view.cards import verdict
 from learner.view.endpoint import endpoint
+from learner.view.origin import visitor_address
 from learner.view.screen import said
+from learner.view.threads import QUICK, SLOW, in_thread
 from learner.visitors.checked_input import (
     checked_difficulty,
     checked_episodes,
@@ -23,6 +28,7 @@ from learner.visitors.checked_input import (
 )
 from learner.visitors.comparison import CONDITIONS
 from learner.visitors.exam import Exam
+from learner.visitors.followed import MOST_MEASURING, TooMuchAtOnce
 from learner.visitors.lesson import Lesson
 from learner.visitors.open_lessons import OpenLessons
 
@@ -35,36 +41,58 @@ def add_api(lessons: OpenLessons, service: ModelService) -> None:
     def find(session: str) -> Lesson:
         return lessons.get(session)
 
-    def begun(session: str, episodes: object, chat_template: object, signal: object) -> Lesson:
-        lesson = find(session)
+    def begin(lesson: Lesson, episodes: object, chat_template: object, signal: object) -> None:
         number, told = checked_episodes(episodes), checked_signal(signal)
         lesson.choose_format(checked_format(chat_template))
         lesson.choose_signal(told)
         lesson.train(number)
+
+    async def done(
+        session: str, action: Callable[[Lesson], None], limiter: CapacityLimiter = QUICK
+    ) -> Lesson:
+        """The lesson when the action, and what goes on since then, is over."""
+
+        def act() -> Lesson:
+            lesson = find(session)
+            with lesson.acting():
+                action(lesson)
+            return lesson
+
+        lesson = await in_thread(act, limiter=limiter)
+        async for _ in lesson.follow(lambda: lesson.busy):
+            pass
+        if lesson.busy:
+            raise TooMuchAtOnce
         return lesson
 
-    def new_session() -> str:
-        """Start a new, untrained learner; returns the session id that all other calls take."""
-        return lessons.open().session.id
+    async def told(lesson: Lesson) -> Json:
+        return await in_thread(_learner, lesson)
 
-    def new_problem(session: str, family: str = "any", difficulty: int = 0) -> Json:
+    def new_session(request: gr.Request) -> str:
+        """Start a new, untrained learner; returns the session id that all other calls take."""
+        with said(markup=False):
+            return lessons.open(address=visitor_address(request)).session.id
+
+    async def new_problem(session: str, family: str = "any", difficulty: int = 0) -> Json:
         """Draw a held-out problem and answer it with and without template and soft prompt.
 
         Returns the problem and four answers with their grades.
         """
-        with said(markup=False):
-            lesson = find(session)
-            lesson.draw(checked_families(family), checked_difficulty(difficulty))
-            return _shown(_finished(lesson))
 
-    def ask(session: str, question: str, answer: str = "") -> Json:
+        def draw(lesson: Lesson) -> None:
+            lesson.draw(checked_families(family), checked_difficulty(difficulty))
+
+        with said(markup=False):
+            return _shown(await done(session, draw))
+
+    async def ask(session: str, question: str, answer: str = "") -> Json:
         """Ask a question of your own: four answers, graded if you give the right one."""
         with said(markup=False):
-            lesson = find(session)
-            lesson.show(own_problem(question, answer))
-            return _shown(_finished(lesson))
+            return _shown(
+                await done(session, lambda lesson: lesson.show(own_problem(question, answer)))
+            )
 
-    def train(
+    async def train(
         session: str, episodes: int = 80, chat_template: bool = False, signal: str = "answer"
     ) -> Json:
         """Train on fresh problems and score on the held-out set.
@@ -73,63 +101,89 @@ def add_api(lessons: OpenLessons, service: ModelService) -> None:
         if stopped.
         """
         with said(markup=False):
-            return _learner(_finished(begun(session, episodes, chat_template, signal)))
+            asked = episodes, chat_template, signal
+            return await told(await done(session, lambda lesson: begin(lesson, *asked)))
 
     def start_training(
         session: str, episodes: int = 80, chat_template: bool = False, signal: str = "answer"
     ) -> Json:
         """As `train`, but returns at once: `progress` tells how far it is, `stop` ends it."""
         with said(markup=False):
-            return _progress(begun(session, episodes, chat_template, signal))
+            lesson = find(session)
+            begin(lesson, episodes, chat_template, signal)
+            return _progress(lesson)
 
     def progress(session: str) -> Json:
         """How the run is going, at once: episodes done and in all, and the learner so far."""
         with said(markup=False):
             return _progress(find(session))
 
-    def train_on_problem(session: str) -> Json:
+    async def train_on_problem(session: str) -> Json:
         """Train once on the problem shown last; returns its four answers afterwards."""
         with said(markup=False):
-            lesson = find(session)
-            lesson.train_one()
-            return _shown(_finished(lesson))
+            return _shown(await done(session, Lesson.train_one))
 
-    def tries(session: str) -> Json:
+    async def tries(session: str) -> Json:
         """Sample up to four different answers to the problem shown last, in the format learnt in.
 
         They can be marked and learnt from with `thumbs`; no right answer is needed.
         """
         with said(markup=False):
-            lesson = find(session)
-            lesson.draw_samples()
-            return _tries(_finished(lesson))
+            return _tries(await done(session, Lesson.draw_samples))
 
-    def thumbs(session: str, marks: list[int]) -> Json:
+    async def thumbs(session: str, marks: list[int]) -> Json:
         """Learn from your marks on the tries drawn last.
 
         Returns how likely the learner was, and is, to say just that. `undo` takes it back.
         """
-        with said(markup=False):
-            lesson = find(session)
+
+        def learn(lesson: Lesson) -> None:
             lesson.rate_all(checked_thumbs(marks))
             lesson.learn_from_thumbs()
-            return _tries(_finished(lesson))
 
-    def evaluate(session: str, chat_template: bool = False) -> Json:
-        """Score the soft prompt as it is on the held-out set, paired with the model alone."""
         with said(markup=False):
+            return _tries(await done(session, learn))
+
+    async def evaluate(session: str, chat_template: bool = False) -> Json:
+        """Score the soft prompt as it is on the held-out set, paired with the model alone."""
+
+        def measure() -> Json:
             lesson = find(session)
-            score = lesson.exam.take(lesson.learner, checked_format(chat_template))
-            return _result(score, lesson.exam)
+            with lesson.acting(MOST_MEASURING):
+                score = lesson.exam.take(lesson.learner, checked_format(chat_template))
+                return _result(score, lesson.exam)
 
-    def act(action: Callable[[Lesson], None]) -> Callable[[str], Json]:
-        def endpoint(session: str) -> Json:
-            with said(markup=False):
-                lesson = find(session)
-                action(lesson)
-                return _learner(_finished(lesson))
+        with said(markup=False):
+            return await in_thread(measure, limiter=SLOW)
 
-        return endpoint
+    async def undo(session: str) -> Json:
+        """Go back to the learner before the last run, reset or load."""
+        with said(markup=False):
+            return await told(await done(session, Lesson.undo, SLOW))
+
+    async def reset(session: str) -> Json:
+        """Start again from an untrained soft prompt."""
+        with said(markup=False):
+            return await told(await done(session, Lesson.reset, SLOW))
+
+    async def stop(session: str) -> Json:
+        """Stop the run at its next step; what was learnt is kept, and measured."""
+
+        def halt() -> Lesson:
+            lesson = find(session)
+            lesson.stop()
+            return lesson
+
+        with said(markup=False):
+            lesson = await in_thread(halt)
+            async for _ in lesson.follow(lambda: lesson.busy):
+                pass
+            return await told(lesson)
+
+    def learner(session: str) -> Json:
+        """The learner's counts and latest held-out result, as they are now."""
+        with said(markup=False):
+            return _learner(find(session))
 
     def status() -> Json:
         """What the service is doing.
@@ -143,27 +197,9 @@ def add_api(lessons: OpenLessons, service: ModelService) -> None:
 
     for function in (
         *(new_session, new_problem, ask, train, start_training, progress, train_on_problem),
-        *(tries, thumbs, evaluate, status),
+        *(tries, thumbs, evaluate, stop, undo, reset, learner, status),
     ):
         endpoint(function)
-    for name, action, description in (
-        (
-            "stop",
-            Lesson.stop,
-            "Stop the run at its next step; what was learnt is kept, and measured.",
-        ),
-        ("undo", Lesson.undo, "Go back to the learner before the last run, reset or load."),
-        ("reset", Lesson.reset, "Start again from an untrained soft prompt."),
-        ("learner", lambda lesson: None, "The learner's counts and latest held-out result."),
-    ):
-        endpoint(act(action), name, description)
-
-
-def _finished(lesson: Lesson) -> Lesson:
-    """The lesson once its run and its answers are done."""
-    for _ in lesson.follow(lambda: lesson.busy):
-        pass
-    return lesson
 
 
 def _shown(lesson: Lesson) -> Json:

@@ -3,7 +3,7 @@
 A tab is a file with a function that lays it out on a `Page`; it becomes one in ``TABS``.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import gradio as gr
 
@@ -18,13 +18,15 @@ from learner.view.experiments_tab import experiments_tab
 from learner.view.files_api import add_files_api
 from learner.view.inside_api import add_inside_api
 from learner.view.inside_tab import inside_tab
+from learner.view.origin import visitor_address
 from learner.view.page import Page
 from learner.view.parts import html
 from learner.view.room import present_room
-from learner.view.screen import Frame
+from learner.view.screen import Frame, said
 from learner.view.service_line import build_service_line
 from learner.view.share_tab import open_link, share_tab
 from learner.view.teach_tab import teach_tab
+from learner.view.threads import SLOW, in_thread
 from learner.visitors.audience import Rooms
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
@@ -122,27 +124,30 @@ def _arrival(page: Page) -> None:
     linked = gr.Textbox(visible="hidden", elem_id="spa-linked")
     query = gr.Textbox(visible="hidden", elem_id="spa-query")
 
-    def load(
+    async def load(
         session_id: object,
         linked: object,
         query: object,
         request: gr.Request,
         oauth: gr.OAuthToken | None,
-    ) -> Iterator[Frame]:
-        lesson = page.lessons.open(session_id)
+    ) -> AsyncIterator[Frame]:
+        with said():
+            lesson = await in_thread(page.lessons.open, session_id, visitor_address(request))
         if notice := lesson.session.take_notice():
             gr.Warning(notice)
-        session: Frame = {page.browser: lesson.session.id, **open_demo(page, lesson, query)}
+        opened = await in_thread(open_demo, page, lesson, query)
+        session: Frame = {page.browser: lesson.session.id, **opened}
         to_open = [linked] if linked else []
 
         def going_on(lesson: Lesson) -> bool:
             return bool(to_open) or lesson.busy or not lesson.exam.ready
 
-        for frame in page.lesson.frames(lesson, going_on):
+        async for frame in page.lesson.frames(lesson, going_on):
             yield {**session, **frame}
             session = {}
             if to_open:
-                open_link(lesson, to_open.pop(), request, oauth)
+                linked = to_open.pop()
+                await in_thread(open_link, lesson, linked, request, oauth, limiter=SLOW)
 
     page.events.on(
         page.demo.load,

@@ -9,6 +9,7 @@ from learner.experiments.store import Entry, ExperimentError
 from learner.view.endpoint import endpoint
 from learner.view.experiments_chart import series_of
 from learner.view.screen import said
+from learner.view.threads import in_thread
 
 Json = dict[str, Any]
 
@@ -44,14 +45,22 @@ def add_experiments_api(background: BackgroundExperiments) -> None:
             )
             return _entry(own, own.start(plan))
 
-    def stop_experiment(session: str) -> list[Json]:
+    async def stop_experiment(session: str) -> list[Json]:
         """Stop the experiment that is on at its next step; what was learnt is kept."""
-        with said(markup=False):
+
+        def stop() -> VisitorExperiments:
             own = background.of(session)
             own.stop()
-            for _ in own.follow(lambda: own.busy):
-                pass
+            return own
+
+        def listed(own: VisitorExperiments) -> list[Json]:
             return [_entry(own, entry) for entry in own.entries()]
+
+        with said(markup=False):
+            own = await in_thread(stop)
+            async for _ in own.follow(lambda: own.busy):
+                pass
+            return await in_thread(listed, own)
 
     def experiments(session: str) -> list[Json]:
         """All experiments of a session: settings, state, and held-out accuracy as they learn.

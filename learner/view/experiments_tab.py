@@ -1,7 +1,7 @@
 """The Experiments tab: choose what to try, watch it beside the others, look at one run."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -30,6 +30,7 @@ from learner.view.experiments_table import COLUMN_WIDTHS, table_of
 from learner.view.page import Page
 from learner.view.parts import FORMAT_CHOICES, format_choices, html
 from learner.view.screen import Frame, said
+from learner.view.threads import in_thread
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import SessionError
 
@@ -107,14 +108,18 @@ def _form(page: Page) -> None:
                 elem_id="spa-run-family",
             )
 
-    def load(session_id: object) -> Iterator[Frame]:
+    async def load(session_id: object) -> AsyncIterator[Frame]:
+        def resume(own: VisitorExperiments) -> Frame:
+            own.resume()
+            return {name: own.fresh_name()}
+
         try:
-            own = page.background.of(session_id)
+            await in_thread(page.background.of, session_id)
         except SessionError:  # somebody new, who finds the tab as it was laid out
             yield gr.skip()
             return
-        own.resume()
-        yield from page.experiments.doing(session_id, lambda own: {name: own.fresh_name()})
+        async for frame in page.experiments.doing(session_id, resume):
+            yield frame
 
     def begin(own: VisitorExperiments, *asked: object) -> Frame:
         entry = own.start(plan_of(*asked, formats=own.base_model.formats))
@@ -156,11 +161,8 @@ def _form(page: Page) -> None:
         explain,
         [technique],
         [technique_words, soft_tokens, rate, step],
-        queue=False,
     )
-    page.events.on(
-        problems.change, power_line, [problems], [power], trigger_mode="always_last", queue=False
-    )
+    page.events.on(problems.change, power_line, [problems], [power], trigger_mode="always_last")
 
 
 def _runs(page: Page) -> None:
@@ -198,7 +200,7 @@ def _runs(page: Page) -> None:
     page.experiments.show(shown, lambda view: _choices(view.shown))
     page.experiments.enable(stop, lambda view: view.progress is not None)
     page.experiments.enable(go_on, lambda view: view.can_continue)
-    page.experiments.act(stop.click, VisitorExperiments.stop)
+    page.experiments.act(stop.click, VisitorExperiments.stop, always=True)
     page.experiments.act(go_on.click, resume)
     # Not the boxes themselves: the next one may have been ticked meanwhile.
     page.events.on(shown.input, choose, [page.browser, shown], [chart], trigger_mode="always_last")
@@ -267,7 +269,7 @@ def _one_run(page: Page) -> None:
         download.click, save, [page.browser, chosen], [file], then={"js": FOLLOW_DOWNLOAD}
     )
     for button, visible in ((delete, True), (keep, False)):
-        page.events.on(button.click, partial(gr.update, visible=visible), [], [sure], queue=False)
+        page.events.on(button.click, partial(gr.update, visible=visible), [], [sure])
 
 
 def power_line(problems: object) -> str:

@@ -1,7 +1,6 @@
 """What programs can do with a soft prompt as a file and on the Hub, as the page does it."""
 
 import base64
-import binascii
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,15 @@ from learner.hub.client import HubError
 from learner.hub.push import push as push_to_hub
 from learner.hub.reference import checked_repo_id
 from learner.view.endpoint import endpoint
+from learner.view.picked_file import picked
 from learner.view.screen import said
 from learner.view.share_tab import file_name, held_out_results
+from learner.visitors.followed import MOST_MEASURING
 from learner.visitors.open_lessons import OpenLessons
 
 Json = dict[str, Any]
 
 TOKEN_HEADER = "X-HF-Token"
-MAX_FILE = 1 << 25  # characters of base 64; far more than any soft prompt
 
 
 def add_files_api(lessons: OpenLessons) -> None:
@@ -36,11 +36,10 @@ def add_files_api(lessons: OpenLessons) -> None:
 
     def load(session: str, file: str, accept_other_model: bool = False) -> Json:
         """Go on with the soft prompt in a file; `undo` brings back the one before."""
-        with said(markup=False), tempfile.TemporaryDirectory() as folder:
+        with said(markup=False), picked("soft-prompt.zip", file) as path:
             lesson = lessons.get(session)
-            path = Path(folder) / "soft-prompt.zip"
-            path.write_bytes(_decoded(file))
-            lesson.adopt(load_zip(path, lesson.base_model, accept_other_model is True))
+            with lesson.acting():
+                lesson.adopt(load_zip(path, lesson.base_model, accept_other_model is True))
             return {"episodes": lesson.learner.episodes, "steps": lesson.learner.steps}
 
     def push(
@@ -61,27 +60,19 @@ def add_files_api(lessons: OpenLessons) -> None:
             if not token:
                 raise HubError(f"Send your own token of the Hub in the header {TOKEN_HEADER}.")
             lesson = lessons.get(session)
-            pushed = push_to_hub(
-                lesson.learner,
-                checked_repo_id(repository),
-                token,
-                private=private is not False,
-                message=str(message),
-                results=held_out_results(lesson, lesson.learner),
-                parent_commit=str(seen) or None,
-                base_model=lesson.base_model,
-            )
+            with lesson.acting(MOST_MEASURING):
+                pushed = push_to_hub(
+                    lesson.learner,
+                    checked_repo_id(repository),
+                    token,
+                    private=private is not False,
+                    message=str(message),
+                    results=held_out_results(lesson, lesson.learner),
+                    parent_commit=str(seen) or None,
+                    base_model=lesson.base_model,
+                )
             return {"url": pushed.url, "commit": pushed.commit, "private": pushed.private}
 
     endpoint(save)
     endpoint(load)
     endpoint(push)
-
-
-def _decoded(file: object) -> bytes:
-    if not isinstance(file, str) or len(file) > MAX_FILE:
-        raise ValueError("A file is a text in base 64, of at most 32 MB.")
-    try:
-        return base64.b64decode(file, validate=True)
-    except binascii.Error as error:
-        raise ValueError("The file is not base 64; send what save gave.") from error

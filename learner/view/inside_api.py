@@ -7,7 +7,9 @@ from learner.inspection.whole import inspect
 from learner.view.api import Json
 from learner.view.endpoint import endpoint
 from learner.view.screen import said
+from learner.view.threads import SLOW, in_thread
 from learner.visitors.checked_input import LessonError, checked_text
+from learner.visitors.followed import MOST_MEASURING
 from learner.visitors.open_lessons import OpenLessons
 
 FEWEST = 20
@@ -16,27 +18,32 @@ FEWEST = 20
 def add_inside_api(lessons: OpenLessons) -> None:
     """Register the public endpoint; call inside ``with gr.Blocks()``."""
 
-    def inspect_prompt(session: str, problems: int = 60, text: str = "") -> Json:
+    async def inspect_prompt(session: str, problems: int = 60, text: str = "") -> Json:
         """Look inside the soft prompt: strength, vectors, what it acts like, size, and more.
 
         Takes about a minute on the embedded model, and many on others. Of each part there is what
         was ``found``, in a sentence, and all numbers, with their n, intervals and controls.
         """
-        with said(markup=False):
+
+        def look() -> Json:
             lesson = lessons.get(session)
-            learner, held_out = lesson.learner, lesson.exam.problems
-            if not learner.steps:
+            held_out = lesson.exam.problems
+            if not lesson.learner.steps:
                 raise LessonError("There is nothing to look into yet; train the soft prompt first.")
             most = len(held_out)
             if isinstance(problems, bool) or not isinstance(problems, int):
                 raise LessonError("The number of problems is a whole number.")
             if not min(FEWEST, most) <= problems <= most:
                 raise LessonError(f"An inspection takes {FEWEST} to {most} problems.")
-            own = checked_text(text)
-            material = learner_material(lesson.service, learner, held_out[:problems], own)
-            return {
-                name: {"found": found(part)[1], **as_record(part)}
-                for name, part in inspect(material)
-            }
+            asked = held_out[:problems], checked_text(text)
+            with lesson.acting(MOST_MEASURING):
+                material = learner_material(lesson.service, lesson.learner, *asked)
+                return {
+                    name: {"found": found(part)[1], **as_record(part)}
+                    for name, part in inspect(material)
+                }
+
+        with said(markup=False):
+            return await in_thread(look, limiter=SLOW)
 
     endpoint(inspect_prompt)

@@ -1,6 +1,6 @@
 """The Look inside tab: switch vectors off, turn the soft prompt up and down, and see what it is."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 
 import gradio as gr
@@ -68,8 +68,9 @@ def inside_tab(page: Page, tab: gr.Tab) -> None:
         lambda inside: (inside.parts.get("path"), inside.watched.moment),
     )
 
-    def arrive(session_id: object) -> Iterator[Frame]:
-        yield from screen.doing(session_id, Inside.arrive)
+    async def arrive(session_id: object) -> AsyncIterator[Frame]:
+        async for frame in screen.doing(session_id, Inside.arrive):
+            yield frame
 
     page.events.on(tab.select, arrive, [page.browser], [screen])
 
@@ -93,12 +94,13 @@ def _alter(page: Page, screen: Screen[Inside, Inside]) -> None:
     answer = html("spa-watched")
     again = gr.Button("All of it again", size="md", elem_id="spa-whole")
 
-    def switch(session_id: object, event: gr.EventData) -> Iterator[Frame]:
-        yield from screen.doing(
+    async def switch(session_id: object, event: gr.EventData) -> AsyncIterator[Frame]:
+        async for frame in screen.doing(
             session_id,
             lambda inside: inside.switch(checked_switch(event._data)),
             _answering,
-        )
+        ):
+            yield frame
 
     screen.show(
         switches,
@@ -169,7 +171,7 @@ def _look(screen: Screen[Inside, Inside]) -> None:
     screen.act(
         [look.click, own.submit], lambda inside, text: inside.look(checked_text(text)), [own]
     )
-    screen.act(stop.click, Inside.stop)
+    screen.act(stop.click, Inside.stop, always=True)
 
 
 def _status(inside: Inside) -> str:

@@ -37,7 +37,7 @@ class LinkPreview:
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
             await self._app(scope, receive, send)
         elif path == PICTURE_PATH:
-            await _respond(send, 200, [(b"content-type", b"image/png")], PICTURE.read_bytes())
+            await respond(send, 200, [(b"content-type", b"image/png")], PICTURE.read_bytes())
         elif path == "/":
             await self._app(scope, receive, _Rewriting(send, _tags(_address(scope))))
         else:
@@ -67,7 +67,7 @@ class _Rewriting:
                     for key, value in self._start["headers"]
                     if key.lower() != b"content-length"
                 ]
-                await _respond(self._send, self._start["status"], headers, page)
+                await respond(self._send, self._start["status"], headers, page)
 
 
 def _is_page(message: Message) -> bool:
@@ -105,9 +105,8 @@ def _tags(address: str) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
-async def _respond(
-    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes
-) -> None:
+async def respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    """Send a whole answer."""
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import gradio as gr
 import segno
+from anyio import from_thread
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -21,6 +22,7 @@ from starlette.routing import Mount, Route
 from learner.view.page import Page
 from learner.view.screen import Frame
 from learner.view.theme import ASSETS
+from learner.view.threads import SLOW
 from learner.visitors.audience import (
     Ask,
     Room,
@@ -211,7 +213,9 @@ def present_room(page: Page) -> None:
             done = {"said": str(error)}
         return {told: json.dumps({**done, "number": secrets.token_hex(4)})}  # never as before
 
-    page.lesson.act(do.click, act, [wish], [told], js=WISH, trigger_mode="multiple")
+    page.lesson.act(
+        *(do.click, act, [wish], [told]), js=WISH, trigger_mode="multiple", limiter=SLOW
+    )
     page.events.on(told.change, None, [told], [], js=TELL)
 
 
@@ -281,13 +285,17 @@ def _tries(lesson: Lesson) -> Ask:
     """The tries at the problem shown, drawn if there are none yet; waits for them."""
     if not lesson.samples.shown.samples:
         lesson.draw_samples()
-        for _ in lesson.follow(lambda: lesson.samples.shown.drawing):
-            pass
+        from_thread.run(_drawn, lesson)
     shown = lesson.samples.shown
     if not shown.samples or shown.problem is None:
         raise RoomError("No tries could be drawn; try again.")
     texts = tuple(one.text.strip() or "(it wrote nothing)" for one in shown.samples)
     return Ask("thumbs", "thumbs", shown.problem.question, texts)
+
+
+async def _drawn(lesson: Lesson) -> None:
+    async for _ in lesson.follow(lambda: lesson.samples.shown.drawing):
+        pass
 
 
 ASKS: dict[str, Callable[[Page, Lesson], list[Ask]]] = {

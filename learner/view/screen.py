@@ -7,13 +7,17 @@ Clicks are connected last, when the whole page is laid out: each can then change
 wherever it stands.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from html import escape
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import gradio as gr
+from anyio import CapacityLimiter
 from gradio.blocks import Block
+
+from learner.view.listeners import all_read
+from learner.view.threads import QUICK, in_thread
 
 
 class Watched(Protocol):
@@ -22,7 +26,9 @@ class Watched(Protocol):
     @property
     def busy(self) -> bool: ...
 
-    def follow(self, busy: Callable[[], bool]) -> Iterator[None]: ...
+    def acting(self) -> AbstractContextManager[None]: ...
+
+    def follow(self, busy: Callable[[], bool]) -> AsyncIterator[None]: ...
 
 
 Subject = TypeVar("Subject", bound=Watched)
@@ -30,7 +36,12 @@ View = TypeVar("View")
 Frame = dict[Block, Any]
 """What changes on the page: new values, or updates, by component."""
 
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+# What comes in is checked by whoever takes it: Gradio's own checks take nonsense for its faults.
+PRIVATE: dict[str, Any] = {
+    "api_visibility": "private",
+    "show_progress": "hidden",
+    "preprocess": False,
+}
 
 
 class _Part(NamedTuple):
@@ -117,11 +128,14 @@ class Screen(Generic[Subject, View]):
         """Let ``component`` be usable only ``when`` this is true."""
         self.show(component, lambda view: gr.update(interactive=when(view)))
 
-    def frames(self, subject: Subject, busy: Callable[[Subject], bool]) -> Iterator[Frame]:
+    async def frames(
+        self, subject: Subject, busy: Callable[[Subject], bool]
+    ) -> AsyncIterator[Frame]:
         """All parts at first, then what changes, while ``busy``; the last change included."""
         causes: dict[Block, object] = {}
         shown: dict[Block, object] = {}
-        for _ in subject.follow(lambda: busy(subject)):
+
+        def changes() -> Frame:
             view = self.look(subject)
             frame: Frame = {}
             for component, paint, depends_on in self._parts:
@@ -132,7 +146,11 @@ class Screen(Generic[Subject, View]):
                 if component not in shown or shown[component] != painted:
                     frame[component] = painted
                 causes[component], shown[component] = cause, painted
-            if frame:
+            return frame
+
+        async for _ in subject.follow(lambda: busy(subject)):
+            await all_read()
+            if frame := await in_thread(changes):
                 yield frame
 
     def act(
@@ -143,35 +161,48 @@ class Screen(Generic[Subject, View]):
         outputs: Sequence[Block] = (),
         busy: Callable[[Any], bool] = lambda subject: subject.busy,
         at_first: Frame | None = None,
+        always: bool = False,
+        limiter: CapacityLimiter = QUICK,
         **options: Any,
     ) -> None:
         """Let a trigger do ``action(subject, *inputs)`` and then follow the subject while busy.
 
         An action may return values for ``outputs`` that are not parts of the screen; ``at_first``
-        is what stands there until it has succeeded.
+        is what stands there until it has succeeded. It is done ``always`` if nothing of the same
+        visitor's may keep it from being done; what takes long is done on the ``limiter`` SLOW.
         """
 
-        def act(session_id: object, *values: object) -> Iterator[Frame]:
+        async def act(session_id: object, *values: object) -> AsyncIterator[Frame]:
             if at_first:
                 yield at_first
-            yield from self.doing(session_id, lambda subject: action(subject, *values), busy)
+            async for frame in self.doing(
+                session_id, lambda subject: action(subject, *values), busy, always, limiter
+            ):
+                yield frame
 
         self._events.on(triggers, act, [self._browser, *inputs], [self, *outputs], **options)
 
-    def doing(
+    async def doing(
         self,
         session_id: object,
         action: Callable[[Subject], Frame | None],
         busy: Callable[[Subject], bool] = lambda subject: subject.busy,
-    ) -> Iterator[Frame]:
+        always: bool = False,
+        limiter: CapacityLimiter = QUICK,
+    ) -> AsyncIterator[Frame]:
         """Do something to the subject of this session, and follow it while ``busy``.
 
         What goes wrong is shown to the visitor as a sentence.
         """
-        with said():
+
+        def do() -> tuple[Subject, Frame]:
             subject = self.find(session_id)
-            extra = action(subject) or {}
-            for frame in self.frames(subject, busy):
+            with nullcontext() if always else subject.acting():
+                return subject, action(subject) or {}
+
+        with said():
+            subject, extra = await in_thread(do, limiter=limiter)
+            async for frame in self.frames(subject, busy):
                 yield {**frame, **extra}
                 extra = {}
 

@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from learner.view import cards, hub_cards
 from learner.view.login import at_this_machine, can_sign_in, how_to_sign_in, visitor_token
 from learner.view.page import Page
 from learner.view.parts import explained, html
+from learner.view.picked_file import pick, picked
 from learner.view.screen import Frame, said
+from learner.view.threads import SLOW
 from learner.visitors.lesson import Lesson
 
 MAX_SEEN = 20  # repositories whose head a session remembers
@@ -59,11 +61,8 @@ def _files(page: Page) -> None:
             save = gr.Button("Download your soft prompt", variant="primary", elem_id="spa-save")
             file = gr.DownloadButton("Soft prompt file", visible="hidden", elem_id="spa-file")
         with explained("spa-load-words", "Go on with one you have", _LOAD_WORDS):
-            upload = gr.UploadButton(
-                "Load a soft prompt",
-                file_types=[".zip", *ORIGINAL_SUFFIXES],
-                elem_id="spa-upload",
-            )
+            load = gr.Button("Load a soft prompt", elem_id="spa-load")
+            file_name_picked, file_picked = (gr.Textbox(visible="hidden") for _ in range(2))
             accept_other_model = gr.Checkbox(label=_ACCEPT, elem_id="spa-accept-other-model")
     status = html("spa-share-status", cards.status(""))
 
@@ -82,9 +81,12 @@ def _files(page: Page) -> None:
             )
             yield {file: str(path), status: told}
 
-    def load_uploaded(lesson: Lesson, path: object, accept: object) -> Frame:
+    def load_picked(lesson: Lesson, accept: object, name: object, text: object) -> Frame | None:
+        if name == "":
+            return None
         try:
-            learner = load_file(Path(str(path)), lesson.base_model, accept is True)
+            with picked(name, text) as path:
+                learner = load_file(path, lesson.base_model, accept is True)
         except OtherModelError as error:
             raise OtherModelError(f"{error} To do so, tick “{_ACCEPT}” first.") from error
         lesson.adopt(learner)
@@ -98,12 +100,14 @@ def _files(page: Page) -> None:
         save.click, save_file, [page.browser], [file, status], then={"js": FOLLOW_DOWNLOAD}
     )
     page.lesson.act(
-        upload.upload,
-        load_uploaded,
-        [upload, accept_other_model],
-        [status],
+        load.click,
+        load_picked,
+        [accept_other_model, file_name_picked, file_picked],
+        [status, file_picked],
         busy=_answering,
-        at_first=nothing_yet,
+        js=pick([".zip", *ORIGINAL_SUFFIXES]),
+        at_first={**nothing_yet, file_picked: ""},  # Gradio need not remember the file
+        limiter=SLOW,
     )
 
 
@@ -270,16 +274,17 @@ def _pull(page: Page) -> None:
                 adopt: gr.update(value=label, visible=True),
             }
 
-    def go_on_with(
+    async def go_on_with(
         session_id: object, reference: object, request: gr.Request, oauth: gr.OAuthToken | None
-    ) -> Iterator[Frame]:
+    ) -> AsyncIterator[Frame]:
         def change(lesson: Lesson) -> Frame:
             lesson.adopt(_fetch(reference, lesson.base_model, request, oauth).learner)
             told = f"You go on with {reference}; Undo, on the Teach tab, goes back."
             return {preview: hub_cards.note(told), adopt: gr.update(visible="hidden")}
 
         yield {preview: hub_cards.note("")}
-        yield from page.lesson.doing(session_id, change, _answering)
+        async for frame in page.lesson.doing(session_id, change, _answering, limiter=SLOW):
+            yield frame
 
     def list_found(
         session_id: object, sort: object, request: gr.Request, oauth: gr.OAuthToken | None

@@ -1,6 +1,6 @@
 """The Teach tab: a problem, its four answers, training, and the pictures of learning."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import gradio as gr
 
@@ -11,6 +11,7 @@ from learner.view.hints import hint_of
 from learner.view.page import Page
 from learner.view.parts import FORMAT_CHOICES, format_choices, html
 from learner.view.screen import Frame
+from learner.view.threads import SLOW
 from learner.view.thumb_cards import MARKING, thumbs_panel
 from learner.visitors.checked_input import (
     ANY_DIFFICULTY,
@@ -179,7 +180,7 @@ def _training(page: Page, episodes: gr.Number) -> None:
         lesson.train(checked_episodes(episodes))
 
     lesson.act(train.click, start, [episodes])
-    lesson.act(stop.click, Lesson.stop)
+    lesson.act(stop.click, Lesson.stop, always=True)
     page.events.on(episodes.change, None, [episodes], [train], js=TRAIN_LABEL)
 
 
@@ -228,8 +229,8 @@ def _settings(page: Page, episodes: gr.Number) -> None:
     lesson.enable(undo, lambda lesson: not lesson.run and lesson.session.undo_depth > 0)
     lesson.enable(reset, lambda lesson: not lesson.run and lesson.learner.episodes > 0)
     lesson.act(train_one.click, Lesson.train_one)
-    lesson.act(undo.click, Lesson.undo)
-    lesson.act(reset.click, Lesson.reset)
+    lesson.act(undo.click, Lesson.undo, limiter=SLOW)  # these wait for a step's end
+    lesson.act(reset.click, Lesson.reset, limiter=SLOW)
     lesson.act(
         chat_template.input,
         lambda lesson, chat: lesson.choose_format(checked_format(chat)),
@@ -276,8 +277,11 @@ def _thumbs(page: Page) -> None:
             )
         thumbs = html("spa-thumbs", thumbs_panel(SampleSet(), False), MARKING)
 
-    def rate(session_id: object, event: gr.EventData) -> Iterator[Frame]:
-        yield from lesson.doing(session_id, lambda lesson: lesson.rate(*checked_thumb(event._data)))
+    async def rate(session_id: object, event: gr.EventData) -> AsyncIterator[Frame]:
+        async for frame in lesson.doing(
+            session_id, lambda lesson: lesson.rate(*checked_thumb(event._data))
+        ):
+            yield frame
 
     lesson.show(
         thumbs,

@@ -339,13 +339,13 @@ class Lesson(Followed):
             self.latest_event = end_of(state, result)
             if state.report and state.report.marked:
                 self.samples.learnt(state.report.marked)
+            self.comparison.ask_again(self.learner)  # first, so that who follows sees no end yet
             self.run = None
             self._worker = None
             self._keep()
             if exams and self.latest_event.kind == "stopped" and state.taken:
                 self._measure(state.learner)
-        self.comparison.ask_again(self.learner)
-        self._tell()
+            self._tell()
 
     def _show_what_it_says(self, state: RunState, seconds: float) -> None:
         """Swap in new answers, without training waiting for them, or hardly; the last ones always.

@@ -8,6 +8,7 @@ from functools import lru_cache
 from learner.experiments.background import BackgroundExperiments
 from learner.experiments.plan import plan_of
 from learner.visitors.sessions import Sessions
+from tests.following import follow
 from tests.learner.experiments.scripted_engine import SMALL, ScriptedEngine
 
 PASSES = 10  # of a run over two seeds: 6 steps, 4 measurements
@@ -74,5 +75,5 @@ class App:
 
 def wait(own):
     """Until the visitor's experiment is over."""
-    for _ in own.follow(lambda: own.busy):
+    for _ in follow(own, lambda: own.busy):
         pass

@@ -11,6 +11,7 @@ from learner.experiments.store import FAILED, FINISHED, GOING, STOPPED, Experime
 from learner.service.protocol import ServiceBusy
 from learner.visitors.room import Limits
 from learner.visitors.session import SessionError
+from tests.following import follow
 from tests.learner.experiments.gated_engine import PASSES, App, GatedEngine, plan, wait
 from tests.learner.experiments.scripted_engine import ScriptedEngine
 
@@ -37,7 +38,7 @@ def outcomes(results):
 
 
 def wait_for(own, happened):
-    for _ in own.follow(lambda: not happened()):
+    for _ in follow(own, lambda: not happened()):
         pass
 
 

@@ -12,6 +12,7 @@ from learner.visitors.checked_input import LessonError
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session, SessionState
+from tests.following import follow
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def lesson_of(service: Service, learner: Learner) -> Lesson:
 
 
 def followed(thing):
-    for _ in thing.follow(lambda: thing.busy):
+    for _ in follow(thing, lambda: thing.busy):
         pass
     return thing
 
@@ -106,7 +107,7 @@ def test_the_inspection_begins_with_its_first_picture_and_can_be_stopped(inside)
     inside.look(["My key"])
     with pytest.raises(LessonError, match="already"):
         inside.look()
-    for _ in inside.follow(lambda: inside.working and not inside.parts):
+    for _ in follow(inside, lambda: inside.working and not inside.parts):
         pass
     assert next(iter(inside.parts)) == "strength"
     inside.stop()

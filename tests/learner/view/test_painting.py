@@ -18,6 +18,7 @@ from learner.visitors.audience import Rooms
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session
+from tests.following import each, follow
 from tests.learner.visitors.scripted import FACTS, ScriptedService, untrained
 
 
@@ -35,7 +36,7 @@ def page(service: ScriptedService, exam: Exam) -> Page:
 
 def looks(page: Page, lesson: Lesson) -> SimpleNamespace:
     """What each part of the page shows of a lesson, by its id on the page."""
-    (frame,) = page.lesson.frames(lesson, lambda _: False)
+    (frame,) = each(page.lesson.frames(lesson, lambda _: False))
     return SimpleNamespace(
         **{part.elem_id[4:].replace("-", "_"): value for part, value in frame.items()}
     )
@@ -53,7 +54,7 @@ def lesson(service: ScriptedService, exam: Exam, session: Session) -> Lesson:
 
 
 def finished(lesson: Lesson) -> Lesson:
-    for _ in lesson.follow(lambda: lesson.run is not None or lesson.comparison.answering):
+    for _ in follow(lesson, lambda: lesson.run is not None or lesson.comparison.answering):
         pass
     return lesson
 
@@ -102,7 +103,7 @@ def test_stop_says_at_once_that_it_stops(page, lesson, service):
 
 def test_after_a_run_the_result_stands_beside_the_model_alone(page, lesson, exam, service):
     exam.measure_shared(untrained())
-    for _ in lesson.follow(lambda: not exam.ready):
+    for _ in follow(lesson, lambda: not exam.ready):
         pass
     lesson.train(8)
     finished(lesson)
@@ -182,7 +183,7 @@ def test_thumbs_can_be_learnt_from_once_something_is_marked(page, lesson):
     picture = looks(page, lesson)
     assert picture.draw_tries["interactive"] and not picture.learn_thumbs["interactive"]
     lesson.draw_samples()
-    for _ in lesson.follow(lambda: lesson.busy):
+    for _ in follow(lesson, lambda: lesson.busy):
         pass
     assert not looks(page, lesson).learn_thumbs["interactive"]
     lesson.rate(lesson.samples.shown.number, 0, 1)
@@ -231,14 +232,14 @@ def test_what_changed_is_sent_and_nothing_else(page, lesson, service):
     """After every change the page shows what a page opened now would show."""
     service.gate.clear()
     lesson.train(12)
-    frames = page.lesson.frames(lesson, lambda lesson: lesson.busy)
+    frames = each(page.lesson.frames(lesson, lambda lesson: lesson.busy))
     shown = dict(next(frames))
     assert set(shown) == set(page.lesson.components)
     service.gate.set()
     for frame in frames:
         assert all(frame[part] != shown.get(part) for part in frame)
         shown |= frame
-    (now,) = page.lesson.frames(lesson, lambda _: False)
+    (now,) = each(page.lesson.frames(lesson, lambda _: False))
     assert shown == now
 
 
@@ -257,13 +258,13 @@ def test_what_changed_is_sent_and_nothing_else(page, lesson, service):
 def test_a_page_that_is_followed_looks_like_one_opened_anew(page, lesson, action):
     lesson.train(4)
     finished(lesson)
-    frames = page.lesson.frames(lesson, lambda _: True)
+    frames = each(page.lesson.frames(lesson, lambda _: True))
     shown = dict(next(frames))
     action(lesson)
-    for _ in lesson.follow(lambda: lesson.busy):
+    for _ in follow(lesson, lambda: lesson.busy):
         pass
     shown |= next(frames)
-    (now,) = page.lesson.frames(lesson, lambda _: False)
+    (now,) = each(page.lesson.frames(lesson, lambda _: False))
     assert shown == now
 
 
@@ -277,7 +278,7 @@ def test_nothing_is_painted_whose_subject_did_not_change(page, lesson):
             lambda lesson: painted.append(lesson) or f"{len(painted)}",
             lambda lesson: lesson.comparison.problem,
         )
-    frames = screen.frames(lesson, lambda _: True)
+    frames = each(screen.frames(lesson, lambda _: True))
     assert next(frames) == {part: "1"}
     lesson.choose_signal("mix")
     lesson.draw()

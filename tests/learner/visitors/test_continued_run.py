@@ -10,6 +10,7 @@ from learner.service.in_process import Service
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session, SessionState
+from tests.following import follow
 from tests.learner.checkpoints import assert_equal
 from tests.learner.tiny_models import build_base_model
 
@@ -22,7 +23,7 @@ def test_it_meets_the_same_problems_and_learns_the_same_bits(tmp_path, chat_temp
 
     def runs(lesson: Lesson, episodes: int) -> Lesson:
         lesson.train(episodes)
-        for _ in lesson.follow(lambda: lesson.run is not None or lesson.comparison.answering):
+        for _ in follow(lesson, lambda: lesson.run is not None or lesson.comparison.answering):
             pass
         return lesson
 

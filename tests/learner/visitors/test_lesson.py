@@ -12,6 +12,7 @@ from learner.visitors.checked_input import LessonError
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session, SessionBusy, SessionError, SessionState
+from tests.following import follow
 from tests.learner.visitors.scripted import ScriptedService, untrained
 
 YES = Problem("own", 0, "Is water wet?", "Yes", "yes/no")
@@ -23,7 +24,7 @@ def lesson(service: ScriptedService, exam: Exam, session: Session) -> Lesson:
 
 
 def finished(lesson: Lesson) -> Lesson:
-    for _ in lesson.follow(lambda: lesson.run is not None or lesson.comparison.answering):
+    for _ in follow(lesson, lambda: lesson.run is not None or lesson.comparison.answering):
         pass
     return lesson
 
@@ -169,7 +170,7 @@ def test_stop_keeps_what_was_learnt(lesson, service):
 def test_training_does_not_wait_for_what_it_says_on_the_way(lesson, service):
     service.answer_gate.clear()
     lesson.train(80)
-    for _ in lesson.follow(lambda: lesson.run.done < 80):
+    for _ in follow(lesson, lambda: lesson.run.done < 80):
         pass
     assert words(lesson) == ["____"] * 4
     service.answer_gate.set()
@@ -185,7 +186,7 @@ def stopped_run(lesson, service):
     lesson.stop()
     service.answer_gate.clear()
     service.gate.set()
-    for _ in lesson.follow(lambda: lesson.run is not None):
+    for _ in follow(lesson, lambda: lesson.run is not None):
         pass
     assert lesson.measuring and lesson.busy
 
@@ -195,7 +196,7 @@ def test_what_a_stopped_run_has_kept_is_measured(lesson, service, exam):
     stopped_run(lesson, service)
     assert lesson.latest_event.result is None
     service.answer_gate.set()
-    for _ in lesson.follow(lambda: lesson.busy):
+    for _ in follow(lesson, lambda: lesson.busy):
         pass
     score = lesson.results()[-1]
     assert (score.episodes, score.n, score.chat_template) == (4, 25, False)
@@ -214,7 +215,7 @@ def test_whatever_is_done_next_ends_that_measurement(lesson, service, then):
     assert not lesson.measuring
     service.answer_gate.set()
     service.gate.set()
-    for _ in lesson.follow(lambda: lesson.busy):
+    for _ in follow(lesson, lambda: lesson.busy):
         pass
     assert 4 not in {score.episodes for score in lesson.results()}
     assert lesson.latest_event.kind == ("run" if then == "train" else "undone")
@@ -407,7 +408,7 @@ def test_following_tells_of_every_change_and_ends(lesson):
     lesson.train(80)
     seen = [
         (lesson.learner.episodes, lesson.run is None)
-        for _ in lesson.follow(lambda: lesson.run is not None)
+        for _ in follow(lesson, lambda: lesson.run is not None)
     ]
     assert seen[-1] == (80, True)
     assert [episodes for episodes, _ in seen] == sorted(episodes for episodes, _ in seen)

@@ -8,6 +8,7 @@ import pytest
 from learner.visitors.lesson import Lesson
 from learner.visitors.open_lessons import OpenLessons
 from learner.visitors.session import Session, SessionState
+from tests.following import follow
 from tests.learner.visitors.scripted import untrained
 
 
@@ -16,7 +17,7 @@ def lessons(service, exam) -> OpenLessons:
     """Room for one lesson, before sessions that are never forgotten."""
     sessions: dict[str, Session] = {}
 
-    def get(session_id: str) -> Session:
+    def get(session_id: str, address: str | None = None) -> Session:
         made = Session(session_id, SessionState(untrained(), seed=7), lambda *_: None, untrained)
         return sessions.setdefault(session_id, made)
 
@@ -24,7 +25,7 @@ def lessons(service, exam) -> OpenLessons:
 
 
 def finish(lesson: Lesson) -> None:
-    for _ in lesson.follow(lambda: lesson.busy):
+    for _ in follow(lesson, lambda: lesson.busy):
         pass
 
 
@@ -50,7 +51,7 @@ def test_a_lesson_in_which_something_is_being_written_has_no_double(lessons, ser
 def test_a_lesson_that_a_page_follows_has_no_double(lessons):
     lesson = lessons.open("mine")
     finish(lesson)
-    followed, number = lesson.follow(lambda: True), id(lesson)
+    followed, number = follow(lesson, lambda: True), id(lesson)
     next(followed)
     del lesson
     finish(lessons.open("another"))
