@@ -24,6 +24,22 @@ def open_app(
 
     Afterwards its log must hold no traceback but one that says ``known``.
     """
+    with app_process(folder, program, **environment) as (found, process):
+        try:
+            yield found
+        finally:
+            process.terminate()
+            process.wait(30)
+    # What Python says of an event loop that it meets while it exits is nobody's fault here.
+    said = _LOOP_AT_EXIT.sub("", (folder / "log.txt").read_text())
+    assert said.count("Traceback") == (known != "" and known in said), said
+
+
+@contextmanager
+def app_process(
+    folder: Path, program: Sequence[str] = ("app.py",), **environment: str
+) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """The same without a look at its log: the address, and the process, which is killed."""
     log = folder / "log.txt"
     command = [sys.executable, *program, "--sessions", str(folder / "sessions")]
     with (
@@ -41,10 +57,6 @@ def open_app(
         found = next((match[1] for line in process.stdout if (match := opened.search(line))), None)
         assert found, log.read_text()
         try:
-            yield found
+            yield found, process
         finally:
-            process.terminate()
-            process.wait(30)
-    # What Python says of an event loop that it meets while it exits is nobody's fault here.
-    said = _LOOP_AT_EXIT.sub("", log.read_text())
-    assert said.count("Traceback") == (known != "" and known in said), said
+            process.kill()

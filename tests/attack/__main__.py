@@ -1,0 +1,51 @@
+"""Attack the real app on loopback and print what a bystander noticed.
+
+python -m tests.attack                     everything; about twenty minutes on two cores
+python -m tests.attack followers fuzz      some of it
+python -m tests.attack kills --kills 20
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.attack.attacks import ALL
+from tests.attack.kills import KILLS, survived
+from tests.attack.report import suffered, table
+from tests.attack.victim import Caller, victim
+
+NAMES = [attack.__name__ for _, attack in ALL]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the attacks that are named, or all; 0 if all of them were held off."""
+    parser = argparse.ArgumentParser(prog="python -m tests.attack", description=__doc__)
+    parser.add_argument("attacks", nargs="*", metavar="ATTACK", help=", ".join([*NAMES, "kills"]))
+    parser.add_argument("--kills", type=int, default=KILLS, help=f"how many ({KILLS})")
+    options = parser.parse_args(arguments)
+    chosen = options.attacks or [*NAMES, "kills"]
+    if unknown := [name for name in chosen if name not in [*NAMES, "kills"]]:
+        parser.error(f"there is no attack named {unknown[0]}")
+    lines = []
+    with TemporaryDirectory(prefix="attack-") as folder:
+        if set(NAMES) & set(chosen):
+            with victim(Path(folder)) as app:
+                with Caller(app.url) as caller:  # what is made once is made before it is counted
+                    session = str(caller.call("new_session"))
+                    caller.call("train", session, 80, False, "answer")
+                for name, attack in ALL:
+                    if attack.__name__ in chosen:
+                        lines.append(suffered(app, name, attack))
+                        print(table(lines[-1:]).splitlines()[-1], flush=True)
+    if lines:
+        print(table(lines))
+    lost = 0
+    if "kills" in chosen:
+        with TemporaryDirectory(prefix="attack-kills-") as folder:
+            lost = survived(Path(folder), options.kills)
+    return int(lost > 0 or any(line.verdict != "held" for line in lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""A small part of the attacks: whoever else uses the app is served, and nothing of it stays."""
+
+import pytest
+
+from tests.attack import attacks
+from tests.attack.victim import Caller, victim
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    """The app, whose log must hold no traceback in the end."""
+    with victim(tmp_path_factory.mktemp("attack")) as app:
+        yield app
+
+
+@pytest.fixture
+def caller(app):
+    with Caller(app.url) as caller:
+        yield caller
+
+
+def test_clicks_stop_and_status_are_answered_beside_300_followers_of_a_run(
+    app, caller, monkeypatch
+):
+    session = caller.call("new_session")
+
+    def bystander(attacker, name, *data):
+        if name == "stop":  # all that follow are there, and nobody reads what they are told
+            with Caller(app.url) as other:
+                other.click(other.call("new_session"))
+                assert other.call("status")["passes"] > 0
+                assert other.call("progress", data[0])["running"]
+                assert other.call("learner", data[0])["steps"] >= 0
+                assert other.call("progress", session)["running"] is False
+        return call(attacker, name, *data)
+
+    call = Caller.call
+    monkeypatch.setattr(Caller, "call", bystander)
+    answers = attacks.followers(app.url)
+    assert answers == {"200": 300}
+
+
+def test_nothing_that_is_uploaded_or_broken_off_stays(app):
+    assert set(attacks.uploads(app.url, 3)) <= {"404", "413", "hung up"}
+    attacks.broken_uploads(app.url, 5)
+    assert not [path for path in app.folder.glob("gradio/**/*") if path.is_file()]
+
+
+def test_garbage_is_refused_or_answered_and_the_app_goes_on(app, caller):
+    answers = attacks.fuzz(app.url, 200)
+    assert answers.total() == 200
+    assert not [status for status in answers if status.startswith("5")], answers
+    caller.click(caller.call("new_session"))
