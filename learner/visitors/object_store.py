@@ -20,8 +20,9 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import NamedTuple
 
+from learner.visitors.leases import ObjectLeases
 from learner.visitors.objects import Objects, open_objects
-from learner.visitors.store import Conflict, Row, StoreError, Summary
+from learner.visitors.store import Conflict, Leases, Row, StoreError, Summary
 
 _ATTEMPTS = 5
 _LISTED_SECONDS = 60.0  # what others have written is counted this much later
@@ -59,6 +60,7 @@ class ObjectStore:
 
     def __init__(self, objects: Objects, clock: Callable[[], float] = time.monotonic) -> None:
         self.losses = 0
+        self.leases: Leases | None = ObjectLeases(objects)
         self._objects = objects
         self._clock = clock
         self._lock = threading.Lock()  # guards those below

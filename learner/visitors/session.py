@@ -54,7 +54,8 @@ class Session:
 
     ``changed`` is called after each change, and says whether it ends something that should be on
     the disk at once. ``fresh_learner`` makes the learner that `reset` starts from. ``stop`` is an
-    event for anybody to set, which ends the run that is going on.
+    event for anybody to set, which ends the run that is going on. ``begins`` is called before a run
+    and raises SessionBusy if the learner is being taught elsewhere; ``ended`` after it.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class Session:
         changed: Callable[["Session", bool], None],
         fresh_learner: Callable[[LearnerConfig], Learner],
         notice: str = "",
+        begins: Callable[["Session"], None] = lambda session: None,
+        ended: Callable[["Session"], None] = lambda session: None,
     ) -> None:
         self.id = session_id
         self.stop = threading.Event()
@@ -71,6 +74,7 @@ class Session:
         self._changed = changed
         self._fresh_learner = fresh_learner
         self._notice = notice
+        self._begins, self._ended = begins, ended
         self._lock = threading.RLock()
         self._undo: deque[Learner] = deque(maxlen=UNDO_DEPTH)
         self._running = False
@@ -149,14 +153,19 @@ class Session:
             self._check_idle()
             self._running = True
             self.stop.clear()
-            before = self.learner
         try:
-            yield Run(self)
+            self._begins(self)
+            before = self.learner
+            try:
+                yield Run(self)
+            finally:
+                with self._lock:
+                    self._running = False
+                    self._remember(before)
+                self._changed(self, True)
+                self._ended(self)
         finally:
-            with self._lock:
-                self._running = False
-                self._remember(before)
-            self._changed(self, True)
+            self._running = False
 
     def replace_learner(self, learner: Learner) -> None:
         """Go on with another learner, say a loaded one; can be undone. Raises SessionBusy."""
@@ -164,6 +173,12 @@ class Session:
             self._check_idle()
             before = self.learner
             self._change(learner=learner)
+            self._remember(before)
+
+    def catch_up(self, state: SessionState) -> None:
+        """Go on from what was saved elsewhere, if nothing has changed here; can be undone."""
+        with self._lock:
+            before, self._state = self.learner, state
             self._remember(before)
 
     def meet(self, other: SessionState) -> None:

@@ -28,7 +28,7 @@ from learner.visitors.arrivals import KEPT, VISITS, Arrivals
 from learner.visitors.autosave import Autosaver
 from learner.visitors.old_sessions import take_over
 from learner.visitors.room import DAY, PROMISED_EPISODES, PROMISED_SECONDS, Limits, surplus
-from learner.visitors.session import Session, SessionError, SessionState
+from learner.visitors.session import Session, SessionBusy, SessionError, SessionState
 from learner.visitors.session_data import pack_session, unpack_session
 from learner.visitors.sqlite_store import SqliteStore
 from learner.visitors.store import Conflict, Row, Store, StoreError, Summary
@@ -126,9 +126,13 @@ class Sessions:
         ``address``, if it is given: raises SessionError if too many have come from there.
         """
         try:
-            return self.get(session_id)
+            session = self.get(session_id)
         except SessionError as error:
             notice = str(error) if session_id else ""
+        else:
+            if self._store.leases is not None:
+                self._catch_up(session)
+            return session
         if address is not None and not self._visits.admit(address):
             raise SessionError(
                 "Too many newcomers have come from your address; try again in a few minutes."
@@ -208,7 +212,15 @@ class Sessions:
         notice: str = "",
         unread: bool = False,
     ) -> Session:
-        session = Session(session_id, state, self._autosaver.mark, self._fresh_learner, notice)
+        session = Session(
+            session_id,
+            state,
+            self._autosaver.mark,
+            self._fresh_learner,
+            notice,
+            self._begins,
+            self._ended,
+        )
         now = self._clock()
         touched_at = 0.0 if version else now
         with self._writing:
@@ -266,6 +278,39 @@ class Sessions:
                 f"Your saved learner cannot be read, so you start with a new one: {error}",
                 row.version,
             )
+
+    # --- where several apps share a store -----------------------------------------------------
+
+    def _begins(self, session: Session) -> None:
+        """A run begins: here alone, and from what was learnt last. Raises SessionBusy."""
+        leases = self._store.leases
+        if leases is not None:
+            if not leases.take(self._key(session.id), lambda: self._lost(session)):
+                raise SessionBusy
+            self._catch_up(session)
+
+    def _ended(self, session: Session) -> None:
+        """A run has ended: whoever goes on elsewhere finds what it has learnt."""
+        if self._store.leases is not None:
+            self._save(session)
+            self._store.leases.leave(self._key(session.id))
+
+    def _lost(self, session: Session) -> None:
+        session.stop.set()
+        session.give_notice("Your learner is taught through another server now: this run ends.")
+
+    def _catch_up(self, session: Session) -> None:
+        """Go on from what another app has saved; nothing is lost that only this one has."""
+        with contextlib.suppress(StoreError), self._writing:
+            row, saved = self._store.read(self._key(session.id)), self._saved[session]
+            if row is None or row.version <= saved.version:
+                return
+            if session.state is not saved.state:
+                self._meet(session, row)
+                return
+            with contextlib.suppress(CheckpointError):  # it is told when it is opened
+                session.catch_up(unpack_session(row.data, self._base_model))
+                saved.version, saved.state = row.version, session.state
 
     # --- saving -------------------------------------------------------------------------------
 

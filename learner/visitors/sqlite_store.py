@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from learner.visitors.store import Conflict, Row, StoreError, Summary
+from learner.visitors.store import Conflict, Leases, Row, StoreError, Summary
 
 NAME = "sessions.sqlite3"
 LOCK_SECONDS = 0.5  # that a click may have to wait while another program writes
@@ -40,6 +40,7 @@ class SqliteStore:
     """
 
     def __init__(self, folder: Path, max_bytes: int = 1 << 32) -> None:
+        self.leases: Leases | None = None
         self.losses = 0
         self._path = folder.resolve() / NAME
         self._max_bytes = max_bytes

@@ -4,6 +4,7 @@ A row is replaced only by somebody who knows the version that is there, so of tw
 once one is told. Only numbers and bytes are stored; what they mean is `session_data`'s.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 
@@ -36,11 +37,27 @@ class Summary(NamedTuple):
     size: int
 
 
+class Leases(Protocol):
+    """Who of several apps may do something, by key: one of them at a time."""
+
+    def take(self, key: str, lost: Callable[[], None]) -> bool:
+        """Take a lease; whether nobody else has it. ``lost`` is called if somebody gets it.
+
+        Where the storage is out of reach, nobody is kept from learning: then it counts as taken.
+        """
+
+    def leave(self, key: str) -> None:
+        """Give a lease back."""
+
+
 class Store(Protocol):
     """Rows by key. Thread-safe; every method may raise StoreError and has then changed nothing."""
 
     losses: int
     """How often it was noticed that what had been stored was gone as a whole."""
+
+    leases: Leases | None
+    """Which of several apps may teach a learner now; None where there is only one app."""
 
     def read(self, key: str) -> Row | None:
         """The newest version of a row, or None if there is none."""
