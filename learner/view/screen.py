@@ -124,8 +124,14 @@ class Screen(Generic[Subject, View]):
         """
         self._parts.append(_Part(component, paint, depends_on))
 
-    def enable(self, component: Block, when: Callable[[View], bool]) -> None:
-        """Let ``component`` be usable only ``when`` this is true."""
+    def enable(
+        self, component: gr.Button | gr.DownloadButton, when: Callable[[View], bool]
+    ) -> None:
+        """Let ``component`` be usable only ``when`` this is true; never before there is a subject.
+
+        A page that still waits for its session would have nothing to do it to.
+        """
+        component.interactive = False
         self.show(component, lambda view: gr.update(interactive=when(view)))
 
     async def frames(

@@ -128,6 +128,8 @@ def _problem(page: Page) -> None:
         busy=_answering,
         trigger_mode="multiple",
     )
+    for button in (new_problem, ask):
+        lesson.enable(button, lambda _: True)
     asked = [ask.click, question.submit, answer.submit]
     lesson.act(asked, show_own, [question, answer], busy=_answering, trigger_mode="multiple")
 
