@@ -25,6 +25,7 @@ from learner.model.decoding_cache import Prefixes
 from learner.model.pace import Paces
 from learner.model.turns import Turns
 from learner.service.answering import Answers, Batch
+from learner.service.device import Device
 from learner.service.protocol import (
     MOST_STEP_ROWS,
     Found,
@@ -80,7 +81,8 @@ class Service:
     ``answering_rows`` those that are decoded together, and ``max_waiting`` the requests that wait.
     ``merge_seconds`` is how long a training pass waits for those who were in the last one, and only
     for them: a lone request waits for nobody. ``train``, ``batch`` and ``write`` are what touches
-    the model; ``rows`` says how many rows a step takes up. Callbacks added to a future run on the
+    the model; ``rows`` says how many rows a step takes up. Services of several models that run on
+    one ``device`` share it; one that is alone needs none. Callbacks added to a future run on the
     worker: they must not wait for the service.
     """
 
@@ -96,6 +98,7 @@ class Service:
         rows: CountRows = step_rows,
         batch: Callable[[BaseModel, Prefixes, Paces], Batch] = RunningBatch,
         write: Callable[[BaseModel, Ask, int], Writing] = Writing,
+        device: Device | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if answering_rows < 4:
@@ -106,6 +109,7 @@ class Service:
         self._merge_seconds = merge_seconds
         self._train_in_turns = train
         self._rows = rows
+        self._device = device
         self._clock = clock
         self._changed = threading.Condition()  # guards everything below
         self._trainings = TrainingQueue(training_rows)
@@ -237,16 +241,31 @@ class Service:
 
     def _work(self) -> None:
         try:
-            while (kind := self._next_turn()) is not None:
-                began = self._clock()
-                rows = self._turn(kind)
-                seconds = self._clock() - began
-                with self._changed:
-                    self._shares.took(kind, seconds)
-                    if rows:
-                        self._meter.over(rows, seconds)
+            while self._has_more():
+                if self._device is None:
+                    self._take_turn()
+                else:
+                    self._device.run(self, self._take_turn)
         finally:
             self._turn_away_everyone()
+
+    def _take_turn(self) -> None:
+        """Whoever's turn it is, now that the device is here; others may have come while it was not.
+
+        What there was to do may be gone too: then nothing is done.
+        """
+        with self._changed:
+            ready = [self._has_work(kind) for kind in KINDS]
+            if not any(ready):
+                return
+            kind = self._shares.next(ready)
+        began = self._clock()
+        rows = self._turn(kind)
+        seconds = self._clock() - began
+        with self._changed:
+            self._shares.took(kind, seconds)
+            if rows:
+                self._meter.over(rows, seconds)
 
     def _turn(self, kind: int) -> int:
         """Do what there is of this kind, for one turn; returns how many rows that was about."""
@@ -255,8 +274,8 @@ class Service:
             return 0
         return self._train() if kind == TRAINING else self._answer(kind)
 
-    def _next_turn(self) -> int | None:
-        """Wait until there is something to do, and say whose turn it is; None to end."""
+    def _has_more(self) -> bool:
+        """Wait until there is something to do; False to end."""
         with self._changed:
             if not any(map(self._has_work, KINDS)):
                 self._busy = False
@@ -264,9 +283,9 @@ class Service:
             if self._trainings.expects_somebody and not self._steps:
                 self._await_others()
             if self._closing and not self._steps:
-                return None
+                return False
             self._busy = True
-            return self._shares.next([self._has_work(kind) for kind in KINDS])
+            return True
 
     def _has_work(self, kind: int) -> bool:
         if kind == TRAINING:
