@@ -7,7 +7,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
 
 from huggingface_hub import (
     CommitOperationAdd,
@@ -28,11 +27,10 @@ from learner.hub.client import HubError, hub_api, hub_errors, is_conflict, may_h
 from learner.hub.push import check_rights
 from learner.hub.reference import checked_repo_id
 from learner.hub.space_files import BUCKET_MOUNT, MARKER, SpaceModel, flavor
-from learner.model.source import recorded_source
+from learner.model.source import is_model_file, recorded_source
 
 _KEPT = {".gitattributes"}  # the Hub's own
 _FRESH = {".gitattributes", "README.md"}  # what a Space has that was just made
-_MODEL_FILES = ("*.json", "*.jinja", "*.safetensors", "merges.txt", "tokenizer.model", "vocab.txt")
 _ATTEMPTS = 3
 _POLL_SECONDS = 5.0
 _SILENCE = 60  # polls in a row without an answer before the watch is given up
@@ -103,7 +101,9 @@ def find_model(name: str, token: str | None, endpoint: str | None = None) -> Spa
             "that is open to all."
         )
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-    files = tuple(sorted(path for path in sizes if path == gguf or (not gguf and _loaded(path))))
+    files = tuple(
+        sorted(path for path in sizes if path == gguf or (not gguf and is_model_file(path)))
+    )
     if not any(path.lower().endswith((".gguf", ".safetensors")) for path in files):
         wanted = gguf or "weights as safetensors"
         raise HubError(f"{repository} has no {wanted}; choose another model.")
@@ -250,11 +250,6 @@ def _mount(api: HfApi, repo_id: str, bucket: str) -> None:
     if not ours:
         volume = Volume(type="bucket", source=bucket, mount_path=BUCKET_MOUNT)
         api.set_space_volumes(repo_id, [*others, volume])
-
-
-def _loaded(path: str) -> bool:
-    """Whether loading a model looks at this file of its repository."""
-    return "/" not in path and any(fnmatch(path, pattern) for pattern in _MODEL_FILES)
 
 
 def _commit(api: HfApi, plan: Plan) -> str:

@@ -16,7 +16,6 @@ import gguf
 import numpy as np
 import torch
 from tokenizers import normalizers, pre_tokenizers
-from tqdm import tqdm
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -28,6 +27,7 @@ from transformers import (
 
 from learner.model.gguf_header import Header, StoredTensor, copy_without_tensors, read_header
 from learner.model.memory import free_bytes
+from learner.model.progress import Tell, telling, unheard
 from learner.model.source import ModelError
 
 # By llama.cpp's names, under which Mistral's models are Llama's.
@@ -57,11 +57,12 @@ _BEGINS = ("llama3", "llama-v3", "llama-bpe")  # begin of sequence, though older
 
 
 def load_gguf(
-    path: Path, dtype: torch.dtype, device: torch.device
+    path: Path, dtype: torch.dtype, device: torch.device, tell: Tell = unheard
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model in a GGUF file, its weights as ``dtype`` on ``device``, and its tokenizer.
 
-    Raises ModelError, in a sentence, for whatever keeps it from being used; and OSError.
+    ``tell`` hears how far that is. Raises ModelError, in a sentence, for whatever keeps it from
+    being used; and OSError.
     """
     header = read_header(path)
     architecture = str(header.values.get("general.architecture"))
@@ -76,7 +77,7 @@ def load_gguf(
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
     places = _places(path, header, architecture, model)
     _check_memory(path, places, dtype, device)
-    weights = _weights(path, header, architecture, places, dtype, device)
+    weights = _weights(path, header, architecture, places, dtype, device, tell)
     model.load_state_dict(weights, strict=False, assign=True)
     model.tie_weights()
     _place_rotations(path, header, model, device)
@@ -250,12 +251,14 @@ def _weights(
     places: Mapping[str, StoredTensor],
     dtype: torch.dtype,
     device: torch.device,
+    tell: Tell,
 ) -> dict[str, torch.Tensor]:
     """The model's weights by name, dequantised; how far that is shows on the console."""
     data = np.memmap(path, dtype=np.uint8, mode="r")
     size = sum(stored.size for stored in places.values())
     weights = {}
-    with tqdm(total=size, unit="B", unit_scale=True, desc=path.name, disable=None) as bar:
+    bar_of = telling(tell, "reading its weights", size)
+    with bar_of(total=size, unit="B", unit_scale=True, desc=path.name, disable=None) as bar:
         for weight, stored in places.items():
             rows, columns = math.prod(stored.shape[:-1]), stored.shape[-1]
             raw = data[stored.start : stored.start + stored.size].reshape(rows, -1)

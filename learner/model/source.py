@@ -6,6 +6,7 @@ its own name and the hash of its weights. Where such a model lies, only `locate`
 
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
@@ -13,9 +14,11 @@ EMBEDDED, FOLDER, HUB, GGUF = KINDS = ("embedded", "folder", "hub", "gguf")
 POCKET = "pocket"  # what the embedded model is called
 POCKET_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "pocket"
 
+_FILES = ("*.json", "*.jinja", "*.safetensors", "merges.txt", "tokenizer.model", "vocab.txt")
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _STEP = r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*"  # of a path: never "..", nor hidden
 _HUB_FILE = re.compile(rf"({_HUB_ID.pattern})/(?:{_STEP}/)*{_STEP}(?<=\.gguf)", re.IGNORECASE)
+_HUB_NAME = re.compile(r"(\w[\w.-]*/)?\w[\w.-]*")  # the oldest models there have no user
 _CONTENT_HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -84,6 +87,17 @@ class ModelSource:
         return same_name and self.revision in ("", "main", used.revision)
 
 
+def split_revision(text: str) -> tuple[str, str | None]:
+    """The name and the revision in ``name@revision``, as a model on the Hub may be asked for."""
+    name, at, revision = text.rpartition("@")
+    return (name, revision) if at and name and not Path(text).exists() else (text, None)
+
+
+def is_model_file(path: str) -> bool:
+    """Whether loading a model with safetensors looks at this file of its repository."""
+    return "/" not in path and any(fnmatch(path, pattern) for pattern in _FILES)
+
+
 class Location(NamedTuple):
     """A source whose revision is not known yet, and where it lies; None: on the Hub."""
 
@@ -95,7 +109,7 @@ def locate(text: str) -> Location:
     """What a person means by ``text``: "pocket", a folder, a GGUF file, or a name on the Hub.
 
     A name on the Hub is user/name, and user/name/file.gguf for a GGUF file there. What is on this
-    machine comes first. Raises ModelError if a GGUF file is meant that is nowhere.
+    machine comes first. Raises ModelError if it can be none of these.
     """
     if text == POCKET:
         return Location(ModelSource(EMBEDDED, POCKET), POCKET_FOLDER)
@@ -110,6 +124,8 @@ def locate(text: str) -> Location:
                 f"There is no file {text}; on the Hub it would be user/name/file.gguf."
             )
         return Location(ModelSource(GGUF, text), None)
+    if not _HUB_NAME.fullmatch(text):
+        raise ModelError(f"The model {text} is neither a folder nor a model id (user/name).")
     return Location(ModelSource(HUB, text), None)
 
 

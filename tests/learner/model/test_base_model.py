@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, MambaConfig, MambaForCausalLM, PreTrainedModel
 
+from learner.model import loading
 from learner.model.loading import load_base_model
 from learner.model.precision import native_bfloat16
 from learner.model.source import ModelError
@@ -65,6 +66,16 @@ def test_what_is_no_model_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: 
             load_base_model(name)
         message = str(refused.value)
         assert name in message and message.endswith(".") and "\n" not in message
+
+
+def test_weights_larger_than_the_memory_are_not_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "free_bytes", lambda _: 1000)
+    with pytest.raises(
+        ModelError, match=r"model takes 0\.0 GB of memory as float32, and 0\.0 GB are"
+    ):
+        load_base_model(str(folder), device="cpu", dtype="float32")
 
 
 def break_config(folder: Path) -> None:

@@ -56,6 +56,26 @@ def test_a_model_is_loaded_by_its_name_and_remembers_its_commit(repo):
     assert torch.equal(base_model.embeddings, expected)
 
 
+def test_how_far_a_download_is_is_told(repo):
+    told = []
+    load_base_model(REPO, device="cpu", dtype="float32", tell=told.append)
+    assert told[0].startswith("downloading, ") and told[-1] == "reading its weights"
+    assert "downloading, 100 % of 0 MB" in told
+
+
+def test_a_model_larger_than_the_memory_is_not_downloaded(hub, repo, monkeypatch):
+    monkeypatch.setattr(loading, "free_bytes", lambda _: 1000)
+    with hub.watching() as seen:
+        assert "more than the memory that is free" in refusal()
+    assert not [request for request in seen if request.path.endswith(".safetensors")]
+
+
+def test_what_was_downloaded_once_loads_while_the_hub_is_out_of_reach(hub, repo):
+    load_base_model(REPO, device="cpu", dtype="float32")
+    hub.refuse("GET", "/api/models/ada/tiny", 500, times=99)
+    assert load_base_model(REPO, device="cpu", dtype="float32").revision == repo.head.oid
+
+
 def test_a_name_that_nobody_has_is_said(hub):
     assert refusal("ada/nothing") == (
         "The model ada/nothing is neither a folder nor a model on the Hub."
