@@ -57,4 +57,4 @@ def token_prompt(base_model: BaseModel, ids: Sequence[int]) -> torch.Tensor:
 
     The model reads a text so exactly as it reads its tokens.
     """
-    return base_model.embeddings[torch.tensor(ids, device=base_model.device)].float().cpu()
+    return base_model.embed(torch.tensor(ids)).float().cpu()

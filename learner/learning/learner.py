@@ -208,7 +208,7 @@ def _from_vocabulary(base_model: BaseModel, config: LearnerConfig) -> torch.Tens
     known = min(len(tokenizer), base_model.vocabulary_size)
     ordinary = torch.tensor([token for token in range(known) if token not in added])
     drawn = torch.randint(len(ordinary), (config.soft_tokens,), generator=_generator(config.seed))
-    return base_model.embeddings[ordinary[drawn].to(base_model.device)]
+    return base_model.embed(ordinary[drawn])
 
 
 def _from_text(base_model: BaseModel, config: LearnerConfig) -> torch.Tensor:
@@ -217,7 +217,7 @@ def _from_text(base_model: BaseModel, config: LearnerConfig) -> torch.Tensor:
         config.init_text, add_special_tokens=False
     )
     ids = [encoding.ids[i % len(encoding.ids)] for i in range(config.soft_tokens)]
-    return base_model.embeddings[torch.tensor(ids, device=base_model.device)]
+    return base_model.embed(torch.tensor(ids))
 
 
 def _from_normal(base_model: BaseModel, config: LearnerConfig) -> torch.Tensor:

@@ -63,6 +63,15 @@ class BaseModel(ModelFacts):
         """The input embedding matrix [vocabulary_size, hidden_size], on the device."""
         return _embeddings(self.model)
 
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """Input embeddings [len(ids), hidden_size] as the model reads them.
+
+        Some models (Gemma's kind) multiply what their matrix holds.
+        """
+        embedded = self.model.get_input_embeddings()(ids.to(self.device))
+        assert isinstance(embedded, torch.Tensor)
+        return embedded
+
     @cached_property
     def fixtures(self) -> Fixtures:
         """What CUDA graphs over this model stand on; whatever is in it, nobody reads again."""
@@ -95,7 +104,7 @@ def base_model_of(
         heads=config.num_attention_heads,
         context_length=min((limit for limit in limits if limit), default=2048),
         has_chat_template=bool(tokenizer.chat_template),
-        embedding_spread=_spread(embeddings),
+        embedding_spread=_spread(model),
         device=device,
         dtype=embeddings.dtype,
         model=model,
@@ -129,10 +138,13 @@ def _embeddings(model: PreTrainedModel) -> torch.Tensor:
     return weight
 
 
-def _spread(numbers: torch.Tensor) -> float:
-    """Their standard deviation, a few rows at a time: in float32 all would take much memory."""
-    count, total, squares = numbers.numel(), 0.0, 0.0
-    for rows in numbers.split(1 << 12):
+@torch.no_grad()
+def _spread(model: PreTrainedModel) -> float:
+    """The standard deviation of what its embeddings give, a few at a time to spare memory."""
+    embed, embeddings = model.get_input_embeddings(), _embeddings(model)
+    count, total, squares = embeddings.numel(), 0.0, 0.0
+    for ids in torch.arange(len(embeddings), device=embeddings.device).split(1 << 12):
+        rows = embed(ids)
         total += float(rows.float().sum(dtype=torch.float64))
         squares += float(rows.float().square().sum(dtype=torch.float64))
     return math.sqrt(max(0.0, squares - total**2 / count) / (count - 1))

@@ -11,6 +11,7 @@ Two visitors' calls are two processes: nothing is merged. Time counts against th
 request stands in the context of the thread that reads.
 """
 
+import copy
 import math
 import pickle
 import threading
@@ -99,7 +100,7 @@ class ZeroGpuService:
         device: str = "cuda",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        embeddings: Any = _OnlyEmbeddings(base_model.embeddings)
+        embeddings: Any = _OnlyEmbeddings(base_model.model.get_input_embeddings())
         self._starts = replace(base_model, model=embeddings)
         torch.nn.Module.to(base_model.model, torch.device(device))
         self._model = replace(base_model, device=torch.device(device))
@@ -311,9 +312,9 @@ class ZeroGpuService:
 class _OnlyEmbeddings(torch.nn.Module):
     """What a new soft prompt starts from, when the rest of the model is elsewhere."""
 
-    def __init__(self, weight: torch.Tensor) -> None:
+    def __init__(self, embeddings: torch.nn.Module) -> None:
         super().__init__()
-        self._embeddings = torch.nn.Embedding.from_pretrained(weight.detach().cpu().clone())
+        self._embeddings = copy.deepcopy(embeddings).cpu()
 
     def get_input_embeddings(self) -> torch.nn.Module:
         return self._embeddings

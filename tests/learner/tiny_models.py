@@ -37,7 +37,22 @@ INSTRUCT = (
     "[INST] {{ message['content'] }} [/INST]{% elif message['role'] == 'assistant' %}"
     " {{ message['content'] }}{{ eos_token }}{% endif %}{% endfor %}"
 )
-TEMPLATES = {"chatml": CHATML, "no system": NO_SYSTEM, "instruct": INSTRUCT, "none": None}
+# Like Qwen 3's: it thinks before it answers, unless it is told not to.
+THINKING = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if loop.last and message['role'] == 'assistant' %}<think>\n\n</think>\n\n{% endif %}"
+    "{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n"
+    "{% endif %}{% endif %}"
+)
+TEMPLATES = {
+    "chatml": CHATML,
+    "thinking": THINKING,
+    "no system": NO_SYSTEM,
+    "instruct": INSTRUCT,
+    "none": None,
+}
 
 CORPUS = (
     "Question: What comes next: 2, 4, 6, 8? Answer: 10",

@@ -10,6 +10,8 @@ from transformers import (
     BloomForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
     GptOssConfig,
@@ -89,9 +91,10 @@ def random_model(kind: type[PreTrainedModel], config: PreTrainedConfig) -> PreTr
         (LlamaForCausalLM, LlamaConfig(**SHAPE)),
         (Qwen3ForCausalLM, Qwen3Config(**SHAPE)),
         (MistralForCausalLM, MistralConfig(**SHAPE)),
+        (Gemma3ForCausalLM, Gemma3TextConfig(**SHAPE, sliding_window=16)),
         (GPT2LMHeadModel, GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=2)),
     ],
-    ids=["qwen2", "llama", "qwen3", "mistral", "gpt2"],
+    ids=["qwen2", "llama", "qwen3", "mistral", "gemma3", "gpt2"],
 )
 def test_models_of_the_attention_interface_take_part(
     kind: type[PreTrainedModel], config: PreTrainedConfig

@@ -32,13 +32,13 @@ def ids_of(template: str, bos: bool, question: str, answer: str | None, chat: bo
 def test_chat_prompts_are_the_templates_own_ids(template: str, bos: bool, question: str) -> None:
     tokenizer = build_base_model("qwen2", template, bos=bos).tokenizer
     messages = [{"role": "user", "content": f"{SYSTEM_MESSAGE}\n\n{question}"}]
-    if template == "chatml":
+    if template in ("chatml", "thinking"):
         messages = [
             {"role": "system", "content": SYSTEM_MESSAGE},
             {"role": "user", "content": question},
         ]
     expected = tokenizer.apply_chat_template(
-        messages, add_generation_prompt=True, return_dict=False
+        messages, add_generation_prompt=True, return_dict=False, enable_thinking=False
     )
     assert ids_of(template, bos, question, None, True) == expected
     whole = tokenizer.apply_chat_template(
@@ -46,6 +46,7 @@ def test_chat_prompts_are_the_templates_own_ids(template: str, bos: bool, questi
     )
     trained = ids_of(template, bos, question, "12", True)
     assert trained == whole[: len(trained)]
+    assert trained.count(tokenizer.bos_token_id) == ("bos_token" in tokenizer.chat_template)
 
 
 @pytest.mark.parametrize(
