@@ -2,12 +2,13 @@
 
     python app.py                                    the embedded model, on http://127.0.0.1:7860
     python app.py --model Qwen/Qwen2.5-0.5B-Instruct --device cuda
-    python app.py --model SmolLM2-135M-Instruct-Q4_1.gguf
+    python app.py --models pocket,SmolLM2-135M-Instruct-Q4_1.gguf
     python app.py --host 0.0.0.0 --port 8000
     python app.py --replicas 2                       two of the model, each in a process of its own
 
-The model can also be named by the environment variables SOFT_PROMPT_MODEL and
-SOFT_PROMPT_REVISION, as on a Space that `python -m learner host` has made.
+The page opens at once. While a model is loaded, the embedded one is there to be taught. Models can
+also be named by the environment variable SOFT_PROMPT_MODELS, as on a Space that
+`python -m learner host` has made.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,17 +30,13 @@ from starlette.middleware import Middleware
 
 from arena.command_line import Parser, told, whole_number
 from learner.experiments.background import BackgroundExperiments
-from learner.experiments.engine import through
-from learner.hub.space_files import (
-    MCP_VARIABLE,
-    MODEL_VARIABLE,
-    REVISION_VARIABLE,
-    SESSIONS_VARIABLE,
-)
-from learner.learning.learner import LearnerConfig
+from learner.experiments.engine import Engine, through
+from learner.hub.space_files import MCP_VARIABLE, MODELS_VARIABLE, SESSIONS_VARIABLE
 from learner.model.loading import DEVICES, DTYPES, load_base_model
-from learner.model.source import POCKET
+from learner.model.progress import Tell
+from learner.model.source import POCKET, ModelError, locate, split_revision
 from learner.service.bridge import Bridge, Deployment
+from learner.service.device import Device
 from learner.service.in_process import Service
 from learner.service.protocol import ModelService
 from learner.service.replicas import ReplicaService
@@ -53,8 +51,11 @@ from learner.view.listeners import Listeners
 from learner.view.login import on_space
 from learner.view.room import room_routes
 from learner.visitors.audience import Rooms
-from learner.visitors.exam import Exam
+from learner.visitors.models import Models, Taught
 from learner.visitors.object_store import open_store
+from learner.visitors.open_lessons import OpenLessons
+from learner.visitors.opening import Opening
+from learner.visitors.session import Session
 from learner.visitors.sessions import Sessions
 
 NO_EXPERIMENTS = (
@@ -77,18 +78,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if (options.replicas or options.ray) and find_spec("ray") is None:
         return told(ValueError(f"Replicas need a package more; run: pip install -r {RAY}"))
     try:
-        open_store(options.sessions)  # what cannot be one is told before the model is loaded
+        # What cannot be one is told before the model is loaded.
+        options.store = open_store(options.sessions)
+        # Where else what belongs to sessions lies.
+        options.folder = KEPT if options.store else Path(options.sessions)
         if options.replicas or options.ray:
             serve_replicas(options)
             return 0
         if os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"):
             serve_on_zerogpu(options)
-            return 0
-        base_model = load_base_model(options.model, options.device, options.dtype, options.revision)
-        why = "measured to be fast here" if options.dtype == "auto" else "as was asked"
-        print(f"{base_model.name} computes in {base_model.dtype}, {why}.", flush=True)
-        with Service(base_model) as service:
-            serve(service, options)
+        else:
+            serve_here(options)
     except (ValueError, OSError) as error:  # what a person can mend is one of these
         return told(error)
     return 0
@@ -97,54 +97,95 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def serve_replicas(options: argparse.Namespace) -> None:
     """Serve the page where others hold the model: this process has no weights, nor Ray."""
     least, most = options.replicas or (1, 1)
-    deployment = Deployment(
-        options.model, options.revision, options.device, options.dtype, least, most, options.ray
-    )
+    (name, revision), *others = models_of(options.models)
+    if others:
+        raise ValueError("Replicas hold one model; name one by --models.")
+    deployment = Deployment(name, revision, options.device, options.dtype, least, most, options.ray)
     with Bridge(deployment) as bridge, ReplicaService(bridge) as service:
-        serve(service, options)
+        models = Models([service.base_model.source])
+        opening = Opening(models, [lambda _: service], options.held_out, options.folder)
+        models.add(0, opening.open(0))
+        serve(models, opening, options)
+
+
+def serve_here(options: argparse.Namespace) -> None:
+    """Serve the page at once: the embedded model, and the others as soon as they are loaded."""
+    wanted = models_of(options.models)
+    if POCKET not in (name for name, _ in wanted):
+        wanted.append((POCKET, None))
+    device = Device() if len(wanted) > 1 else None
+
+    def load(name: str, revision: str | None, tell: Tell) -> ModelService:
+        base_model = load_base_model(name, options.device, options.dtype, revision, tell)
+        why = "measured to be fast here" if options.dtype == "auto" else "as was asked"
+        print(f"{base_model.name} computes in {base_model.dtype}, {why}.", flush=True)
+        return Service(base_model, device=device)
+
+    models = Models([locate(name).source for name, _ in wanted])
+    loads = [partial(load, name, revision) for name, revision in wanted]
+    with Opening(models, loads, options.held_out, options.folder) as opening:
+        first = [name for name, _ in wanted].index(POCKET)
+        models.add(first, opening.open(first))
+        serve(models, opening, options)
 
 
 def serve_on_zerogpu(options: argparse.Namespace) -> None:
-    """Serve the page where the GPU is lent for seconds, and only to visitors."""
+    """Serve the page where the GPU is lent for seconds, and only to visitors.
+
+    Every model is loaded before, on this thread: those that are lent the GPU inherit it.
+    """
     import gradio as gr
     import httpx
     import spaces  # before anything else looks for a GPU; only such a Space has it
 
     lent = options.device != "cpu"
     dtype = "bfloat16" if lent and options.dtype == "auto" else options.dtype
-    base_model = load_base_model(options.model, "cpu", dtype, options.revision)
     device = "cuda" if lent else "cpu"
-    with ZeroGpuService(base_model, spaces.GPU, (gr.Error, httpx.HTTPError), device) as service:
-        serve(service, options, visitors_only=True)
+    faults = (gr.Error, httpx.HTTPError)
+
+    def load(name: str, revision: str | None, tell: Tell) -> ModelService:
+        base_model = load_base_model(name, "cpu", dtype, revision, tell)
+        return ZeroGpuService(base_model, spaces.GPU, faults, device)
+
+    wanted = models_of(options.models)
+    models = Models([locate(name).source for name, _ in wanted])
+    loads = [partial(load, name, revision) for name, revision in wanted]
+    with Opening(models, loads, options.held_out, options.folder, visitors_only=True) as opening:
+        for place in range(len(wanted)):
+            try:
+                models.add(place, opening.open(place))
+            except ModelError as error:
+                models.refuse(place, str(error))
+        if not models.all_taught:
+            raise ModelError(models.offers[0].refused)
+        serve(models, opening, options, NO_EXPERIMENTS)
 
 
-def serve(service: ModelService, options: argparse.Namespace, visitors_only: bool = False) -> None:
-    """Serve the page in front of ``service`` until interrupted.
+def serve(models: Models, opening: Opening, options: argparse.Namespace, shut: str = "") -> None:
+    """Serve the page in front of the models that are there, and of the others when they come.
 
-    If it serves ``visitors_only``, nothing is done that none of them has asked for.
+    Where experiments cannot be done, ``shut`` is the sentence that says why.
     """
-    store = open_store(options.sessions)
-    folder = KEPT if store else Path(options.sessions)  # where else what belongs to sessions lies
+    first, *others = models.all_taught
     sessions = Sessions(
-        folder,
-        service.base_model,
-        service.new_learner,
-        store=store,
-        lasting=store is not None or not on_space(),
+        options.folder,
+        first.base_model,
+        first.service.new_learner,
+        store=options.store,
+        lasting=options.store is not None or not on_space(),
     )
-    shut = NO_EXPERIMENTS if visitors_only else ""
-    with BackgroundExperiments(
-        lambda session: through(service, session.id), sessions, shut=shut
-    ) as background:
-        exam = Exam(service, options.held_out, service.base_model.formats)
-        untrained = service.new_learner(LearnerConfig())
-        exam.keep_in(folder, untrained)
-        if visitors_only:
-            exam.leave_to_visitors(untrained)
-        else:
-            exam.measure_shared(untrained)
+    for taught in others:
+        sessions.add(taught.base_model, taught.service.new_learner)
+
+    def arrived(taught: Taught) -> None:
+        sessions.add(taught.base_model, taught.service.new_learner)
+
+    def engine_of(session: Session) -> Engine:
+        return through(models.of(sessions.model_of(session)).service, session.id)
+
+    with BackgroundExperiments(engine_of, sessions, shut=shut) as background:
         rooms = Rooms()
-        demo = build(service, sessions, exam, background, rooms)
+        demo = build(OpenLessons(models, sessions), background, rooms)
         demo.queue(default_concurrency_limit=None, max_size=1000, api_open=False)
         _, url, _ = demo.launch(
             server_name=options.host,
@@ -170,25 +211,24 @@ def serve(service: ModelService, options: argparse.Namespace, visitors_only: boo
             answer_in_json(demo.mcp_server_obj)
             print(f"Agents find its tools at {url}gradio_api/mcp/", flush=True)
         print(f"Soft Prompt Arena is open on {url}", flush=True)
+        waiting = [place for place, offer in enumerate(models.offers) if offer.is_loading]
+        opening.open_in_background(waiting, arrived)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a Space is stopped this way
         demo.block_thread()
         sessions.close()
 
 
 def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
-    """The flags; ``environment`` gives the default model."""
-    model = environment.get(MODEL_VARIABLE) or POCKET
+    """The flags; ``environment`` gives the default models."""
+    models = environment.get(MODELS_VARIABLE) or POCKET
     flags = Parser(prog="python app.py", text=__doc__)
     add = flags.add_argument_group("base model").add_argument
     add(
+        "--models",
         "--model",
-        default=model,
-        help=f"pocket (embedded), a folder, a .gguf file or a Hub id; now {model}",
-    )
-    add(
-        "--revision",
-        default=environment.get(REVISION_VARIABLE),
-        help="branch, tag or commit of a model on the Hub",
+        default=models,
+        help="pocket (embedded), a folder, a .gguf file, or on the Hub user/name or "
+        f"user/name@revision; several with commas between them; now {models}",
     )
     add(
         "--mcp",
@@ -227,6 +267,12 @@ def replicas(text: str) -> tuple[int, int]:
     if bounds[0] > bounds[1]:
         raise argparse.ArgumentTypeError(f"the fewest come first, as in {most}-{least}")
     return bounds
+
+
+def models_of(text: str) -> list[tuple[str, str | None]]:
+    """The models that were asked for and their revisions, each of them once."""
+    names = [name.strip() for name in text.split(",")]
+    return [*dict.fromkeys(split_revision(name) for name in names if name)] or [(POCKET, None)]
 
 
 def ports(port: int | None, environment: Mapping[str, str]) -> Sequence[int]:

@@ -8,6 +8,7 @@ python -m learner host you/soft-prompt-arena --bucket you/arena-sessions
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from learner.hub.client import LOG_IN, HubError, machine_token
@@ -20,6 +21,7 @@ from learner.hub.space_files import (
     SESSIONS_VARIABLE,
     ZEROGPU,
     SpaceModel,
+    model_variables,
     space_files,
 )
 
@@ -38,9 +40,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     add("--private", action="store_true", help="for you alone; a new one is public without")
     add(
+        "--models",
         "--model",
         default=MODEL,
-        help=f"a Hub id (user/name), user/name/file.gguf, or pocket (default: {MODEL})",
+        help="Hub ids (user/name), user/name/file.gguf, or pocket; several with commas between "
+        f"them, the first for newcomers (default: {MODEL})",
     )
     add("--mcp", action="store_true", help="offer the API to agents as MCP tools too")
     add(
@@ -56,8 +60,9 @@ def run(options: argparse.Namespace) -> None:
     token = machine_token()
     if token is None and not options.dry_run:
         raise HubError(LOG_IN)
-    model = find_model(options.model, token)
-    files = space_files(ROOT, options.space, options.hardware, model, options.mcp)
+    names = dict.fromkeys(name.strip() for name in options.models.split(","))
+    models = [find_model(name, token) for name in names]
+    files = space_files(ROOT, options.space, options.hardware, models, options.mcp)
     planned = plan(
         options.space,
         token,
@@ -65,13 +70,13 @@ def run(options: argparse.Namespace) -> None:
         hardware=options.hardware,
         private=options.private,
         variables={
-            **model.variables,
+            **model_variables(models),
             MCP_VARIABLE: str(options.mcp).lower(),
             **({SESSIONS_VARIABLE: BUCKET_SESSIONS} if options.bucket else {}),
         },
         bucket=options.bucket,
     )
-    print(described(planned, model))
+    print(described(planned, models))
     if options.dry_run:
         if token is None:
             print("Without a login nobody knows whether the Space exists; this is for a new one.")
@@ -88,7 +93,7 @@ def run(options: argparse.Namespace) -> None:
         raise
 
 
-def described(planned: Plan, model: SpaceModel) -> str:
+def described(planned: Plan, models: Sequence[SpaceModel]) -> str:
     """What will be done, line by line."""
     size = sum(map(len, planned.files.values()))
     if planned.there is None:
@@ -97,12 +102,6 @@ def described(planned: Plan, model: SpaceModel) -> str:
         doing = "its files are as they should be"
     else:
         doing = f"change {len(planned.changed)} files and remove {len(planned.gone)}, in one commit"
-    loaded = (
-        f"{len(model.files)} files, {model.size / 1e9:.2f} GB, at commit {model.commit[:7]}, "
-        "downloaded when the Space is built"
-        if model.commit
-        else "comes with the app"
-    )
     sessions = "live as long as the Space's container: a restart begins anew (see --bucket)"
     if planned.bucket:
         made = "" if planned.bucket_exists else ", which is made, private,"
@@ -110,10 +109,20 @@ def described(planned: Plan, model: SpaceModel) -> str:
     rows = {
         "Space": f"{planned.repo_id}, {'private' if planned.private else 'public'}",
         "hardware": planned.hardware,
-        "model": f"{model.name}: {loaded}",
+        "model": "\n           ".join(f"{model.name}: {_loaded(model)}" for model in models),
         "variables": ", ".join(f"{key}={value}" for key, value in planned.variables.items()),
         "secrets": "left as they are",
         "sessions": sessions,
         "to do": doing,
     }
     return "\n".join(f"{name:<10} {text}" for name, text in rows.items())
+
+
+def _loaded(model: SpaceModel) -> str:
+    """Where the Space has this model from."""
+    if not model.commit:
+        return "comes with the app"
+    return (
+        f"{len(model.files)} files, {model.size / 1e9:.2f} GB, at commit {model.commit[:7]}, "
+        "downloaded when the Space is built"
+    )

@@ -314,7 +314,7 @@ class BackgroundExperiments:
         self._sessions = sessions
         self._line = Line(at_once, shut)
         self._lock = threading.Lock()  # guards what follows
-        self._known: WeakValueDictionary[str, VisitorExperiments] = WeakValueDictionary()
+        self._known: WeakValueDictionary[Session, VisitorExperiments] = WeakValueDictionary()
 
     def __enter__(self) -> "BackgroundExperiments":
         return self
@@ -326,10 +326,10 @@ class BackgroundExperiments:
         """The experiments of this session. Raises SessionError if there is no such session."""
         session = self._sessions.get(session_id)
         with self._lock:
-            own = self._known.get(session.id)
-            if own is None or own.session is not session:
+            own = self._known.get(session)
+            if own is None:
                 store = Store(self._sessions.folder_of(session) / FOLDER)
-                own = self._known[session.id] = VisitorExperiments(
+                own = self._known[session] = VisitorExperiments(
                     session,
                     store,
                     self._line,

@@ -5,6 +5,7 @@ some versions of Python and torch run there.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from learner.model.source import recorded_source
 
 CPU, ZEROGPU = "cpu-basic", "zerogpu"
 MARKER = "learner/__init__.py"  # a Space that has it is one of this app
-MODEL_VARIABLE, REVISION_VARIABLE = "SOFT_PROMPT_MODEL", "SOFT_PROMPT_REVISION"
+MODELS_VARIABLE = "SOFT_PROMPT_MODELS"  # with commas between them, each perhaps with its @revision
 MCP_VARIABLE, SESSIONS_VARIABLE = "SOFT_PROMPT_MCP", "SOFT_PROMPT_SESSIONS"
 BUCKET_MOUNT = "/data"  # where a Space finds its bucket
 BUCKET_SESSIONS = f"file://{BUCKET_MOUNT}/sessions"
@@ -31,7 +32,7 @@ _TORCH_LINE = re.compile(r"^torch\b.*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class SpaceModel:
-    """The base model of a Space: ``commit`` and ``files`` on the Hub, none of the embedded one."""
+    """A base model of a Space: ``commit`` and ``files`` on the Hub, none of the embedded one."""
 
     name: str
     commit: str = ""
@@ -39,10 +40,14 @@ class SpaceModel:
     size: int = 0  # bytes
 
     @property
-    def variables(self) -> dict[str, str]:
-        """The environment by which the app asks for exactly this model."""
-        named = {MODEL_VARIABLE: self.name}
-        return {**named, REVISION_VARIABLE: self.commit} if self.commit else named
+    def asked_for(self) -> str:
+        """What the app calls exactly this model."""
+        return f"{self.name}@{self.commit}" if self.commit else self.name
+
+
+def model_variables(models: Sequence[SpaceModel]) -> dict[str, str]:
+    """The environment by which the app asks for these models, the first of them for newcomers."""
+    return {MODELS_VARIABLE: ",".join(model.asked_for for model in models)}
 
 
 def flavor(hardware: str) -> str:
@@ -51,7 +56,7 @@ def flavor(hardware: str) -> str:
 
 
 def space_files(
-    root: Path, repo_id: str, hardware: str, model: SpaceModel, mcp: bool = False
+    root: Path, repo_id: str, hardware: str, models: Sequence[SpaceModel], mcp: bool = False
 ) -> dict[str, bytes]:
     """The files of the Space by path, with what ``mcp`` needs if it is to have tools for agents.
 
@@ -61,7 +66,7 @@ def space_files(
     for folder in _FOLDERS:
         paths += sorted(path for path in (root / folder).rglob("*") if _belongs(path, root))
     files = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
-    files["README.md"] = _readme(files["README.md"].decode(), repo_id, hardware, model).encode()
+    files["README.md"] = _readme(files["README.md"].decode(), repo_id, hardware, models).encode()
     needed = files["requirements.txt"].decode()
     files["requirements.txt"] = _requirements(needed, hardware, mcp).encode()
     return files
@@ -73,7 +78,7 @@ def _belongs(path: Path, root: Path) -> bool:
     return path.is_file() and not hidden and path.suffix != ".pyc"
 
 
-def _readme(text: str, repo_id: str, hardware: str, model: SpaceModel) -> str:
+def _readme(text: str, repo_id: str, hardware: str, models: Sequence[SpaceModel]) -> str:
     card = SpaceCard(text)
     card.data["python_version"] = _PYTHON
     card.data["suggested_hardware"] = flavor(hardware)
@@ -81,9 +86,14 @@ def _readme(text: str, repo_id: str, hardware: str, model: SpaceModel) -> str:
     card.data["thumbnail"] = (
         f"https://huggingface.co/spaces/{repo_id}/resolve/main/assets/screenshot.png"
     )
-    if repository := recorded_source(model.name, "").hub_id:
-        card.data["models"] = [repository]
-        card.data["preload_from_hub"] = [f"{repository} {','.join(model.files)} {model.commit}"]
+    repositories = {model: recorded_source(model.name, "").hub_id for model in models}
+    loaded = {model: repository for model, repository in repositories.items() if repository}
+    if loaded:
+        card.data["models"] = [*dict.fromkeys(loaded.values())]
+        card.data["preload_from_hub"] = [
+            f"{repository} {','.join(model.files)} {model.commit}"
+            for model, repository in loaded.items()
+        ]
     return str(card)
 
 

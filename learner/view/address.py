@@ -16,7 +16,7 @@ from learner.view.page import Page
 from learner.view.parts import html
 from learner.view.screen import Frame
 from learner.visitors import demo
-from learner.visitors.checked_input import ANY_DIFFICULTY, ANY_FAMILY
+from learner.visitors.checked_input import ANY_DIFFICULTY, ANY_FAMILY, LessonError
 from learner.visitors.lesson import Lesson
 
 OFFERED = {"family": ANY_FAMILY, "difficulty": ANY_DIFFICULTY, "episodes": 80}
@@ -51,6 +51,7 @@ def open_demo(page: Page, lesson: Lesson, query: object, anew: bool = False) -> 
     """
     told = query if isinstance(query, str) else ""
     parameters = dict(parse_qsl(told[:MAX_ADDRESS].lstrip("?")))
+    lesson = _gone_over(page, lesson, parameters.get("model"))
     wanted, nonsense = demo.read(parameters, _model(lesson), lesson.exam.formats)
     if "again" in parameters and lesson.learner.episodes:  # a reload keeps what was learnt
         wanted = replace(wanted, seed=None, place=None, own=None, chat_template=None, signal=None)
@@ -70,6 +71,17 @@ def open_demo(page: Page, lesson: Lesson, query: object, anew: bool = False) -> 
         for name, value in offered.items()
         if value is not None
     }
+
+
+def _gone_over(page: Page, lesson: Lesson, name: str | None) -> Lesson:
+    """The visitor's lesson in front of the model of this name, if it is here."""
+    try:
+        model = page.lessons.models.find(name or lesson.base_model.name)
+    except LessonError:
+        return lesson
+    if model.base_model.source == lesson.base_model.source:
+        return lesson
+    return page.lessons.change(lesson.session.id, model)
 
 
 def _left_out(names: list[str], model: str) -> str:

@@ -11,7 +11,6 @@ import gradio as gr
 from anyio import CapacityLimiter
 
 from learner.measuring import Score, Tally
-from learner.service.protocol import ModelService
 from learner.view.cards import verdict
 from learner.view.endpoint import endpoint
 from learner.view.origin import visitor_address
@@ -30,13 +29,15 @@ from learner.visitors.comparison import CONDITIONS
 from learner.visitors.exam import Exam
 from learner.visitors.followed import MOST_MEASURING, TooMuchAtOnce
 from learner.visitors.lesson import Lesson
+from learner.visitors.models import Offer
 from learner.visitors.open_lessons import OpenLessons
 
 Json = dict[str, Any]
 
 
-def add_api(lessons: OpenLessons, service: ModelService) -> None:
+def add_api(lessons: OpenLessons) -> None:
     """Register the public endpoints; call inside ``with gr.Blocks()``."""
+    models = lessons.models
 
     def find(session: str) -> Lesson:
         return lessons.get(session)
@@ -68,10 +69,26 @@ def add_api(lessons: OpenLessons, service: ModelService) -> None:
     async def told(lesson: Lesson) -> Json:
         return await in_thread(_learner, lesson)
 
-    def new_session(request: gr.Request) -> str:
+    def new_session(request: gr.Request, model: str = "") -> str:
         """Start a new, untrained learner; returns the session id that all other calls take."""
         with said(markup=False):
-            return lessons.open(address=visitor_address(request)).session.id
+            chosen = models.find(model) if model else None
+            session: str = lessons.open(address=visitor_address(request)).session.id
+            if chosen is not None:
+                lessons.change(session, chosen)
+            return session
+
+    def list_models() -> list[Json]:
+        """The base models that there are to choose from, and how far those are that still load."""
+        return [_offer(offer) for offer in models.offers]
+
+    def choose_model(session: str, model: str) -> Json:
+        """Go over to another base model, where this session has a learner of its own.
+
+        The one that it leaves is kept, and goes on with what it does.
+        """
+        with said(markup=False):
+            return _learner(lessons.change(session, models.find(model)))
 
     async def new_problem(session: str, family: str = "any", difficulty: int = 0) -> Json:
         """Draw a held-out problem and answer it with and without template and soft prompt.
@@ -185,19 +202,22 @@ def add_api(lessons: OpenLessons, service: ModelService) -> None:
         with said(markup=False):
             return _learner(find(session))
 
-    def status() -> Json:
-        """What the service is doing.
+    def status(model: str = "") -> Json:
+        """What the service of a model is doing.
 
         waiting: requests in no pass yet. busy: whether a pass runs. rows, seconds: of the latest
         pass; training_rows, answering_rows: of the latest of each kind. median_wait, p95_wait:
         seconds from request to pass, over the latest 256. passes, steps, completions: so far.
         trouble: why nothing can be run now, or empty.
         """
-        return dict(vars(service.status()))
+        with said(markup=False):
+            chosen = models.find(model) if model else models.first
+            return dict(vars(chosen.service.status()))
 
     for function in (
         *(new_session, new_problem, ask, train, start_training, progress, train_on_problem),
         *(tries, thumbs, evaluate, stop, undo, reset, learner, status),
+        *(list_models, choose_model),
     ):
         endpoint(function)
 
@@ -266,6 +286,7 @@ def _learner(lesson: Lesson) -> Json:
     latest = learner.history[-1] if learner.history else None
     trained = [marks for marks in lesson.results() if marks.episodes]
     return {
+        "model": lesson.base_model.name,
         "episodes": learner.episodes,
         "steps": learner.steps,
         "loss": latest.loss if latest else None,
@@ -274,6 +295,15 @@ def _learner(lesson: Lesson) -> Json:
         "chat_template": lesson.chat_template,
         "undo": lesson.session.undo_depth,
         "held_out": _result(trained[-1], lesson.exam) if trained else None,
+    }
+
+
+def _offer(offer: Offer) -> Json:
+    return {
+        "model": offer.source.name,
+        "ready": offer.taught is not None,
+        "doing": offer.doing if offer.is_loading else "",
+        "refused": offer.refused,
     }
 
 

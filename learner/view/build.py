@@ -3,13 +3,12 @@
 A tab is a file with a function that lays it out on a `Page`; it becomes one in ``TABS``.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import gradio as gr
 
 from learner.experiments.background import BackgroundExperiments
 from learner.learning.learner import LearnerConfig
-from learner.service.protocol import ModelService
 from learner.view import cards, painting
 from learner.view.address import keep_address, open_demo
 from learner.view.api import add_api
@@ -18,6 +17,7 @@ from learner.view.experiments_tab import experiments_tab
 from learner.view.files_api import add_files_api
 from learner.view.inside_api import add_inside_api
 from learner.view.inside_tab import inside_tab
+from learner.view.model_chooser import model_chooser
 from learner.view.origin import visitor_address
 from learner.view.page import Page
 from learner.view.parts import html
@@ -28,9 +28,8 @@ from learner.view.share_tab import open_link, share_tab
 from learner.view.teach_tab import teach_tab
 from learner.view.threads import SLOW, in_thread
 from learner.visitors.audience import Rooms
-from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
-from learner.visitors.sessions import Sessions
+from learner.visitors.open_lessons import OpenLessons
 
 TABS = (
     ("teach", "Teach", teach_tab),
@@ -66,23 +65,19 @@ TELL_TABS = """(version) => {
 }"""
 
 
-def build(
-    service: ModelService,
-    sessions: Sessions,
-    exam: Exam,
-    background: BackgroundExperiments,
-    rooms: Rooms,
-) -> gr.Blocks:
+def build(lessons: OpenLessons, background: BackgroundExperiments, rooms: Rooms) -> gr.Blocks:
     """The page and the API beside it."""
     with gr.Blocks(
         title="Soft Prompt Arena", analytics_enabled=False, delete_cache=(3600, 3600)
     ) as demo:
-        page = Page(demo, service, sessions, exam, background, rooms)
+        page = Page(demo, lessons, background, rooms)
         page.tabs = tuple(name for name, *_ in TABS)
+        first = lessons.models.first
+        untrained = first.service.new_learner(LearnerConfig())
         html("spa-header", cards.header())
-        show_strip(
-            page, painting.strip_of(service.new_learner(LearnerConfig()), service.base_model)
-        )
+        show_strip(page, painting.strip_of(untrained, first.base_model))
+        if len(lessons.models.offers) > 1:
+            model_chooser(page)
         with gr.Tabs():
             for name, title, tab in TABS:
                 with gr.Tab(title, id=name, elem_id=f"spa-tab-{name}") as place:
@@ -91,8 +86,8 @@ def build(
         present_room(page)
         _arrival(page)
         _in_step(page)
-        build_service_line(service)
-        add_api(page.lessons, service)  # first, so that its names are free
+        build_service_line(lessons.models)
+        add_api(page.lessons)  # first, so that its names are free
         add_inside_api(page.lessons)
         add_experiments_api(background)
         add_files_api(page.lessons)
@@ -114,9 +109,14 @@ def _in_step(page: Page) -> None:
     """Let what is done in one tab of a browser be seen in its other ones."""
     version = gr.Textbox(visible="hidden", elem_id="spa-version")
     look_again = gr.Button(visible="hidden", elem_id="spa-look-again")
-    page.lesson.show(version, lambda lesson: str(lesson.version))
+    page.lesson.show(version, lambda lesson: f"{lesson.base_model.name} {lesson.version}")
     page.lesson.act(look_again.click, lambda lesson: None)
     page.events.on(version.change, None, [version], [], js=TELL_TABS)
+
+
+def _is_shown(page: Page, lesson: Lesson) -> Callable[[], bool]:
+    """Whether this is the lesson that its visitor is at."""
+    return lambda: page.lessons.get(lesson.session.id) is lesson
 
 
 def _arrival(page: Page) -> None:
@@ -136,18 +136,23 @@ def _arrival(page: Page) -> None:
         if notice := lesson.session.take_notice():
             gr.Warning(notice)
         opened = await in_thread(open_demo, page, lesson, query)
+        lesson = page.lessons.get(lesson.session.id)  # the address may name another model
         session: Frame = {page.browser: lesson.session.id, **opened}
         to_open = [linked] if linked else []
 
         def going_on(lesson: Lesson) -> bool:
             return bool(to_open) or lesson.busy or not lesson.exam.ready
 
-        async for frame in page.lesson.frames(lesson, going_on):
+        async for frame in page.lesson.frames(lesson, going_on, _is_shown(page, lesson)):
             yield {**session, **frame}
             session = {}
             if to_open:
-                linked = to_open.pop()
-                await in_thread(open_link, lesson, linked, request, oauth, limiter=SLOW)
+                link = to_open.pop()
+                await in_thread(open_link, page.lessons, lesson, link, request, oauth, limiter=SLOW)
+        if linked and not _is_shown(page, lesson)():  # the link has led to another model
+            lesson = page.lessons.get(lesson.session.id)
+            async for frame in page.lesson.frames(lesson, going_on, _is_shown(page, lesson)):
+                yield frame
 
     page.events.on(
         page.demo.load,

@@ -132,7 +132,8 @@ def _form(page: Page) -> None:
         settings = config.soft_tokens, config.learning_rate, config.episodes_per_step
         return technique_line(key), *settings
 
-    page.events.on(page.demo.load, load, [page.browser], [name, page.experiments])
+    arrivals = [page.demo.load, page.at.change]
+    page.events.on(arrivals, load, [page.browser], [name, page.experiments])
     page.experiments.show(
         chat_template,
         lambda view: gr.update(choices=format_choices(view.formats)),

@@ -35,12 +35,23 @@ def add_files_api(lessons: OpenLessons) -> None:
             return {"name": path.name, "file": base64.b64encode(path.read_bytes()).decode()}
 
     def load(session: str, file: str, accept_other_model: bool = False) -> Json:
-        """Go on with the soft prompt in a file; `undo` brings back the one before."""
+        """Go on with the soft prompt in a file; `undo` brings back the one before.
+
+        If it was made for another model that there is here, the session goes over to that.
+        """
         with said(markup=False), picked("soft-prompt.zip", file) as path:
             lesson = lessons.get(session)
             with lesson.acting():
-                lesson.adopt(load_zip(path, lesson.base_model, accept_other_model is True))
-            return {"episodes": lesson.learner.episodes, "steps": lesson.learner.steps}
+                model, learner = lessons.read(
+                    lesson,
+                    lambda base_model: load_zip(path, base_model, accept_other_model is True),
+                )
+                lesson = lessons.adopt(lesson, model, learner)
+            return {
+                "model": lesson.base_model.name,
+                "episodes": lesson.learner.episodes,
+                "steps": lesson.learner.steps,
+            }
 
     def push(
         session: str,

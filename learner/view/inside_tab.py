@@ -72,7 +72,7 @@ def inside_tab(page: Page, tab: gr.Tab) -> None:
         async for frame in screen.doing(session_id, Inside.arrive):
             yield frame
 
-    page.events.on(tab.select, arrive, [page.browser], [screen])
+    page.events.on([tab.select, page.at.change], arrive, [page.browser], [screen])
 
 
 def _alter(page: Page, screen: Screen[Inside, Inside]) -> None:

@@ -4,37 +4,33 @@ import gradio as gr
 from gradio.blocks import Block
 
 from learner.experiments.background import BackgroundExperiments, VisitorExperiments
-from learner.service.protocol import ModelService
 from learner.view.experiments_painting import ExperimentsPainter, ExperimentsView
 from learner.view.screen import Events, Screen
 from learner.visitors.audience import Rooms
-from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.open_lessons import OpenLessons
-from learner.visitors.sessions import Sessions
 
 
 class Page:
     """One page in the making; every tab lays itself out on it. Make it inside ``gr.Blocks()``.
 
     ``lesson`` and ``experiments`` are the parts that show a visitor's lesson and what they try;
-    ``events`` is where everything else is connected.
+    ``events`` is where everything else is connected. ``at`` changes when the visitor goes over to
+    another base model.
     """
 
     def __init__(
         self,
         demo: gr.Blocks,
-        service: ModelService,
-        sessions: Sessions,
-        exam: Exam,
+        lessons: OpenLessons,
         background: BackgroundExperiments,
         rooms: Rooms,
     ) -> None:
         self.demo = demo
-        self.sessions = sessions
         self.background = background
         self.rooms = rooms
-        self.lessons = OpenLessons(service, exam, sessions)
+        self.lessons = lessons
+        self.sessions = lessons.sessions
         # The fixed secret lets ids outlive a restart of the app; it protects nothing, they do.
         self.browser = gr.BrowserState(storage_key="soft-prompt-arena", secret="soft-prompt-arena")
         self.events = Events()
@@ -46,3 +42,6 @@ class Page:
         self.experiments: Screen[VisitorExperiments, ExperimentsView] = Screen(
             self.events, self.browser, background.of, ExperimentsPainter().look
         )
+        first = lessons.models.first.base_model.name
+        self.at = gr.Textbox(first, visible="hidden", elem_id="spa-at")
+        self.lesson.show(self.at, lambda lesson: lesson.base_model.name)

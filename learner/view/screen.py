@@ -135,9 +135,15 @@ class Screen(Generic[Subject, View]):
         self.show(component, lambda view: gr.update(interactive=when(view)))
 
     async def frames(
-        self, subject: Subject, busy: Callable[[Subject], bool]
+        self,
+        subject: Subject,
+        busy: Callable[[Subject], bool],
+        is_shown: Callable[[], bool] = lambda: True,
     ) -> AsyncIterator[Frame]:
-        """All parts at first, then what changes, while ``busy``; the last change included."""
+        """All parts at first, then what changes, while ``busy``; the last change included.
+
+        It ends when the visitor has gone over to another subject: when it ``is_shown`` no longer.
+        """
         causes: dict[Block, object] = {}
         shown: dict[Block, object] = {}
 
@@ -154,7 +160,9 @@ class Screen(Generic[Subject, View]):
                 causes[component], shown[component] = cause, painted
             return frame
 
-        async for _ in subject.follow(lambda: busy(subject)):
+        async for _ in subject.follow(lambda: is_shown() and busy(subject)):
+            if not is_shown():
+                return
             await all_read()
             if frame := await in_thread(changes):
                 yield frame
@@ -204,11 +212,12 @@ class Screen(Generic[Subject, View]):
         def do() -> tuple[Subject, Frame]:
             subject = self.find(session_id)
             with nullcontext() if always else subject.acting():
-                return subject, action(subject) or {}
+                extra = action(subject) or {}
+            return self.find(session_id), extra  # another one if it has gone over to that
 
         with said():
             subject, extra = await in_thread(do, limiter=limiter)
-            async for frame in self.frames(subject, busy):
+            async for frame in self.frames(subject, busy, lambda: self.find(session_id) is subject):
                 yield {**frame, **extra}
                 extra = {}
 

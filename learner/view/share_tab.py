@@ -18,7 +18,6 @@ from learner.hub.push import push
 from learner.hub.reference import checked_repo_id, default_repo_id, parse_reference
 from learner.hub.soft_prompts import Fetched, browse, fetch
 from learner.learning.learner import Learner
-from learner.model.base_model import ModelFacts
 from learner.view import cards, hub_cards
 from learner.view.login import at_this_machine, can_sign_in, how_to_sign_in, visitor_token
 from learner.view.page import Page
@@ -27,6 +26,8 @@ from learner.view.picked_file import pick, picked
 from learner.view.screen import Frame, said
 from learner.view.threads import SLOW
 from learner.visitors.lesson import Lesson
+from learner.visitors.models import Taught
+from learner.visitors.open_lessons import OpenLessons
 
 MAX_SEEN = 20  # repositories whose head a session remembers
 SORTS = [("newest", "recent"), ("most liked", "liked")]
@@ -86,13 +87,16 @@ def _files(page: Page) -> None:
             return None
         try:
             with picked(name, text) as path:
-                learner = load_file(path, lesson.base_model, accept is True)
+                model, learner = page.lessons.read(
+                    lesson, lambda base_model: load_file(path, base_model, accept is True)
+                )
         except OtherModelError as error:
             raise OtherModelError(f"{error} To do so, tick “{_ACCEPT}” first.") from error
-        lesson.adopt(learner)
+        page.lessons.adopt(lesson, model, learner)
         told = (
-            f"Loaded. It has learnt from {wording.count(learner.episodes, 'episode')}; "
-            "Undo, on the Teach tab, brings back the one before."
+            f"Loaded{_gone_over(lesson, model)}. It has learnt from "
+            f"{wording.count(learner.episodes, 'episode')}; Undo, on the Teach tab, brings back "
+            "the one before."
         )
         return {status: cards.status(told)}
 
@@ -263,7 +267,7 @@ def _pull(page: Page) -> None:
             yield {preview: hub_cards.note("Looking …"), looked: "", adopt: hidden}
             try:
                 lesson = page.lessons.get(session_id)
-                fetched = _fetch(reference, lesson.base_model, request, oauth)
+                _, fetched = _fetch(reference, page.lessons, lesson, request, oauth)
             except ValueError:
                 yield {preview: hub_cards.note(""), looked: "", adopt: hidden}
                 raise
@@ -278,8 +282,10 @@ def _pull(page: Page) -> None:
         session_id: object, reference: object, request: gr.Request, oauth: gr.OAuthToken | None
     ) -> AsyncIterator[Frame]:
         def change(lesson: Lesson) -> Frame:
-            lesson.adopt(_fetch(reference, lesson.base_model, request, oauth).learner)
-            told = f"You go on with {reference}; Undo, on the Teach tab, goes back."
+            model, fetched = _fetch(reference, page.lessons, lesson, request, oauth)
+            page.lessons.adopt(lesson, model, fetched.learner)
+            gone_over = _gone_over(lesson, model)
+            told = f"You go on with {reference}{gone_over}; Undo, on the Teach tab, goes back."
             return {preview: hub_cards.note(told), adopt: gr.update(visible="hidden")}
 
         yield {preview: hub_cards.note("")}
@@ -304,6 +310,7 @@ def _pull(page: Page) -> None:
 
 
 def open_link(
+    lessons: OpenLessons,
     lesson: Lesson,
     linked: object,
     request: gr.Request,
@@ -311,15 +318,16 @@ def open_link(
 ) -> None:
     """Open the soft prompt of a shared link in a visitor's lesson, and tell them."""
     try:
-        fetched = _fetch(linked, lesson.base_model, request, oauth)
+        model, fetched = _fetch(linked, lessons, lesson, request, oauth)
         if fetched.warning:
             raise HubError(f"{fetched.warning} Look at it under Save & share.")
-        lesson.adopt(fetched.learner)
+        lessons.adopt(lesson, model, fetched.learner)
     except ValueError as error:
         gr.Warning(escape(str(error)), title="The link was not opened")
     else:
         gr.Info(
-            f"You go on with {fetched.repo_id}; Undo brings back your own.",
+            f"You go on with {fetched.repo_id}{_gone_over(lesson, model)}; "
+            "Undo brings back your own.",
             title="Opened from a link",
         )
 
@@ -346,17 +354,31 @@ def held_out_results(lesson: Lesson, learner: Learner) -> HeldOutResults | None:
 
 def _fetch(
     reference: object,
-    base_model: ModelFacts,
+    lessons: OpenLessons,
+    lesson: Lesson,
     request: gr.Request,
     oauth: gr.OAuthToken | None,
-) -> Fetched:
-    """As the visitor may: with their token alone, and kept only where they sit at this machine."""
-    return fetch(
+) -> tuple[Taught, Fetched]:
+    """As the visitor may: with their token alone, and kept only where they sit at this machine.
+
+    With it comes the model that it is for: the lesson's, or another one that is offered.
+    """
+    where, token, keep = (
         parse_reference(reference),
         visitor_token(request, oauth),
-        base_model,
-        keep=at_this_machine(request),
+        at_this_machine(request),
     )
+    return lessons.read(
+        lesson,
+        lambda base_model: fetch(where, token, base_model, keep=keep),
+        lambda fetched: not fetched.warning,
+    )
+
+
+def _gone_over(lesson: Lesson, model: Taught) -> str:
+    """Words for it where this is not the lesson's model."""
+    source = model.base_model.source
+    return f" in front of {source.short_name}" if source != lesson.base_model.source else ""
 
 
 def _seen(lesson: Lesson) -> dict[str, str]:

@@ -4,10 +4,14 @@ A session survives a reload of the page, being pushed out of memory, and a resta
 saved whenever it changes. A store that cannot be used keeps nobody from learning: meanwhile
 sessions live in memory, and are saved as soon as that works. Two ids never see each other's
 learner.
+
+A visitor has a learner for each base model that they have used, and one of these models is the one
+they are at: `Sessions.choose` changes it.
 """
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -15,15 +19,17 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from learner.checkpoint.atomic_folder import write_file
 from learner.checkpoint.reading import CheckpointError
 from learner.learning.learner import Learner, LearnerConfig
 from learner.model.base_model import ModelFacts
+from learner.model.source import ModelSource
 from learner.visitors.arrivals import KEPT, VISITS, Arrivals
 from learner.visitors.autosave import Autosaver
 from learner.visitors.old_sessions import take_over
@@ -38,6 +44,9 @@ _FOLDER = re.compile(r"[0-9a-f]{64}")
 _TOUCH_SECONDS = 60.0  # a use is noted down this often: far below any age that matters
 _UNSAVED = 1000  # sessions that wait in memory for a store that cannot be used
 _NO_ROOM_SECONDS = 300.0  # until it is asked again whether there is room
+_CHOICES = 10_000  # visitors whose choice of a model is remembered without looking it up
+_SERVED = "models.json"  # the models that learners were kept for, in the folder ...
+_MOST_SERVED = 20  # ... so many of them
 
 _PROMISE = (
     f"Whoever trained on {PROMISED_EPISODES} problems or more finds their soft prompt on this page "
@@ -49,10 +58,20 @@ _NO_PROMISE = (
 )
 
 
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """A base model that sessions are kept for, and what a session of it starts with."""
+
+    facts: ModelFacts
+    fresh_learner: Callable[[LearnerConfig], Learner]
+
+
 @dataclass
 class _Saved:
     """What is known of a session in the store: ``version`` 0 is nothing, as is no ``state``."""
 
+    model: _Model
+    key: str
     version: int
     state: SessionState | None
     used_at: float
@@ -65,12 +84,12 @@ class _Saved:
 class Sessions:
     """The sessions of one app: in a ``store``, and what else belongs to them under ``folder``.
 
-    The store is a database in the folder unless another is given. ``limits`` bound all of it; the
-    ``max_in_memory`` used last are kept in memory with their undo. Changes are saved within
-    ``save_interval`` (seconds), the end of a run at once; a session that has never changed is not
-    saved at all. ``visits`` and ``keeps`` count newcomers: those let in, and those that are saved.
-    ``lasting`` is whether the store outlives the machine's next restart. ``clock`` gives seconds
-    since the epoch.
+    They are in front of ``base_model``, and of those that are `add`ed. The store is a database in
+    the folder unless another is given. ``limits`` bound all of it; the ``max_in_memory`` used last
+    are kept in memory with their undo. Changes are saved within ``save_interval`` (seconds), the
+    end of a run at once; a session that has never changed is not saved at all. ``visits`` and
+    ``keeps`` count newcomers: those let in, and those that are saved. ``lasting`` is whether the
+    store outlives the machine's next restart. ``clock`` gives seconds since the epoch.
     """
 
     def __init__(
@@ -91,7 +110,6 @@ class Sessions:
     ) -> None:
         self.promise = _PROMISE if lasting else _NO_PROMISE
         self._folder = folder.resolve()
-        self._base_model = base_model
         self._config = config or LearnerConfig()
         self._limits = limits or Limits()
         # Half as much again and a little: pages are never full, and what is replaced needs both.
@@ -102,10 +120,11 @@ class Sessions:
         self._keeps = keeps or Arrivals(*KEPT)
         self._max_in_memory = max_in_memory
         self._clock = clock
-        # A learner is a value: visitors who start with the same settings share its first one.
-        self._fresh_learner = lru_cache(maxsize=16)(fresh_learner)
-        self._lock = threading.Lock()  # guards the two below
-        self._recent: OrderedDict[str, Session] = OrderedDict()  # by id, used last at the end
+        self._lock = threading.Lock()  # guards the four below
+        self._models: dict[ModelSource, _Model] = {}
+        # Where each visitor is, and whether they have said so themselves; used last at the end.
+        self._chosen: OrderedDict[str, tuple[ModelSource, bool]] = OrderedDict()
+        self._recent: OrderedDict[str, Session] = OrderedDict()  # by key, used last at the end
         # Whoever still holds a session that was pushed out of memory must not meet its double.
         self._alive: WeakValueDictionary[str, Session] = WeakValueDictionary()
         self._writing = threading.RLock()  # held by whoever writes to the store; guards those below
@@ -117,19 +136,43 @@ class Sessions:
         with contextlib.suppress(OSError, StoreError), self._writing:
             self._beside = {entry.name: _size(entry.path) for entry in self._folders()}
             self._make_room(None)
+        self._served = _read_served(self._folder / _SERVED)
+        self.add(base_model, fresh_learner)
 
-    def open(self, session_id: object = None, address: str | None = None) -> Session:
+    def add(
+        self, base_model: ModelFacts, fresh_learner: Callable[[LearnerConfig], Learner]
+    ) -> None:
+        """Keep sessions in front of this base model too."""
+        # A learner is a value: visitors who start with the same settings share its first one.
+        model = _Model(base_model, lru_cache(maxsize=16)(fresh_learner))
+        source = base_model.source
+        with self._lock:
+            self._models[source] = model
+            self._served = [source, *(one for one in self._served if one != source)][:_MOST_SERVED]
+            with contextlib.suppress(OSError):  # it only helps those who come back too early
+                _write_served(self._served, self._folder / _SERVED)
+
+    def open(
+        self,
+        session_id: object = None,
+        address: str | None = None,
+        newcomers: ModelSource | None = None,
+    ) -> Session:
         """The session that a browser remembers, or a new one, with a notice if one was expected.
 
         ``session_id`` is whatever the browser sent. New ids are always made here, so that nobody
         can be talked into using an id that somebody else knows. A newcomer counts for their
         ``address``, if it is given: raises SessionError if too many have come from there.
+        ``newcomers`` are in front of this model, by default the first, and so is whoever was put
+        somewhere else when they were new and has learnt nothing there.
         """
+        first = newcomers or next(iter(self._models))
         try:
             session = self.get(session_id)
         except SessionError as error:
             notice = str(error) if session_id else ""
         else:
+            session = self._moved(session, first)
             if self._store.leases is not None:
                 self._catch_up(session)
             return session
@@ -137,32 +180,61 @@ class Sessions:
             raise SessionError(
                 "Too many newcomers have come from your address; try again in a few minutes."
             )
-        session = self._new(secrets.token_urlsafe(32), notice)
+        if isinstance(session_id, str) and (source := self._kept_elsewhere(session_id)):
+            notice = (
+                f"What you taught {source.short_name} is kept, and comes back when you open this "
+                "page once that model is here."
+            )
+        else:
+            session_id = secrets.token_urlsafe(32)
+        self._choose(session_id, first, decided=False)
+        session = self._new(session_id, self._models[first], notice)
         self._saved[session].newcomer = address
-        self._keep(session)
-        return session
+        return self._keep(session)
 
     def get(self, session_id: object) -> Session:
-        """The session of this id. Raises SessionError if there is none, or none any more.
+        """The session of this id, in front of the model that its visitor is at.
 
-        If what was saved cannot be read, it is a session with a fresh learner and a notice.
+        Raises SessionError if there is none, or none any more. If what was saved cannot be read, it
+        is a session with a fresh learner and a notice.
         """
         if not isinstance(session_id, str) or not _ID.fullmatch(session_id):
             raise SessionError("That is not the id of a session, so you start with a new learner.")
         with self._lock:
-            session = self._alive.get(session_id)
-        return self._keep(session or self._restore(session_id))
+            source, decided = self._chosen.get(session_id, (None, True))
+        source = source or self._latest(session_id) or next(iter(self._models))
+        session = self._at(session_id, self._models[source])
+        self._choose(session_id, source, decided)
+        return session
+
+    def choose(self, session_id: object, source: ModelSource) -> Session:
+        """Go over to the learner that this visitor has in front of another model, or to a new one.
+
+        The one that they leave is kept. Raises SessionError if there is no such session.
+        """
+        left = self.get(session_id)
+        name = left.id
+        try:
+            session = self._at(name, self._models[source])
+        except SessionError:
+            session = self._new(name, self._models[source], "")
+            self._saved[session].newcomer = self._saved[left].newcomer
+            session = self._keep(session)
+        self._choose(name, source, decided=True)
+        with contextlib.suppress(SessionError):  # then it is forgotten at a restart
+            self.keep(session)
+        return session
 
     def model_of(self, session: Session) -> ModelFacts:
         """The base model that this session's learner belongs to."""
-        return self._base_model
+        return self._saved[session].model.facts
 
     def folder_of(self, session: Session) -> Path:
         """Where more of this session can be kept: whatever is there goes when the session goes.
 
         It need not exist.
         """
-        return self._folder / self._key(session.id)
+        return self._folder / self._saved[session].key
 
     def keep(self, session: Session) -> None:
         """Save a session now, though it may never have changed. Raises SessionError if that fails.
@@ -170,7 +242,8 @@ class Sessions:
         Old ones may have to make room, for what is beside it too.
         """
         with self._writing:
-            key, saved = self._key(session.id), self._saved[session]
+            saved = self._saved[session]
+            key = saved.key
             if size := _size(self._folder / key):
                 self._beside[key] = size
             try:
@@ -199,14 +272,79 @@ class Sessions:
         self._autosaver.close()
         self._store.close()
 
-    def _new(self, session_id: str, notice: str, version: int = 0, unread: bool = False) -> Session:
+    # --- which model --------------------------------------------------------------------------
+
+    def _choose(self, session_id: str, source: ModelSource, decided: bool) -> None:
+        """Note where a visitor is."""
+        with self._lock:
+            self._chosen[session_id] = source, decided
+            self._chosen.move_to_end(session_id)
+            while len(self._chosen) > _CHOICES:
+                self._chosen.popitem(last=False)
+
+    def _moved(self, session: Session, first: ModelSource) -> Session:
+        """Where a visitor is now who was put in front of whatever model was there at the time."""
+        with self._lock:
+            source, decided = self._chosen[session.id]
+        if decided or session.state.learnt or session.in_use:
+            return session
+        wanted = self._latest(session.id, without=source) or first
+        if wanted == source:
+            return session
+        try:
+            moved = self._at(session.id, self._models[wanted])
+        except SessionError:
+            moved = self._keep(self._new(session.id, self._models[wanted], ""))
+        self._choose(session.id, wanted, decided=False)
+        return moved
+
+    def _latest(self, session_id: str, without: ModelSource | None = None) -> ModelSource | None:
+        """The model whose learner this visitor used last, of those that anything is kept of."""
+        sources = [source for source in list(self._models) if source != without]
+        if without is None and len(sources) == 1:
+            return sources[0]
+        used: dict[ModelSource, float] = {}
+        for source in sources:
+            key = self._key(session_id, source)
+            with self._lock:
+                session = self._alive.get(key)
+            if session is not None:
+                used[source] = self._saved[session].used_at
+                continue
+            with contextlib.suppress(StoreError):
+                if row := self._store.read(key):
+                    used[source] = row.used_at
+        return max(used, key=lambda source: used[source], default=None)
+
+    def _kept_elsewhere(self, session_id: str) -> ModelSource | None:
+        """A model that is not here now, of which something is kept under this id."""
+        if not _ID.fullmatch(session_id):
+            return None
+        for source in self._served:
+            with contextlib.suppress(StoreError):
+                if source not in self._models and self._store.read(self._key(session_id, source)):
+                    return source
+        return None
+
+    # --- sessions -----------------------------------------------------------------------------
+
+    def _at(self, session_id: str, model: _Model) -> Session:
+        """The session of this id in front of this model. Raises SessionError if there is none."""
+        with self._lock:
+            session = self._alive.get(self._key(session_id, model.facts.source))
+        return self._keep(session or self._restore(session_id, model))
+
+    def _new(
+        self, session_id: str, model: _Model, notice: str, version: int = 0, unread: bool = False
+    ) -> Session:
         """A session that nothing is known of, but that something may be stored of."""
-        state = SessionState(self._fresh_learner(self._config), seed=secrets.randbits(32))
-        return self._session(session_id, state, version, notice, unread)
+        state = SessionState(model.fresh_learner(self._config), seed=secrets.randbits(32))
+        return self._session(session_id, model, state, version, notice, unread)
 
     def _session(
         self,
         session_id: str,
+        model: _Model,
         state: SessionState,
         version: int,
         notice: str = "",
@@ -216,24 +354,26 @@ class Sessions:
             session_id,
             state,
             self._autosaver.mark,
-            self._fresh_learner,
+            model.fresh_learner,
             notice,
             self._begins,
             self._ended,
         )
+        key = self._key(session_id, model.facts.source)
         now = self._clock()
         touched_at = 0.0 if version else now
         with self._writing:
-            self._saved[session] = _Saved(version, state, now, touched_at, unread)
+            self._saved[session] = _Saved(model, key, version, state, now, touched_at, unread)
         return session
 
     def _keep(self, session: Session) -> Session:
         """Note that ``session`` was used now; the one that is to be used under its id."""
         now = self._clock()
         with self._lock:
-            session = self._alive.setdefault(session.id, session)
-            self._recent[session.id] = session
-            self._recent.move_to_end(session.id)
+            key = self._saved[session].key
+            session = self._alive.setdefault(key, session)
+            self._recent[key] = session
+            self._recent.move_to_end(key)
             while len(self._recent) > self._max_in_memory:
                 self._recent.popitem(last=False)
         saved = self._saved[session]
@@ -243,20 +383,22 @@ class Sessions:
             self._autosaver.mark(session)
         return session
 
-    def _key(self, session_id: str) -> str:
+    @staticmethod
+    def _key(session_id: str, source: ModelSource) -> str:
         """What a session is stored under. It does not give the id away; base models are apart."""
-        model = f"{self._base_model.name}\n{self._base_model.revision}\n"
+        model = f"{source.name}\n{source.revision}\n"
         return hashlib.sha256((model + session_id).encode()).hexdigest()
 
     # --- reading ------------------------------------------------------------------------------
 
-    def _restore(self, session_id: str) -> Session:
-        key = self._key(session_id)
+    def _restore(self, session_id: str, model: _Model) -> Session:
+        key = self._key(session_id, model.facts.source)
         try:
             row = self._store.read(key)
         except StoreError as error:
             return self._new(
                 session_id,
+                model,
                 f"What you had learnt cannot be read at the moment ({error}), so you start with a "
                 "new learner; the old one comes back as soon as it can be read.",
                 unread=True,
@@ -269,12 +411,12 @@ class Sessions:
                 "Your learner is no longer kept on this server, so you start with a new one."
             )
         try:
-            return self._session(
-                session_id, unpack_session(row.data, self._base_model), row.version
-            )
+            state = unpack_session(row.data, model.facts)
+            return self._session(session_id, model, state, row.version)
         except CheckpointError as error:
             return self._new(
                 session_id,
+                model,
                 f"Your saved learner cannot be read, so you start with a new one: {error}",
                 row.version,
             )
@@ -285,7 +427,7 @@ class Sessions:
         """A run begins: here alone, and from what was learnt last. Raises SessionBusy."""
         leases = self._store.leases
         if leases is not None:
-            if not leases.take(self._key(session.id), lambda: self._lost(session)):
+            if not leases.take(self._saved[session].key, lambda: self._lost(session)):
                 raise SessionBusy
             self._catch_up(session)
 
@@ -293,7 +435,7 @@ class Sessions:
         """A run has ended: whoever goes on elsewhere finds what it has learnt."""
         if self._store.leases is not None:
             self._save(session)
-            self._store.leases.leave(self._key(session.id))
+            self._store.leases.leave(self._saved[session].key)
 
     def _lost(self, session: Session) -> None:
         session.stop.set()
@@ -302,14 +444,15 @@ class Sessions:
     def _catch_up(self, session: Session) -> None:
         """Go on from what another app has saved; nothing is lost that only this one has."""
         with contextlib.suppress(StoreError), self._writing:
-            row, saved = self._store.read(self._key(session.id)), self._saved[session]
+            saved = self._saved[session]
+            row = self._store.read(saved.key)
             if row is None or row.version <= saved.version:
                 return
             if session.state is not saved.state:
                 self._meet(session, row)
                 return
             with contextlib.suppress(CheckpointError):  # it is told when it is opened
-                session.catch_up(unpack_session(row.data, self._base_model))
+                session.catch_up(unpack_session(row.data, saved.model.facts))
                 saved.version, saved.state = row.version, session.state
 
     # --- saving -------------------------------------------------------------------------------
@@ -353,7 +496,8 @@ class Sessions:
 
     def _write(self, session: Session, always: bool = False) -> None:
         """Store a session as it is now. Raises StoreError."""
-        saved, key, state = self._saved[session], self._key(session.id), session.state
+        saved, state = self._saved[session], session.state
+        key = saved.key
         if saved.unread:
             row = self._store.read(key)
             saved.unread = False
@@ -368,7 +512,7 @@ class Sessions:
                 self._store.touch(key, saved.used_at)
                 saved.touched_at = saved.used_at
             return
-        data = pack_session(state, self._base_model)
+        data = pack_session(state, saved.model.facts)
         size = len(data) + self._beside.get(key, 0)
         if saved.newcomer is not None:
             if not self._keeps.admit(saved.newcomer):
@@ -387,16 +531,17 @@ class Sessions:
 
     def _meet(self, session: Session, row: Row) -> None:
         """Of this session something else is stored than was thought: lose neither."""
-        self._saved[session].version = row.version
+        saved = self._saved[session]
+        saved.version = row.version
         with contextlib.suppress(CheckpointError):  # then there is nothing to be lost
-            session.meet(unpack_session(row.data, self._base_model))
+            session.meet(unpack_session(row.data, saved.model.facts))
             session.give_notice("Another learner of yours was saved here; Undo brings it back.")
 
     def _forget(self, session: Session) -> None:
         """Let go of what is in memory."""
         with self._lock:
-            self._recent.pop(session.id, None)
-            self._alive.pop(session.id, None)
+            self._recent.pop(self._saved[session].key, None)
+            self._alive.pop(self._saved[session].key, None)
 
     def _save_again_what_was_lost(self) -> None:
         with self._writing:
@@ -416,7 +561,7 @@ class Sessions:
         if more and more.version and self._store.size() + beside + more.size <= self._limits.size:
             return  # it is there already, and cannot be too much
         with self._lock:
-            alive = {self._key(session.id): session for session in self._alive.values()}
+            alive = dict(self._alive)
         used = {key: self._saved[session].used_at for key, session in alive.items()}
         kept = [
             summary._replace(
@@ -457,6 +602,21 @@ class Sessions:
 
 class NoRoom(StoreError):
     """The store works, but is full of what it must not remove."""
+
+
+def _read_served(file: Path) -> list[ModelSource]:
+    """The models that learners were kept for before; none where nothing can be read."""
+    try:
+        return [ModelSource(*map(str, one)) for one in json.loads(file.read_text("utf-8"))]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def _write_served(sources: Sequence[ModelSource], file: Path) -> None:
+    """Write these down. Raises OSError."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows = [[source.kind, source.name, source.revision] for source in sources]
+    write_file(json.dumps(rows).encode(), file)
 
 
 def _size(folder: str | Path) -> int:

@@ -155,6 +155,8 @@ def visit(folder: Path, episodes: int, problems: int, setting: Setting) -> tuple
     trained = None
     with open_app(folder, program=("app.py", *flags)) as url:
         client = Client(url, verbose=False)
+        while any(model["doing"] for model in client.predict(api_name="/list_models")):
+            sleep(LOOK_SECONDS)  # the embedded model stands in for one that still loads
         began = perf_counter()
         session = client.predict(api_name="/new_session")
         client.predict(session, episodes, False, api_name="/start_training")

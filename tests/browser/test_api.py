@@ -31,6 +31,8 @@ ENDPOINTS = {
     "/reset",
     "/learner",
     "/status",
+    "/list_models",
+    "/choose_model",
 }
 
 

@@ -33,7 +33,7 @@ def url(hub, space_token, tmp_path_factory):
         OAUTH_CLIENT_SECRET="its-secret",
         OAUTH_SCOPES="openid profile contribute-repos",
         OPENID_PROVIDER_URL=hub.endpoint,
-        SOFT_PROMPT_MODEL="pocket",
+        SOFT_PROMPT_MODELS="pocket",
         SPACE_ID="space/arena",
         SYSTEM="spaces",
     ) as address:

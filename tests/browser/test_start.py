@@ -11,18 +11,22 @@ import app
     ("environment", "model"),
     [
         ({}, "pocket"),
-        ({"SOFT_PROMPT_MODEL": "a/b"}, "a/b"),
-        ({"SPACE_ID": "me/arena", "SOFT_PROMPT_MODEL": "a/b"}, "a/b"),
+        ({"SOFT_PROMPT_MODELS": "a/b"}, "a/b"),
+        ({"SPACE_ID": "me/arena", "SOFT_PROMPT_MODELS": "pocket,a/b"}, "pocket,a/b"),
     ],
 )
-def test_the_default_model_comes_from_the_environment(environment, model):
-    assert app.parser(environment).parse_args([]).model == model
+def test_the_default_models_come_from_the_environment(environment, model):
+    assert app.parser(environment).parse_args([]).models == model
 
 
-def test_a_space_asks_for_the_very_commit_that_it_was_built_with():
-    environment = {"SOFT_PROMPT_MODEL": "a/b", "SOFT_PROMPT_REVISION": "c" * 40}
-    assert app.parser(environment).parse_args([]).revision == "c" * 40
-    assert app.parser({}).parse_args([]).revision is None
+def test_several_models_are_asked_for_each_once_and_at_the_very_commit():
+    commit = "c" * 40
+    assert app.models_of(f"pocket, a/b@{commit},pocket,a/b/c.gguf@v1") == [
+        ("pocket", None),
+        ("a/b", commit),
+        ("a/b/c.gguf", "v1"),
+    ]
+    assert app.models_of(" ,") == [("pocket", None)]
 
 
 def test_a_port_that_is_taken_is_told_before_the_model_is_loaded(capsys, monkeypatch):
@@ -69,9 +73,9 @@ def test_one_free_port_of_many_is_enough():
 
 
 def test_a_flag_wins_over_the_environment():
-    flags = app.parser({"SOFT_PROMPT_MODEL": "a/b"})
+    flags = app.parser({"SOFT_PROMPT_MODELS": "a/b"})
     options = flags.parse_args(["--model", "c/d", "--host", "0.0.0.0", "--port", "8000"])
-    assert (options.model, options.host, options.port) == ("c/d", "0.0.0.0", 8000)
+    assert (options.models, options.host, options.port) == ("c/d", "0.0.0.0", 8000)
 
 
 @pytest.mark.parametrize("value", ["0", "-5", "many"])

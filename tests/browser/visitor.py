@@ -47,6 +47,15 @@ class Visitor:
         self.presses(f"Train {episodes} episodes")
         expect(self.button("Stop")).to_be_enabled()
 
+    def chooses_model(self, name: str) -> None:
+        """Go over to another base model, and wait until it is the one in the strip."""
+        chooser = self.page.get_by_label("Base model")
+        chooser.click()
+        self.page.get_by_role("option", name=name).click()
+        expect(self.model).to_contain_text(name)  # of a GGUF file, the whole name
+        expect(chooser).to_have_value(name)
+        self.sees_four_answers()
+
     def asks(self, question: str, answer: str = "") -> None:
         self.opens_tab("Your own question")
         self.page.get_by_label("Your question").fill(question)
@@ -84,6 +93,11 @@ class Visitor:
     @property
     def hint(self) -> Locator:
         return self.page.locator("#spa-hint .spa-hint")
+
+    @property
+    def model(self) -> Locator:
+        """The name of the frozen model in the strip."""
+        return self.page.locator(".spa-frozen figcaption b")
 
     @property
     def learnt(self) -> Locator:

@@ -29,11 +29,17 @@ def ada(loopback, monkeypatch):
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(ada, capsys):
-    arguments = ["host", "ada/arena", "--hardware", "zerogpu", "--private", "--model", "qwen/tiny"]
+    arguments = ["host", "ada/arena", "--hardware", "zerogpu", "--private"]
+    arguments += ["--models", "pocket,qwen/tiny"]
     with ada.watching() as seen:
         assert main([*arguments, "--dry-run"]) == 0
     said = capsys.readouterr().out
-    for part in ("ada/arena, private", "zerogpu", "qwen/tiny: 2 files", "SOFT_PROMPT_REVISION="):
+    for part in (
+        "ada/arena, private",
+        "zerogpu",
+        "pocket: comes with the app",
+        "qwen/tiny: 2 files",
+    ):
         assert part in said
     assert said.endswith("Nothing was done.\n")
     assert {request.method for request in seen} == {"GET"}
@@ -59,8 +65,7 @@ def test_the_whole_command_ends_with_the_address_of_what_runs(ada, capsys):
     card = front_matter(repo.head.files["README.md"].data.decode())
     assert card["preload_from_hub"] == [f"qwen/tiny config.json,model.safetensors {model.head.oid}"]
     assert repo.space.variables == {
-        "SOFT_PROMPT_MODEL": "qwen/tiny",
-        "SOFT_PROMPT_REVISION": model.head.oid,
+        "SOFT_PROMPT_MODELS": f"qwen/tiny@{model.head.oid}",
         "SOFT_PROMPT_MCP": "false",
     }
     assert main(["host", "ada/arena", "--hardware", "zerogpu", "--model", "qwen/tiny"]) == 0

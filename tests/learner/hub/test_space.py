@@ -15,7 +15,7 @@ FILES = {
     "app.py": b"print(1)\n",
     "assets/pocket/model.safetensors": bytes(range(256)),
 }
-VARIABLES = {"SOFT_PROMPT_MODEL": "pocket"}
+VARIABLES = {"SOFT_PROMPT_MODELS": "pocket"}
 
 
 @pytest.fixture
@@ -96,8 +96,8 @@ def test_what_is_as_it_should_be_makes_no_commit(hub, token):
 
 def test_a_variable_and_the_hardware_change_with_the_command(hub, token):
     host(hub, token)
-    host(hub, token, hardware="t4-small", variables={"SOFT_PROMPT_MODEL": "a/b"})
-    assert space(hub).space.variables == {"SOFT_PROMPT_MODEL": "a/b"}
+    host(hub, token, hardware="t4-small", variables={"SOFT_PROMPT_MODELS": "a/b"})
+    assert space(hub).space.variables == {"SOFT_PROMPT_MODELS": "a/b"}
     assert space(hub).space.hardware == "t4-small"
 
 

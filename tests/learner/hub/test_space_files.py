@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from learner.hub.space_files import CPU, MARKER, ZEROGPU, SpaceModel, space_files
+from learner.hub.space_files import CPU, MARKER, ZEROGPU, SpaceModel, model_variables, space_files
 from tests.hub.store import front_matter
 
 ROOT = Path(__file__).parents[3]
@@ -16,8 +16,8 @@ ZERO_PYTHON = ("3.12.12", "3.10.13")
 ZERO_TORCH = ("2.8.0", "2.9.1", "2.10.0", "2.11.0")
 
 
-def made(hardware=CPU, model=POCKET):
-    return space_files(ROOT, "ada/arena", hardware, model)
+def made(hardware=CPU, *models):
+    return space_files(ROOT, "ada/arena", hardware, models or [POCKET])
 
 
 def card(files):
@@ -54,7 +54,7 @@ def test_zerogpu_gets_a_python_and_a_torch_that_it_has():
 
 
 def test_tools_for_agents_need_a_package_more():
-    files = space_files(ROOT, "ada/arena", ZEROGPU, POCKET, mcp=True)
+    files = space_files(ROOT, "ada/arena", ZEROGPU, [POCKET], mcp=True)
     assert requirements(files)["gradio"].extras == {"oauth", "mcp"}
 
 
@@ -82,10 +82,21 @@ def test_a_model_is_downloaded_when_the_space_is_built_at_the_commit_that_the_ap
     assert found["preload_from_hub"] == [
         f"Qwen/Qwen2.5-0.5B-Instruct config.json,model.safetensors {QWEN.commit}"
     ]
-    assert QWEN.variables == {
-        "SOFT_PROMPT_MODEL": "Qwen/Qwen2.5-0.5B-Instruct",
-        "SOFT_PROMPT_REVISION": QWEN.commit,
+    assert model_variables([QWEN]) == {
+        "SOFT_PROMPT_MODELS": f"Qwen/Qwen2.5-0.5B-Instruct@{QWEN.commit}"
     }
+
+
+def test_several_models_are_all_downloaded_and_asked_for_in_their_order():
+    file = SpaceModel("a/b-GGUF/q4/b.gguf", "d" * 40, ("q4/b.gguf",), 9)
+    found = card(made(CPU, POCKET, QWEN, file))
+    assert found["models"] == ["Qwen/Qwen2.5-0.5B-Instruct", "a/b-GGUF"]
+    assert found["preload_from_hub"] == [
+        f"Qwen/Qwen2.5-0.5B-Instruct config.json,model.safetensors {QWEN.commit}",
+        f"a/b-GGUF q4/b.gguf {'d' * 40}",
+    ]
+    (asked,) = model_variables([POCKET, QWEN, file]).values()
+    assert asked == f"pocket,{QWEN.name}@{QWEN.commit},{file.name}@{'d' * 40}"
 
 
 def test_a_gguf_file_is_named_by_its_repository_and_itself():
@@ -97,9 +108,9 @@ def test_a_gguf_file_is_named_by_its_repository_and_itself():
 
 def test_the_embedded_model_needs_nothing_from_the_hub():
     assert card(made()).keys() & {"models", "preload_from_hub"} == set()
-    assert POCKET.variables == {"SOFT_PROMPT_MODEL": "pocket"}
+    assert model_variables([POCKET]) == {"SOFT_PROMPT_MODELS": "pocket"}
 
 
 def test_another_folder_is_not_this_project(tmp_path):
     with pytest.raises(FileNotFoundError):
-        space_files(tmp_path, "ada/arena", CPU, POCKET)
+        space_files(tmp_path, "ada/arena", CPU, [POCKET])

@@ -17,9 +17,10 @@ from learner.view.teach_tab import teach_tab
 from learner.visitors.audience import Rooms
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
+from learner.visitors.open_lessons import OpenLessons
 from learner.visitors.session import Session
 from tests.following import each, follow
-from tests.learner.visitors.scripted import FACTS, ScriptedService, untrained
+from tests.learner.visitors.scripted import FACTS, ScriptedService, offered, untrained
 
 
 @pytest.fixture
@@ -27,11 +28,16 @@ def page(service: ScriptedService, exam: Exam) -> Page:
     """The Teach tab in front of a model that is not there."""
     service.base_model = replace(FACTS, parameter_count=3_100_000)
     with gr.Blocks() as demo:
-        page = Page(demo, service, SimpleNamespace(), exam, SimpleNamespace(of=None), Rooms())
+        page = Page(demo, lessons_of(service, exam), SimpleNamespace(of=None), Rooms())
         show_strip(page)
         with gr.Tab("Teach") as tab:
             teach_tab(page, tab)
     return page
+
+
+def lessons_of(service: ScriptedService, exam: Exam) -> OpenLessons:
+    """In front of that one model, of nobody."""
+    return OpenLessons(offered(service, exam), SimpleNamespace())
 
 
 def looks(page: Page, lesson: Lesson) -> SimpleNamespace:

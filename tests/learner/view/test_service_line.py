@@ -29,9 +29,15 @@ FRESH = Meter().status(waiting=0, busy=False)
     ],
 )
 def test_words(status: ServiceStatus, words: str) -> None:
-    assert service_line(status) == f'<p class="spa-service">Model: {words}</p>'
+    assert service_line([("pocket", status)]) == f'<p class="spa-service">Model: {words}</p>'
+
+
+def test_of_several_models_each_is_named() -> None:
+    both = [("pocket", FRESH), ("a<b", replace(FRESH, waiting=1))]
+    assert "Model pocket: idle · Model a&lt;b: 1 waiting<" in service_line(both)
 
 
 def test_why_nothing_can_be_run_is_said_in_place_of_the_numbers() -> None:
-    told = service_line(replace(FRESH, waiting=3, trouble="The <cluster> is away."))
+    away = replace(FRESH, waiting=3, trouble="The <cluster> is away.")
+    told = service_line([("pocket", away)])
     assert "The &lt;cluster&gt; is away." in told and "waiting" not in told

@@ -88,7 +88,7 @@ def check(folder, store, base_model, saved):
     """Everything that was said to be saved is in the store, or something later of the same."""
     sessions = Sessions(folder, base_model, partial(new_learner, base_model), store=store)
     for session_id, steps in saved.items():
-        row = store.read(sessions._key(session_id))
+        row = store.read(sessions._key(session_id, base_model.source))
         learner = unpack_session(row.data, base_model).learner
         assert learner.steps >= steps
         assert torch.equal(learner.prompt, torch.full_like(learner.prompt, learner.steps / 1000))

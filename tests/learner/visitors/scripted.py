@@ -16,6 +16,8 @@ from learner.learning.training import Material
 from learner.model.base_model import ModelFacts
 from learner.model.completion import Ask, Completion
 from learner.model.source import FOLDER, ModelSource
+from learner.visitors.exam import Exam
+from learner.visitors.models import Models, Taught
 
 HIDDEN = 16
 SOURCE = ModelSource(FOLDER, "scripted", "1")
@@ -37,6 +39,13 @@ FACTS = ModelFacts(
 def untrained(config: LearnerConfig | None = None) -> Learner:
     zeros = torch.zeros(8, HIDDEN)
     return Learner(config or LearnerConfig(), zeros, zeros, zeros, 0, 0, (), SOURCE)
+
+
+def offered(service: "ScriptedService", exam: Exam) -> Models:
+    """This one model to choose from."""
+    models = Models([service.base_model.source])
+    models.add(0, Taught(service, exam))
+    return models
 
 
 def tried(problem: Problem, right: int, tries: int = 4) -> Group:

@@ -15,7 +15,7 @@ from learner.visitors.store import StoreError
 def old_folder(server, qwen2, session_id, steps=4):
     """What an earlier version left of a session."""
     learner = dataclasses.replace(new_learner(qwen2, LearnerConfig()), steps=steps, episodes=16)
-    folder = server.folder / server.start()._key(session_id)
+    folder = server.folder / server.start()._key(session_id, qwen2.source)
     (folder / "checkpoint").mkdir(parents=True)
     files = pack(learner, qwen2)
     files["README.md"] = b"# A card"

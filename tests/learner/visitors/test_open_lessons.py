@@ -9,7 +9,7 @@ from learner.visitors.lesson import Lesson
 from learner.visitors.open_lessons import OpenLessons
 from learner.visitors.session import Session, SessionState
 from tests.following import follow
-from tests.learner.visitors.scripted import untrained
+from tests.learner.visitors.scripted import offered, untrained
 
 
 @pytest.fixture
@@ -21,7 +21,10 @@ def lessons(service, exam) -> OpenLessons:
         made = Session(session_id, SessionState(untrained(), seed=7), lambda *_: None, untrained)
         return sessions.setdefault(session_id, made)
 
-    return OpenLessons(service, exam, SimpleNamespace(get=get, open=get), max_lessons=1)
+    kept = SimpleNamespace(
+        get=get, open=lambda name, *_: get(name), model_of=lambda _: service.base_model
+    )
+    return OpenLessons(offered(service, exam), kept, max_lessons=1)
 
 
 def finish(lesson: Lesson) -> None:
