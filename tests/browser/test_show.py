@@ -35,7 +35,8 @@ def test_the_same_link_is_the_same_demo_for_others(visit):
 
 
 def test_nonsense_in_a_link_is_told_in_one_sentence(visit):
-    visitor = opens(visit(), "?seed=x&family=<b>&tab=cellar&model=gpt-9")
+    visitor = visit()
+    visitor.page.goto(f"{visitor.url}?seed=x&family=<b>&tab=cellar&model=gpt-9")
     expect(visitor.complaint).to_have_count(1)
     said = "This link's seed, family, model and tab mean nothing here and were left out"
     expect(visitor.complaint).to_contain_text(said)
@@ -65,7 +66,7 @@ def test_the_story_is_told_on_stage_by_a_clicker_and_comes_back_after_a_reload(v
     page.keyboard.press("PageDown")
     card.get_by_role("button", name="Play the training").focus()
     page.keyboard.press("Enter")
-    expect(card.locator("p")).to_contain_text("The answer flips after")
+    expect(card.locator("p")).to_contain_text("The answer flips after", timeout=300_000)
     page.keyboard.press("PageDown")
     expect(title).to_have_text("Which vector matters?")
     page.keyboard.press("PageUp")
