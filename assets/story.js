@@ -29,7 +29,7 @@
       next: "Train it",
     },
     {
-      name: "train", asks: "nothing", clear: true, at: ["#spa-live .spa-live", "#spa-answers .spa-focus", "#spa-answers"], tab: "teach", scene: "watch",
+      name: "train", asks: "nothing", clear: true, at: ["#spa-answers .spa-focus", '#spa-answers [data-corner="soft-plain"]'], tab: "teach", scene: "watch",
       title: "Watch it learn",
       text: ({ facts }) => facts.run ? `${facts.run.done} of ${facts.run.total} problems so far. Watch the ☞ answer.` : facts.episodes ? `It has learnt from ${facts.episodes} problems. Not one of the model's weights has changed.` : "Press the button, or T on stage, and watch the ☞ answer.",
       body: train,
@@ -157,7 +157,7 @@
   const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const apart = () => document.querySelector("#spa-watched .spa-watched");
   // Does it, and again where the page was still busy with what was done before; then waits for the answer.
-  const answered = async (fits, act) => {
+  const answered = async (fits, act, again = 1600) => {
     for (let waited = 0; waited < ANSWER_MS; waited += 80) {
       const now = apart();
       if (now && fits(now.dataset)) {
@@ -166,7 +166,7 @@
           const kinds = now.querySelector(".spa-verdict")?.classList;
           return Object.keys(VERDICTS).find((kind) => kinds?.contains(`spa-${kind}`)) || "";
         }
-      } else if (waited % 1600 === 0) act();
+      } else if (waited % again === 0) act();
       await sleep(80);
     }
     return "";
@@ -181,7 +181,7 @@
   const episodes = () => Number(/after (\d+) episodes/.exec(apart()?.textContent || "")?.[1] || 0);
   const arrived = () => answered((now) => Number(now.latest) === facts.episodes, () => { // what is learnt by now
     for (const tab of ["teach", "inside"]) document.getElementById(`spa-tab-${tab}-button`)?.click();
-  });
+  }, 6400);
   const alone = async (work) => { // one thing at a time, and not beyond its step
     if (busy) return;
     busy = true;

@@ -15,6 +15,7 @@ from learner.measuring import Score
 from learner.view.page import Page
 from learner.view.parts import html
 from learner.view.screen import Frame
+from learner.view.threads import SLOW
 from learner.visitors import demo
 from learner.visitors.checked_input import ANY_DIFFICULTY, ANY_FAMILY, LessonError
 from learner.visitors.lesson import Lesson
@@ -41,7 +42,7 @@ def keep_address(page: Page) -> None:
     def begin_anew(lesson: Lesson, query: object) -> Frame:
         return open_demo(page, lesson, query, anew=True)
 
-    page.lesson.act(begin.click, begin_anew, [query], chosen, js=BEGIN)
+    page.lesson.act(begin.click, begin_anew, [query], chosen, js=BEGIN, limiter=SLOW)
 
 
 def open_demo(page: Page, lesson: Lesson, query: object, anew: bool = False) -> Frame:

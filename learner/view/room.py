@@ -5,6 +5,7 @@ by a stream of events and says something only when its owner votes.
 """
 
 import asyncio
+import contextlib
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -24,7 +25,7 @@ from learner.view.screen import Frame
 from learner.view.theme import ASSETS
 from learner.view.threads import SLOW
 from learner.visitors.audience import (
-    Ask,
+    Poll,
     Room,
     RoomEnded,
     RoomError,
@@ -41,12 +42,12 @@ PHONE = ASSETS / "phone.html"
 MAX_BODY = 2000  # bytes of what a phone sends
 MAX_URL = 300
 COALESCE_SECONDS = 0.3  # what comes in within this goes out together
-BEAT_SECONDS = 15.0  # so that nobody between takes a silent stream for a dead one
+BEAT_SECONDS = 15.0  # it is told again, so that nobody takes a silent stream for a dead one
 CORNERS = (
-    "Model alone, with the chat template",
-    "Model alone, without it",
-    "Soft prompt, with the chat template",
-    "Soft prompt, without it",
+    "Model alone, with template",
+    "Model alone, without",
+    "Soft prompt, with template",
+    "Soft prompt, without",
 )
 GUARDED = {
     "Cache-Control": "no-store",
@@ -179,16 +180,13 @@ def _stream(enter: Callable[[], tuple[Room, Callable[[], dict[str, Any]], bool]]
         heeding: AbstractContextManager[None] = room.heeded(tell, votes)
         with heeding:
             while not room.ended:
+                if votes:
+                    room.heard()  # its presenter listens
                 news.clear()
                 yield f"data: {json.dumps(look())}\n\n"
                 await asyncio.sleep(COALESCE_SECONDS)
-                while not news.is_set() and not room.ended:
-                    try:
-                        await asyncio.wait_for(news.wait(), BEAT_SECONDS)
-                    except asyncio.TimeoutError:
-                        if votes:
-                            room.heard()  # its presenter still listens
-                        yield ": beat\n\n"
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(news.wait(), BEAT_SECONDS)
         yield "event: ended\ndata: {}\n\n"
 
     quiet = GUARDED | {"X-Accel-Buffering": "no"}
@@ -221,8 +219,8 @@ def present_room(page: Page) -> None:
 
 def _done(page: Page, lesson: Lesson, wish: object) -> dict[str, Any]:
     """Do what the stage wishes, and say how the room is. Raises RoomError and LessonError."""
-    asked = json.loads(wish) if isinstance(wish, str) and len(wish) <= MAX_BODY else {}
-    what = asked.get("do") if isinstance(asked, dict) else None
+    asked = _wished(wish)
+    what = str(asked.get("do"))
     rooms, owner = page.rooms, lesson.session.id
     if what == "open":
         room = rooms.open(owner)
@@ -249,6 +247,15 @@ def _done(page: Page, lesson: Lesson, wish: object) -> dict[str, Any]:
     return {**_known(found), "said": said}
 
 
+def _wished(wish: object) -> dict[str, Any]:
+    """The JSON object that the stage sent; an empty one in place of anything else."""
+    try:
+        told = json.loads(wish) if isinstance(wish, str) and len(wish) <= MAX_BODY else {}
+    except (ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
 def _known(room: Room) -> dict[str, Any]:
     return {"code": room.code, "key": room.key}
 
@@ -262,26 +269,26 @@ def _checked_address(address: object) -> str:
     return told.rstrip("/") + "/"
 
 
-def _predict(page: Page, lesson: Lesson) -> list[Ask]:
+def _predict(page: Page, lesson: Lesson) -> list[Poll]:
     problem = lesson.comparison.problem
     question = problem.question if problem else ""
     most = len(lesson.exam.problems)
     return [
-        Ask("guess", "number", f"How many of {most} will it get right, once trained?", (), most),
-        Ask("right", "choice", "Which of the four will be right?", CORNERS, about=question),
+        Poll("guess", "number", f"How many of {most} will it get right, once trained?", (), most),
+        Poll("right", "choice", "Which of the four will be right?", CORNERS, about=question),
     ]
 
 
-def _vector(page: Page, lesson: Lesson) -> list[Ask]:
+def _vector(page: Page, lesson: Lesson) -> list[Poll]:
     numbers = tuple(str(i + 1) for i in range(len(lesson.learner.prompt)))
-    return [Ask("vector", "choice", "Which vector does our answer hang on?", numbers)]
+    return [Poll("vector", "choice", "Which vector does our answer hang on?", numbers)]
 
 
-def _nothing(page: Page, lesson: Lesson) -> list[Ask]:
+def _nothing(page: Page, lesson: Lesson) -> list[Poll]:
     return []
 
 
-def _tries(lesson: Lesson) -> Ask:
+def _tries(lesson: Lesson) -> Poll:
     """The tries at the problem shown, drawn if there are none yet; waits for them."""
     if not lesson.samples.shown.samples:
         lesson.draw_samples()
@@ -290,7 +297,7 @@ def _tries(lesson: Lesson) -> Ask:
     if not shown.samples or shown.problem is None:
         raise RoomError("No tries could be drawn; try again.")
     texts = tuple(one.text.strip() or "(it wrote nothing)" for one in shown.samples)
-    return Ask("thumbs", "thumbs", shown.problem.question, texts)
+    return Poll("thumbs", "thumbs", shown.problem.question, texts)
 
 
 async def _drawn(lesson: Lesson) -> None:
@@ -298,7 +305,7 @@ async def _drawn(lesson: Lesson) -> None:
         pass
 
 
-ASKS: dict[str, Callable[[Page, Lesson], list[Ask]]] = {
+ASKS: dict[str, Callable[[Page, Lesson], list[Poll]]] = {
     "predict": _predict,
     "vector": _vector,
     "nothing": _nothing,

@@ -46,7 +46,7 @@ class RoomEnded(RoomError):
 
 
 @dataclass(frozen=True)
-class Ask:
+class Poll:
     """A question to all phones. ``kind`` is number (0 to ``most``), choice (any) or thumbs.
 
     ``about`` is what it is about, where the stage shows that and a phone does not.
@@ -60,7 +60,7 @@ class Ask:
     about: str = ""
 
 
-def checked_vote(ask: Ask, value: object) -> Vote:
+def checked_vote(ask: Poll, value: object) -> Vote:
     """What a phone sent, if it answers the question. Raises RoomError otherwise."""
     given = value if isinstance(value, list) else [value]
     if not all(isinstance(one, int) and not isinstance(one, bool) for one in given):
@@ -77,7 +77,7 @@ def checked_vote(ask: Ask, value: object) -> Vote:
     return vote
 
 
-def tally(ask: Ask, votes: Collection[Vote]) -> list[Any]:
+def tally(ask: Poll, votes: Collection[Vote]) -> list[Any]:
     """What came in: all numbers, in order; how many chose each option; or (up, down) for each."""
     if ask.kind == "number":
         return sorted(vote[0] for vote in votes)
@@ -108,7 +108,7 @@ def said_of(thumbs: Sequence[tuple[int, int]], people: int) -> str:
 
 @dataclass
 class _Round:
-    asks: tuple[Ask, ...]
+    asks: tuple[Poll, ...]
     votes: dict[str, dict[str, Vote]] = field(default_factory=dict)  # by ask, by phone
 
 
@@ -154,8 +154,8 @@ class Room:
             self._tell(votes=True)
             return phone
 
-    def ask(self, asks: Sequence[Ask]) -> None:
-        """Ask all phones this, and no more what was asked before."""
+    def ask(self, asks: Sequence[Poll]) -> None:
+        """Poll all phones this, and no more what was asked before."""
         with self._lock:
             self.heard()
             self._rounds = [*self._rounds[-MAX_ROUNDS:], _Round(tuple(asks))]
@@ -302,7 +302,7 @@ class Rooms:
             self._open.pop(code).end()
 
 
-def _spelt(ask: Ask, vote: Vote) -> Iterator[tuple[str, int]]:
+def _spelt(ask: Poll, vote: Vote) -> Iterator[tuple[str, int]]:
     """(option, value) of a vote; a number has no option."""
     if ask.kind == "number":
         yield "", vote[0]

@@ -9,9 +9,9 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from learner.view.room import MAX_BODY, room_routes
-from learner.visitors.audience import Ask, Rooms
+from learner.visitors.audience import Poll, Rooms
 
-RIGHT = Ask("right", "choice", "Which?", ("one", "two"))
+RIGHT = Poll("right", "choice", "Which?", ("one", "two"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from learner.visitors.audience import (
     MAX_ROOMS,
     UNUSED_SECONDS,
     VOTE_SECONDS,
-    Ask,
+    Poll,
     Room,
     RoomEnded,
     RoomError,
@@ -24,9 +24,9 @@ from learner.visitors.audience import (
     tally,
 )
 
-GUESS = Ask("guess", "number", "How many?", (), 200)
-RIGHT = Ask("right", "choice", "Which?", ("=one", "two", "three"))
-TRIES = Ask("thumbs", "thumbs", "Good?", ("yes", "no"))
+GUESS = Poll("guess", "number", "How many?", (), 200)
+RIGHT = Poll("right", "choice", "Which?", ("=one", "two", "three"))
+TRIES = Poll("thumbs", "thumbs", "Good?", ("yes", "no"))
 
 
 class Clock:
