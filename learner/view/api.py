@@ -69,14 +69,10 @@ def add_api(lessons: OpenLessons) -> None:
     async def told(lesson: Lesson) -> Json:
         return await in_thread(_learner, lesson)
 
-    def new_session(request: gr.Request, model: str = "") -> str:
+    def new_session(request: gr.Request) -> str:
         """Start a new, untrained learner; returns the session id that all other calls take."""
         with said(markup=False):
-            chosen = models.find(model) if model else None
-            session: str = lessons.open(address=visitor_address(request)).session.id
-            if chosen is not None:
-                lessons.change(session, chosen)
-            return session
+            return lessons.open(address=visitor_address(request)).session.id
 
     def list_models() -> list[Json]:
         """The base models that there are to choose from, and how far those are that still load."""
@@ -202,17 +198,15 @@ def add_api(lessons: OpenLessons) -> None:
         with said(markup=False):
             return _learner(find(session))
 
-    def status(model: str = "") -> Json:
-        """What the service of a model is doing.
+    def status() -> Json:
+        """What the service of the first model is doing.
 
         waiting: requests in no pass yet. busy: whether a pass runs. rows, seconds: of the latest
         pass; training_rows, answering_rows: of the latest of each kind. median_wait, p95_wait:
         seconds from request to pass, over the latest 256. passes, steps, completions: so far.
         trouble: why nothing can be run now, or empty.
         """
-        with said(markup=False):
-            chosen = models.find(model) if model else models.first
-            return dict(vars(chosen.service.status()))
+        return dict(vars(models.first.service.status()))
 
     for function in (
         *(new_session, new_problem, ask, train, start_training, progress, train_on_problem),

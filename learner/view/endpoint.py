@@ -13,7 +13,7 @@ from gradio.context import get_blocks_context
 
 PARAMETERS = {
     "session": "The id that new_session gave. It is the key to one learner: keep it to yourself.",
-    "model": "A base model's name, as list_models has it; or nothing for the first.",
+    "model": "A base model's name, as list_models has it.",
     "family": "any, comparison, sequence, causal, math_word or logic_grid.",
     "difficulty": "1 to 5, or 0 for any.",
     "question": "The question to ask, in your own words.",

@@ -71,7 +71,8 @@ def test_a_program_chooses_among_the_models_too(url):
         ("tiny", True),
     ]
     assert "broken.gguf" in found[2]["refused"]
-    session = client.predict("tiny", api_name="/new_session")
+    session = client.predict(api_name="/new_session")
+    assert client.predict(session, "tiny", api_name="/choose_model")["model"] == "tiny"
     client.predict(session, 4, False, api_name="/train")
     file = client.predict(session, api_name="/save")["file"]
     other = client.predict(session, "pocket", api_name="/choose_model")
@@ -83,4 +84,4 @@ def test_a_program_chooses_among_the_models_too(url):
     }
     assert client.predict(session, api_name="/learner")["undo"] == 2
     with pytest.raises(AppError, match="choose pocket, tiny, broken"):
-        client.predict("none", api_name="/new_session")
+        client.predict(session, "none", api_name="/choose_model")
