@@ -177,6 +177,11 @@ def experiment_of(options: argparse.Namespace) -> Experiment:
 
 
 def settings_given(options: argparse.Namespace) -> list[str]:
-    """The flags among them that would change an experiment."""
-    names = {*_LEARNER, *_RUN, "order", "families", "difficulty", "prompt_per_family", "init"}
-    return sorted(f"--{name.replace('_', '-')}" for name in names & vars(options).keys())
+    """The flags among them, as they were typed, that would change an experiment."""
+    given = vars(options)
+    own = {"families", "difficulty", "prompt_per_family", "init", "no_chat_template"}
+    names = {*_LEARNER, *_RUN, *own}
+    typed = [f"--{name.replace('_', '-')}" for name in names & given.keys()]
+    if "order" in given:
+        typed.append(f"--{given['order']}")  # each order has a flag of its own
+    return sorted(typed)

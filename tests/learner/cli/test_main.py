@@ -54,6 +54,8 @@ def test_seeds_learn_side_by_side_into_folders_of_their_own(tmp_path, capsys):
     assert main(["train", "--resume", str(folder)]) == 0  # there is nothing left to do
     assert main(["train", "--resume", str(folder), "--lr", "1"]) == 2
     assert "leave out --lr" in capsys.readouterr().err
+    assert main(["train", "--resume", str(folder), "--curriculum"]) == 2
+    assert "leave out --curriculum" in capsys.readouterr().err
 
 
 def test_a_prompt_per_family_is_evaluated_family_by_family(tmp_path, capsys):
