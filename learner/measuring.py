@@ -34,11 +34,29 @@ ROWS_PER_PASS = {"cpu": 128, "cuda": 512}  # on a model of one's own, by its kin
 ASKED_AT_ONCE = 512  # of a service, which has to remember them
 
 Key = TypeVar("Key", bound=Hashable)
+Keep = Callable[[int, int, "Written"], object]
+"""Told of every answer once, when it is graded: the measurement's number, the problem's place in
+it, and what was written."""
+
 _NOTHING_YET = Completion(text="", tokens=0, finished=False, seconds=0.0)
 
 
 class Stopped(Exception):
     """Somebody asked for it to end before its time; the message says what is kept, if anything."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the model wrote to a problem, and its grade."""
+
+    problem: Problem
+    completion: str
+    grade: Grade
+
+    @property
+    def outcome(self) -> str:
+        """The letter of the grade: right, wrong, or no answer."""
+        return letter(self.grade)
 
 
 @dataclass(frozen=True)
@@ -167,13 +185,15 @@ def answers_of(base_model: BaseModel, rows_per_pass: int | None = None) -> Answe
     return answers
 
 
-def measure(answers: Answers, measurements: Sequence[Measurement]) -> Iterator[list[Score]]:
+def measure(
+    answers: Answers, measurements: Sequence[Measurement], keep: Keep | None = None
+) -> Iterator[list[Score]]:
     """The scores of all measurements as they grow: whole in the end, and empty at first.
 
     The first problems of all are asked first. Whoever stops reading stops the answering. Raises
     ValueError if there is nothing to ask, and what ``answers`` raises.
     """
-    for outcomes in _graded(answers, measurements):
+    for outcomes in _graded(answers, measurements, keep):
         yield _scores(measurements, ["".join(takewhile(bool, row)) for row in outcomes])
 
 
@@ -181,36 +201,46 @@ def measured(
     answers: Answers,
     measurements: Sequence[Measurement],
     progress: Callable[[int, int], object] | None = None,
+    keep: Keep | None = None,
 ) -> list[Score]:
     """The whole scores; ``progress(done, total)`` counts problems. Raises as `measure`."""
     outcomes: list[list[str]] = []
-    for outcomes in _graded(answers, measurements):
+    for outcomes in _graded(answers, measurements, keep):
         if progress is not None:
             done = sum(letter != "" for row in outcomes for letter in row)
             progress(done, sum(map(len, outcomes)))
     return _scores(measurements, ["".join(row) for row in outcomes])
 
 
-def _graded(answers: Answers, measurements: Sequence[Measurement]) -> Iterator[list[list[str]]]:
+def _graded(
+    answers: Answers, measurements: Sequence[Measurement], keep: Keep | None
+) -> Iterator[list[list[str]]]:
     """The letter of every problem of every measurement, again and again; "" of those to come."""
     outcomes = [[""] * len(one.problems) for one in measurements]
     rows = sorted((place, i) for i, row in enumerate(outcomes) for place in range(len(row)))
     if not rows:
         raise ValueError("There are no problems to measure on.")
+
+    def learn(i: int, place: int, completion: Completion) -> None:
+        problem = measurements[i].problems[place]
+        written = Written(problem, completion.text, grade(problem, completion.text))
+        outcomes[i][place] = written.outcome
+        if keep is not None:
+            keep(i, place, written)
+
     for start in range(0, len(rows), ASKED_AT_ONCE):
         asked = rows[start : start + ASKED_AT_ONCE]
-        problems = [measurements[i].problems[place] for place, i in asked]
-        asks = [measurements[i].ask(p) for (_, i), p in zip(asked, problems, strict=True)]
+        asks = [measurements[i].ask(measurements[i].problems[place]) for place, i in asked]
         completions: Sequence[Completion] = ()
         for completions in answers(asks):
-            for (place, i), problem, completion in zip(asked, problems, completions, strict=True):
+            for (place, i), completion in zip(asked, completions, strict=True):
                 ended = completion.finished or completion.tokens >= MAX_SAMPLE_TOKENS
                 if ended and not outcomes[i][place]:
-                    outcomes[i][place] = letter(grade(problem, completion.text))
+                    learn(i, place, completion)
             yield outcomes
-        for (place, i), problem, completion in zip(asked, problems, completions, strict=True):
+        for (place, i), completion in zip(asked, completions, strict=True):
             if not outcomes[i][place]:  # it was not given the room to come to an end
-                outcomes[i][place] = letter(grade(problem, completion.text))
+                learn(i, place, completion)
     yield outcomes
 
 

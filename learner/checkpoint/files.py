@@ -7,12 +7,13 @@ so that a crash leaves the old checkpoint or the new one, and read no further th
 import contextlib
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from learner.checkpoint.atomic_folder import OccupiedFolderError, settle, write_file, write_folder
 from learner.checkpoint.cautious_zip import open_zip, reason
 from learner.checkpoint.format import (
+    ADAPTER_CONFIG,
     CARD,
     CURVE,
     FILES,
@@ -24,11 +25,13 @@ from learner.checkpoint.format import (
 from learner.checkpoint.learning_curve import draw_learning_curve
 from learner.checkpoint.model_card import model_card
 from learner.checkpoint.original.learner import load_original
-from learner.checkpoint.reading import CheckpointError
+from learner.checkpoint.reading import CheckpointError, shown
 from learner.learning.learner import Learner
 from learner.model.base_model import ModelFacts
 
 ORIGINAL_SUFFIXES = (".pt", ".pth")  # what torch.save's files are called
+BEST_FOLDER = "best"  # the folder, within that of a run, of the soft prompt that did best
+MAX_ZIP_BYTES = 1 << 26  # as a file; a run's holds all that was written as well
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same learner gives the same bytes whenever it is saved
 
 
@@ -103,14 +106,40 @@ def save_zip(learner: Learner, path: Path, base_model: ModelFacts | None = None)
 
 
 def load_zip(path: Path, base_model: ModelFacts, accept_other_model: bool = False) -> Learner:
-    """The learner in a zipped checkpoint folder, from anybody. Nothing is unpacked to disk.
+    """The learner in a zipped checkpoint folder, or the best of a zipped run, from anybody.
 
-    Raises as `unpack` does; also for folders, links, encryption, and names that do not belong.
+    Nothing is unpacked to disk. Raises as `unpack` does; also for links, encryption, names that do
+    not belong, and where several soft prompts are in it and none is the best.
     """
     remedy = "zip the checkpoint's files, or download it again"
-    with open_zip(path, sum(size_limits(base_model).values()), remedy) as archive:
-        files = read_checked(archive.sizes, archive.read, base_model)
+    with open_zip(path, MAX_ZIP_BYTES, remedy) as archive:
+        place = _checkpoint_in(archive.sizes, path.name)
+        sizes = {
+            name.removeprefix(place): size
+            for name, size in archive.sizes.items()
+            if not place or (name != place and name.startswith(place))
+        }
+        files = read_checked(sizes, lambda name: archive.read(place + name), base_model)
     return unpack(files, base_model, accept_other_model)
+
+
+def _checkpoint_in(names: Collection[str], zip_name: str) -> str:
+    """The folder of a zip whose checkpoint is meant, "/" at its end: "" where it lies at the top.
+
+    That is the only one in it, or a run's best; of several bests the one that is all seeds'.
+    """
+    folders = [name.removesuffix(ADAPTER_CONFIG) for name in names if name.endswith(ADAPTER_CONFIG)]
+    if not folders or "" in folders:
+        return ""
+    best = [name for name in folders if name.endswith(f"{BEST_FOLDER}/")] or folders
+    depth = min(name.count("/") for name in best)
+    found = [name for name in best if name.count("/") == depth]
+    if len(found) > 1:
+        raise CheckpointError(
+            f"{zip_name} holds several soft prompts ({shown(', '.join(sorted(found)))}); unzip it "
+            "and choose one of them."
+        )
+    return found[0]
 
 
 def load_file(path: Path, base_model: ModelFacts, accept_other_model: bool = False) -> Learner:

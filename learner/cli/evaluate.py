@@ -4,12 +4,14 @@ python -m learner evaluate --problems 500
 python -m learner evaluate --checkpoint runs/mine
 python -m learner evaluate --model Qwen/Qwen2.5-0.5B-Instruct --checkpoint checkpoint_ep80.pt
 python -m learner evaluate --no-chat-template --shots 4 --json -
+python -m learner evaluate --checkpoint runs/mine --completions answers.jsonl
 """
 
 import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,12 @@ from arena import Problem, held_out
 from arena.statistics import McNemar, mcnemar_exact
 from learner import wording
 from learner.cli.flags import COUNT, add_any_model, add_base_model, add_problems
+from learner.experiments.completions import SOFT_PROMPT, lines_of, write_completions
+from learner.experiments.engine import ALONE, EXAMPLES
 from learner.hub.opening import open_checkpoints
 from learner.learning.learner import Learner
 from learner.learning.worked_examples import worked_examples
-from learner.measuring import Measurement, Score, Tally, answers_of, behind, measured
+from learner.measuring import Measurement, Score, Tally, Written, answers_of, behind, measured
 from learner.model.base_model import BaseModel
 from learner.model.loading import load_base_model
 
@@ -36,6 +40,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     add_any_model(parser)
     add("--json", type=Path, help="also write the result to this file; - for standard output only")
+    add(
+        "--completions",
+        type=Path,
+        metavar="FILE",
+        help="also write what the model wrote to this file, one answer a line, as JSON",
+    )
     asking = parser.add_argument_group("asking")
     add_problems(asking, 500, "held-out problems")
     asking.add_argument(
@@ -65,10 +75,24 @@ def run(options: argparse.Namespace) -> None:
     is_same = not asked.prompts and not asked.examples
     measurements = [alone] if is_same else [alone, asked]
     quiet = str(options.json) == "-"
+    written: dict[tuple[int, int], Written] = {}
+
+    def keep(i: int, place: int, one: Written) -> None:
+        written[i, place] = one
+
     with tqdm(total=len(problems) * len(measurements), unit="problem", disable=quiet) as bar:
         before, *after = measured(
-            answers_of(base_model), measurements, lambda done, _: bar.update(done - bar.n)
+            answers_of(base_model), measurements, lambda done, _: bar.update(done - bar.n), keep
         )
+    if options.completions is not None:
+        who = [ALONE, SOFT_PROMPT if asked.prompts else EXAMPLES]
+        lines = [
+            lines_of(
+                (one for key, one in sorted(written.items()) if key[0] == i), who[i], m.episodes
+            )
+            for i, m in enumerate(measurements)
+        ]
+        write_completions(chain(*lines), options.completions)
     score = after[0] if after else before
     change = mcnemar_exact(before.right, score.right) if after else None
     record = {

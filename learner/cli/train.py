@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from learner import wording
+from learner.checkpoint.files import BEST_FOLDER
 from learner.checkpoint.reading import CheckpointError
 from learner.cli.flags import (
     SEEDS,
@@ -25,7 +26,6 @@ from learner.experiments.folder import open_record, run_folders, seed_folders
 from learner.experiments.results_file import RESULTS, RunRecord, environment
 from learner.experiments.running import draw_together
 from learner.experiments.settings import Experiment
-from learner.hub.opening import BEST_FOLDER
 from learner.measuring import Stopped
 from learner.model.base_model import BaseModel
 from learner.model.loading import load_base_model
@@ -101,6 +101,8 @@ def _resumed(
         raise ValueError(
             f"A run goes on with the settings it was started with, so leave out {given[0]}."
         )
+    if folder.is_file():
+        raise ValueError(f"{folder} is a file: unzip it, and go on with the folder that is in it.")
     folders = run_folders(folder)
     records = [open_record(path) for path in folders]
     experiments = [record.settings for record in records]

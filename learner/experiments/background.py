@@ -15,6 +15,8 @@ from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from learner.checkpoint.reading import CheckpointError
+from learner.experiments.answers import Pair, pairs_of
+from learner.experiments.completions import COMPLETIONS, read_completions
 from learner.experiments.engine import Engine
 from learner.experiments.folder import read_runs
 from learner.experiments.plan import Plan
@@ -136,6 +138,7 @@ class VisitorExperiments(Followed):
         self._held = ExitStack()  # what keeps the session meanwhile
         self._stopped = False  # whether the visitor was it who halted it
         self._read: dict[str, tuple[Hashable, tuple[Results, ...]]] = {}  # results, by place
+        self._pairs: tuple[Hashable, tuple[Pair, ...]] = (None, ())  # those looked at last
 
     # --- looking ------------------------------------------------------------------------------
 
@@ -182,6 +185,30 @@ class VisitorExperiments(Followed):
         with self._changed:
             self._read[entry.place] = stamp, found
         return found
+
+    def answers(self, entry: Entry, seed: int, beside: str) -> tuple[Pair, ...]:
+        """What the ``seed``-th of its soft prompts wrote, next to what ``beside`` did.
+
+        () before anything was learnt. Raises ExperimentError if it was not kept, CheckpointError if
+        it cannot be read.
+        """
+        results = self.results(entry)
+        if not results:
+            return ()
+        folder = self.store.run_folders(entry)[seed]
+        try:
+            stamp = (folder / COMPLETIONS).stat().st_mtime_ns
+        except FileNotFoundError:
+            raise ExperimentError("What this run wrote was not kept.") from None
+        known, pairs = self._pairs
+        wanted = (entry.place, seed, beside, stamp, results[seed].final.episodes)
+        if known != wanted:
+            last = results[seed].final.episodes
+            lines = read_completions(folder / COMPLETIONS)
+            told = [line for line in lines if line.episodes <= last]  # a crash may leave later ones
+            pairs = tuple(pairs_of(told, beside, results[seed]))
+            self._pairs = wanted, pairs
+        return pairs
 
     # --- doing --------------------------------------------------------------------------------
 

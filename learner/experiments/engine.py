@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from functools import partial
 
 from arena import FAMILIES, Problem
+from learner.experiments.completions import SOFT_PROMPT, Line, lines_of
 from learner.experiments.problem_order import Episode, next_problems
 from learner.experiments.settings import Experiment
 from learner.experiments.starts import Train, joint_starts, meta_starts
@@ -21,7 +22,16 @@ from learner.learning.learner import Learner, LearnerConfig, new_learner
 from learner.learning.reward import summarise
 from learner.learning.training import StepReport, train_steps
 from learner.learning.worked_examples import worked_examples
-from learner.measuring import SHARED, Answers, Measurement, Score, answers_of, behind, measured
+from learner.measuring import (
+    SHARED,
+    Answers,
+    Measurement,
+    Score,
+    Written,
+    answers_of,
+    behind,
+    measured,
+)
 from learner.model.base_model import BaseModel, ModelFacts
 from learner.service.protocol import ModelService
 
@@ -47,8 +57,9 @@ class Run:
 
     ``past`` holds every problem learnt from, ``held_out`` and ``validation`` the scores at every
     milestone so far. ``kept`` are the learners that did best in validation, as they were after
-    ``kept_episodes``. ``baselines`` are held-out scores without a soft prompt. ``elapsed`` counts
-    seconds of learning and measuring; ``started`` is a time in ISO 8601.
+    ``kept_episodes``. ``baselines`` are held-out scores without a soft prompt. ``written`` is what
+    was answered when it was measured just now. ``elapsed`` counts seconds of learning and
+    measuring; ``started`` is a time in ISO 8601.
     """
 
     experiment: Experiment
@@ -59,6 +70,7 @@ class Run:
     held_out: tuple[Score, ...] = ()
     validation: tuple[Score, ...] = ()
     baselines: Mapping[str, Score] = field(default_factory=dict)
+    written: tuple[Line, ...] = ()
     elapsed: float = 0.0
     started: str = ""
 
@@ -200,7 +212,12 @@ def _learn(engine: Engine, runs: Sequence[Run], clock: Callable[[], float]) -> l
             kept, kept_episodes = learners, len(past)
         stepped.append(
             replace(
-                run, learners=learners, past=tuple(past), kept=kept, kept_episodes=kept_episodes
+                run,
+                learners=learners,
+                past=tuple(past),
+                kept=kept,
+                kept_episodes=kept_episodes,
+                written=(),
             )
         )
     return stepped
@@ -256,15 +273,34 @@ def _measure(
             wanted[i, "validation"] = _measurement(run, "validation")
         for name in _baselines_wanted(run):
             wanted[_baseline_key(experiment, name)] = _baseline(experiment, name)
-    found = measured(engine.answers, [*wanted.values()], progress)
+    written: list[dict[int, Written]] = [{} for _ in wanted]
+
+    def keep(i: int, place: int, one: Written) -> None:
+        written[i][place] = one
+
+    found = measured(engine.answers, [*wanted.values()], progress, keep)
     scores = dict(zip(wanted, found, strict=True))
+    said = {
+        name: [one for _, one in sorted(answers.items())]
+        for name, answers in zip(wanted, written, strict=True)
+    }
     after = []
     for i, run in enumerate(runs):
         experiment = run.experiment
         baselines = dict(run.baselines)
+        lines: list[Line] = []
         for name in _baselines_wanted(run):
-            baselines[name] = scores[_baseline_key(experiment, name)]
-        run = replace(run, baselines=baselines, held_out=(*run.held_out, scores[i, "held-out"]))
+            key = _baseline_key(experiment, name)
+            baselines[name] = scores[key]
+            lines += lines_of(said[key], name, 0)
+        for split in ("held-out", "validation"):
+            lines += lines_of(said.get((i, split), ()), SOFT_PROMPT, run.done, split)
+        run = replace(
+            run,
+            baselines=baselines,
+            held_out=(*run.held_out, scores[i, "held-out"]),
+            written=tuple(lines),
+        )
         if experiment.validation_problems:
             run = _validated(run, scores[i, "validation"])
         after.append(run)

@@ -3,12 +3,14 @@
     checkpoint_ep0 … checkpoint_ep80   the learner at every milestone, each a checkpoint folder
     best                               the one that did best in validation
     interrupted                        the learner where the run was stopped, while it is stopped
+    completions.jsonl                  what the model wrote whenever it was measured (`completions`)
     results.json                       everything that happened (`results_file`)
     learning_curves.png                the same in four panels, once it has ended
 
 With a prompt for each family, each of these checkpoints holds one checkpoint a family. Everything
-is written in whole: learners first, then the ``results.json`` that speaks of them. So whatever a
-crash leaves behind is a run as it was at a milestone, and at most one interval is lost.
+is written in whole: learners first, then the completions, then the ``results.json`` that speaks of
+them. So whatever a crash leaves behind is a run as it was at a milestone, and at most one interval
+is lost.
 """
 
 import re
@@ -18,9 +20,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from learner.checkpoint.atomic_folder import write_file
-from learner.checkpoint.files import load, save
+from learner.checkpoint.files import BEST_FOLDER, load, save
 from learner.checkpoint.format import ADAPTER_CONFIG
 from learner.checkpoint.reading import CheckpointError, shown
+from learner.experiments.completions import COMPLETIONS, add_completions
 from learner.experiments.engine import Learners, Run
 from learner.experiments.results import Results
 from learner.experiments.results_file import (
@@ -33,7 +36,6 @@ from learner.experiments.results_file import (
     read_results,
     read_results_file,
 )
-from learner.hub.opening import BEST_FOLDER
 from learner.measuring import SHARED
 from learner.model.base_model import ModelFacts
 
@@ -65,6 +67,8 @@ def save_run(run: Run, folder: Path, base_model: ModelFacts) -> None:
     if run.measured and run.kept_episodes == run.done:
         save_best(run, folder, base_model, curve=False)
     try:
+        if run.written:
+            add_completions(run.written, folder / COMPLETIONS)
         write_file(as_json(run, environment(base_model), name), folder / RESULTS)
         if run.measured:
             shutil.rmtree(folder / INTERRUPTED, ignore_errors=True)
@@ -104,6 +108,11 @@ def load_run(folder: Path, base_model: ModelFacts, at: int | None = None) -> Run
     name = record.checkpoint if done == written else checkpoint_name(done)
     if name not in (checkpoint_name(done), INTERRUPTED):
         raise CheckpointError(f"{folder / RESULTS} goes on from {shown(name)}, which cannot be.")
+    if record.finished and not (folder / name).is_dir():
+        raise CheckpointError(
+            f"The run in {folder} has come to its end, so there is nothing to go on with; its soft "
+            f"prompt is in {folder / BEST_FOLDER}."
+        )
     names = experiment.families if experiment.per_family else (SHARED,)
     learners = _load_learners(folder / name, names, base_model)
     run = Run(

@@ -18,6 +18,7 @@ from pydantic import Field, with_config
 
 from learner.checkpoint.atomic_folder import write_file
 from learner.checkpoint.reading import LENIENT, CheckpointError, Count, parse
+from learner.experiments.completions import COMPLETIONS, keep_ends
 from learner.experiments.folder import INTERRUPTED, seed_folders, slug
 from learner.experiments.plan import TECHNIQUES, Plan, PlanError, checked_name
 from learner.experiments.settings import Experiment
@@ -26,7 +27,7 @@ MAX_RUNS = 8
 MAX_PLACE = 40  # characters of a folder's name, less a number that tells it from others
 GOING, STOPPED, FAILED, FINISHED = "going", "stopped", "failed", "finished"
 STATES = (GOING, STOPPED, FAILED, FINISHED)
-_FILE = "experiment.json"
+RECORD = "experiment.json"
 _MAX_BYTES = 1 << 16
 
 
@@ -61,7 +62,7 @@ class Store:
         Of one that cannot be read, the name of its folder and what is wrong is all there is.
         """
         found = []
-        for path in sorted(self.folder.glob(f"*/{_FILE}")):
+        for path in sorted(self.folder.glob(f"*/{RECORD}")):
             place = path.parent.name
             try:
                 found.append(self.read(place))
@@ -76,7 +77,7 @@ class Store:
         if not isinstance(place, str) or not re.fullmatch(r"[a-z0-9-]{1,60}", place):
             raise ExperimentError("Choose one of your runs first.")
         try:
-            with open(self.folder / place / _FILE, "rb") as file:
+            with open(self.folder / place / RECORD, "rb") as file:
                 data = file.read(_MAX_BYTES + 1)
         except FileNotFoundError:
             raise ExperimentError("That run is not there any more.") from None
@@ -111,7 +112,7 @@ class Store:
         if entry is None:
             raise ExperimentError("That run is not there any more.")
         # Without it nothing else in the folder counts, so a crash leaves no half of a run.
-        (self.folder / entry.place / _FILE).unlink()
+        (self.folder / entry.place / RECORD).unlink()
         shutil.rmtree(self.folder / entry.place, ignore_errors=True)
 
     def path(self, entry: Entry) -> Path:
@@ -123,8 +124,12 @@ class Store:
         return seed_folders(self.path(entry), entry.plan.seeds)
 
     def tidy(self, entry: Entry) -> None:
-        """Delete what only going on needs: of a finished experiment nothing is gone on with."""
+        """Delete what only going on needs: of a finished experiment nothing is gone on with.
+
+        Of what the model wrote, that before learning and after it stays.
+        """
         for folder in self.run_folders(entry):
+            keep_ends(folder / COMPLETIONS)
             for checkpoint in (*folder.glob("checkpoint_ep*"), folder / INTERRUPTED):
                 shutil.rmtree(checkpoint, ignore_errors=True)
 
@@ -141,7 +146,7 @@ class Store:
             "seeds": list(entry.plan.seeds),
             **{key: asdict(entry)[key] for key in ("number", "state", "message")},
         }
-        write_file(json.dumps(record, indent=1).encode(), self.path(entry) / _FILE)
+        write_file(json.dumps(record, indent=1).encode(), self.path(entry) / RECORD)
         return entry
 
 
@@ -160,9 +165,9 @@ class _Record:
 
 
 def _parse(place: str, data: bytes) -> Entry:
-    record = parse(_Record, data, _FILE)
+    record = parse(_Record, data, RECORD)
     known = record.technique in TECHNIQUES and record.state in STATES
     if not known or len(set(record.seeds)) < len(record.seeds):
-        raise CheckpointError(f"{_FILE} is not one that this version wrote; delete the run.")
+        raise CheckpointError(f"{RECORD} is not one that this version wrote; delete the run.")
     plan = Plan(checked_name(record.name), record.technique, record.settings, record.seeds)
     return Entry(place, record.number, plan, record.state, record.message)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from arena import FAMILIES
-from learner.checkpoint.files import load, load_file
+from learner.checkpoint.files import BEST_FOLDER, load, load_file
 from learner.checkpoint.format import ADAPTER_CONFIG
 from learner.checkpoint.reading import CheckpointError, OtherModelError
 from learner.hub.client import HubError, machine_token
@@ -13,8 +13,6 @@ from learner.hub.soft_prompts import fetch
 from learner.learning.learner import Learner
 from learner.measuring import SHARED
 from learner.model.base_model import ModelFacts
-
-BEST_FOLDER = "best"  # the folder, within that of a run, of the soft prompt that did best
 
 
 def open_checkpoint(

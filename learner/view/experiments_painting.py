@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from learner import wording
 from learner.checkpoint.reading import CheckpointError
+from learner.experiments.answers import Pair
 from learner.experiments.background import VisitorExperiments
 from learner.experiments.estimates import Arm, final, initial
 from learner.experiments.folder import CURVES
@@ -16,14 +17,23 @@ from learner.experiments.original import PUBLISHED
 from learner.experiments.plan import TECHNIQUES
 from learner.experiments.results import Results
 from learner.experiments.running import LEARNING, MEASURING, STARTING, WAITING, Progress
-from learner.experiments.store import FAILED, FINISHED, GOING, STOPPED, Entry
+from learner.experiments.store import (
+    FAILED,
+    FINISHED,
+    GOING,
+    STOPPED,
+    Entry,
+    ExperimentError,
+)
 from learner.view import cards
+from learner.view.answer_pairs import Looking, answers_page, looking_of, no_answers
 from learner.view.experiments_chart import Series, baselines_of, experiments_chart, series_of, slots
 from learner.view.experiments_seen import HIDDEN_AT_FIRST, PUBLISHED_NAMES, chosen_entry, seen_by
 from learner.view.experiments_table import Row, row_of, row_without
 from learner.wording import percent
 
 _MARKS = "ABC"
+_NO_RUNS = "What your runs write comes here, problem by problem."
 _STATES = {GOING: "running", STOPPED: "stopped", FAILED: "failed", FINISHED: "finished"}
 
 
@@ -52,7 +62,8 @@ class ExperimentsView:
     ``running`` is the place of the one that is on, ``chosen`` the run shown in detail, ``hidden``
     what is not drawn, ``ahead`` how many wait before this visitor's, ``known`` what is known of
     each run by its place, ``picture`` where the figure of the chosen run is, and ``formats`` those
-    that the model knows.
+    that the model knows. ``pairs`` is what it wrote, as far as it is ``looking`` at that, or a
+    sentence why there is nothing.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -64,6 +75,8 @@ class ExperimentsView:
     known: Mapping[str, Known] = field(default_factory=dict)
     picture: Path | None = None
     formats: tuple[bool, ...] = (False, True)
+    looking: Looking = field(default_factory=Looking)
+    pairs: tuple[Pair, ...] | str = _NO_RUNS
 
     @property
     def focus(self) -> Entry | None:
@@ -113,6 +126,29 @@ class ExperimentsView:
         return _figure(self)
 
     @property
+    def answers(self) -> str:
+        """What the chosen run wrote."""
+        if isinstance(self.pairs, str):
+            return no_answers(self.pairs)
+        return answers_page(self.pairs, self.looking)
+
+    @property
+    def seeds(self) -> Options:
+        """Whose answers can be looked at, and whose are."""
+        seeds = self.chosen.plan.seeds if self.chosen else ()
+        return Options(
+            tuple((f"seed {seed}", str(place)) for place, seed in enumerate(seeds)),
+            str(self.looking.seed) if seeds else None,
+        )
+
+    @property
+    def can_page(self) -> tuple[bool, bool]:
+        """Whether there are answers on a page before this one, and after it."""
+        if isinstance(self.pairs, str):
+            return False, False
+        return self.looking.page > 0, self.looking.page + 1 < self.looking.pages(self.pairs)
+
+    @property
     def can_continue(self) -> bool:
         focus = self.focus
         return self.progress is None and focus is not None and focus.state != FINISHED
@@ -140,6 +176,7 @@ class ExperimentsPainter:
         """The visitor's experiments as they are now."""
         entries, seen = own.entries(), seen_by(own)
         chosen = chosen_entry(own, entries)
+        looking = looking_of(own.session, chosen.place) if chosen else Looking()
         return ExperimentsView(
             entries=entries,
             running=own.running,
@@ -150,6 +187,8 @@ class ExperimentsPainter:
             known=self._all_known(own, entries),
             picture=own.store.path(chosen) / CURVES if chosen else None,
             formats=own.base_model.formats,
+            looking=looking,
+            pairs=_pairs(own, chosen, looking),
         )
 
     def _all_known(self, own: VisitorExperiments, entries: Sequence[Entry]) -> dict[str, Known]:
@@ -172,6 +211,20 @@ class ExperimentsPainter:
             known[entry.place] = Known(results, arm, series, row)
         self._known[own] = known
         return known
+
+
+def _pairs(
+    own: VisitorExperiments, chosen: Entry | None, looking: Looking
+) -> tuple[Pair, ...] | str:
+    if chosen is None:
+        return _NO_RUNS
+    try:
+        pairs = own.answers(chosen, looking.seed % len(chosen.plan.seeds), looking.beside)
+    except ExperimentError as error:
+        return str(error)
+    except CheckpointError:
+        return "What this run wrote cannot be read any more."
+    return pairs or "What it wrote comes here when it has learnt for a while and been tested again."
 
 
 _FIRST = (

@@ -408,8 +408,9 @@ _SAVE_WORDS = (
     "with the optimiser's state, so it opens in PEFT and training can go on here."
 )
 _LOAD_WORDS = (
-    "A file saved here, any prompt-tuning adapter of PEFT, zipped, or a .pt checkpoint of the "
-    "original experiments. It replaces your soft prompt; Undo brings the old one back."
+    "A file saved here, an experiment's zip (its best soft prompt), a zipped prompt-tuning adapter "
+    "of PEFT, or a .pt checkpoint of the original experiments. It replaces your soft prompt; Undo "
+    "brings the old one back."
 )
 _PUSH_WORDS = (
     "One commit with the file, a model card with your results, and the curve. Whoever you give the "

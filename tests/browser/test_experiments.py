@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from learner.experiments.results_file import parse_results, read_results
+from learner.experiments.completions import parse_completions
+from learner.experiments.results_file import parse_results
 from tests.browser.running_app import open_app
 from tests.browser.visitor import Visitor
 
@@ -91,16 +92,55 @@ def test_one_click_draws_a_line_fills_the_table_and_gives_results_to_take_home(
     expect(figure).to_be_visible()
     expect(experimenter.field("Name")).to_have_value("run 2")
     path = saved(experimenter, tmp_path)
-    assert path.name == "run-1-results.json"
-    results = read_results(path)
+    assert path.name == "run-1.zip"
+    with zipfile.ZipFile(path) as archive:
+        results = parse_results(archive.read("run-1/results.json"), "run-1")
+        lines = parse_completions(archive.read("run-1/completions.jsonl"))
+        assert archive.read("run-1/table.csv").startswith(b"run,what,model")
     assert results.finished
     assert [score.episodes for score in results.curve] == [0, 4, 8, 12, 16]
+    assert {(line.asked_of, line.episodes) for line in lines} == {
+        ("model alone", 0),
+        ("soft prompt", 0),
+        ("soft prompt", 16),
+    }
     experimenter.presses("Use its soft prompt")
     expect(experimenter.complaint).to_contain_text("The Teach tab goes on with")
     experimenter.opens_tab("Teach")
     expect(experimenter.hint).to_contain_text("Loaded")
     experimenter.presses("Undo")
     expect(experimenter.learnt).to_have_text("not trained yet")
+
+
+def test_what_a_run_wrote_is_looked_at_and_its_zip_loads_back(experimenter, tmp_path):
+    page = experimenter.page
+    expect(page.locator("#spa-pairs")).to_contain_text("What your runs write comes here")
+    experimenter.starts(Episodes=40)
+    experimenter.sees_the_end_of("run 1")
+    cards, summed = page.locator(".spa-pair"), page.locator(".spa-pairs-sum")
+    expect(summed).to_contain_text("Shown: 1–10 of 20.")
+    expect(cards).to_have_count(10)
+    expect(cards.first).to_contain_text("gained: not right before")  # what changed comes first
+    expect(cards.first.locator(".spa-verdict")).to_have_count(2)
+    experimenter.presses("Next 10")
+    expect(summed).to_contain_text("Shown: 11–20 of 20.")
+    expect(experimenter.button("Next 10")).to_be_disabled()
+    experimenter.field("Of which family").click()
+    page.get_by_role("option", name="causal").click()
+    expect(summed).to_contain_text("of 4.")
+    experimenter.field("Which answers").click()
+    page.get_by_role("option", name="right now").click()
+    for card in cards.all():
+        expect(card.locator(".spa-right")).to_contain_text("right")
+    page.reload()
+    experimenter.comes_back()
+    expect(experimenter.field("Of which family")).to_have_value("causal")
+    path = saved(experimenter, tmp_path)
+    experimenter.opens_tab("Save & share")
+    with page.expect_file_chooser() as chooser:
+        experimenter.presses("Load a soft prompt")
+    chooser.value.set_files(path)
+    expect(page.locator("#spa-share-status")).to_contain_text("Loaded. It has learnt from")
 
 
 def test_a_run_stops_survives_a_reload_goes_on_and_is_deleted(experimenter):
@@ -133,7 +173,8 @@ def test_seeds_side_by_side_leave_as_one_file_and_lines_can_be_chosen(experiment
     experimenter.sees_the_end_of("run 1")
     with zipfile.ZipFile(io.BytesIO(saved(experimenter, tmp_path).read_bytes())) as archive:
         names = archive.namelist()
-        runs = [parse_results(archive.read(name), name) for name in names if name.endswith(".json")]
+        files = [name for name in names if name.endswith("/results.json")]
+        runs = [parse_results(archive.read(name), name) for name in files]
     assert sorted(run.seed for run in runs) == [0, 1]
     assert "run-1/learning_curves.png" in names
     for published in ("original experiment 1", "original experiment 2"):

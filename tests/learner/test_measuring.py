@@ -110,6 +110,18 @@ def test_a_service_is_asked_so_many_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert [len(asks) for asks in answers.asked] == [15, 15, 10]
 
 
+def test_what_was_written_is_told_once_as_soon_as_it_is_graded() -> None:
+    done, open_ = Completion("so 7", 3, True, 0.1), Completion("so", 3, False, 0.1)
+    states = [[open_, done, done], [open_, done, open_], [replace(open_, text="hm"), done, done]]
+    told: list[tuple[int, int, measuring.Written]] = []
+    asked = [Measurement(PROBLEMS[:2], False), Measurement(PROBLEMS[:1], False)]
+    (score, _) = measured(lambda asks: iter(states), asked, keep=lambda *one: told.append(one))
+    assert [(i, place) for i, place, _ in told] == [(1, 0), (0, 1), (0, 0)]
+    assert [written.completion for *_, written in told] == ["so 7", "so 7", "hm"]
+    assert [told[2][2].outcome, told[1][2].outcome] == list(score.outcomes)
+    assert told[2][2].problem is PROBLEMS[0]
+
+
 def test_whoever_stops_reading_stops_the_answering(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "ASKED_AT_ONCE", 15)
     answers = Answers()

@@ -7,6 +7,7 @@ import struct
 import zipfile
 
 import pytest
+import torch
 
 from learner.checkpoint.files import load_zip
 from learner.checkpoint.format import pack, size_limits
@@ -31,6 +32,24 @@ def test_entries_of_other_names_are_refused(qwen2, tmp_path, name):
     data = zipped([*files.items(), (zipfile.ZipInfo(name), b"x")])
     assert "does not belong" in zip_refusal(data, qwen2, tmp_path)
     assert os.listdir(tmp_path) == ["upload.zip"]
+
+
+def test_a_folder_within_is_loaded_where_it_is_the_only_one_or_the_best(qwen2, tmp_path):
+    best, other = random_learner(qwen2), random_learner(qwen2, seed=1)
+    path = tmp_path / "run.zip"
+
+    def holding(*places):
+        named = [
+            (f"{folder}{name}", data) for folder, one in places for name, data in pack(one).items()
+        ]
+        path.write_bytes(zipped([(folder, b"") for folder, _ in places] + named))
+
+    holding(("prompt/", best))
+    assert torch.equal(load_zip(path, qwen2).prompt, best.prompt)
+    holding(("run/seed-0/best/", other), ("run/best/", best), ("run/checkpoint_ep0/", other))
+    assert torch.equal(load_zip(path, qwen2).prompt, best.prompt)
+    holding(("run/best/causal/", other), ("run/best/sequence/", best))
+    assert "several soft prompts" in zip_refusal(path.read_bytes(), qwen2, tmp_path)
 
 
 def test_links_are_refused(qwen2, tmp_path):

@@ -30,9 +30,14 @@ def test_training_without_the_template_shows_the_rise_and_saves(tmp_path, capsys
     assert "n = 50 can only see changes above ±" in printed
 
     compared = ["evaluate", "--problems", "50", "--json", "-"]
-    assert main([*compared, "--checkpoint", str(folder)]) == 0
+    written = tmp_path / "answers.jsonl"
+    told = ["--checkpoint", str(folder), "--completions", str(written)]
+    assert main([*compared, *told]) == 0
     taught = json.loads(capsys.readouterr().out)
     assert not taught["chat_template"]  # as it learnt
+    lines = [json.loads(line) for line in written.read_text().splitlines()]
+    assert [line["asked_of"] for line in lines] == ["model alone"] * 50 + ["soft prompt"] * 50
+    assert sum(line["grade"] == "right" for line in lines[50:]) == taught["correct"]
     assert main([*compared, "--no-chat-template"]) == 0
     alone = json.loads(capsys.readouterr().out)
     assert taught["n"] == alone["n"] == 50

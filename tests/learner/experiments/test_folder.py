@@ -101,6 +101,7 @@ def test_what_is_kept_lies_in_a_folder_of_its_own(tmp_path):
     assert names == {
         *(f"checkpoint_ep{n}" for n in (0, 4, 8, 12)),
         "best",
+        "completions.jsonl",
         "results.json",
     }
     assert prompt_folders(tmp_path) == {SHARED: tmp_path / "best"}

@@ -1,12 +1,8 @@
 """What the tab shows of a own: what to do next, what can be pressed, and what is looked at."""
 
-import json
-from dataclasses import replace
-
 import pytest
 
 from learner.experiments.store import ExperimentError
-from learner.view.experiments_files import best_learner, results_file
 from learner.view.experiments_painting import ExperimentsPainter, ExperimentsView
 from learner.view.experiments_seen import PUBLISHED_NAMES, choose_run, choose_shown
 from tests.learner.experiments.gated_engine import App, GatedEngine, plan, wait
@@ -100,19 +96,3 @@ def test_a_run_whose_files_are_broken_says_so_and_does_not_hide_the_others(own, 
     assert [row[-1] for row in picture.rows[:2]] == ["unreadable", "finished"]
     assert not picture.can_use
     assert picture.can_delete
-
-
-def test_results_leave_as_a_file_and_the_best_prompt_as_a_learner(own, gated, tmp_path):
-    entry = own.start(plan("one", seeds=1))
-    with pytest.raises(ExperimentError, match="Nothing has been measured"):
-        results_file(own, replace(entry, place="nowhere"), tmp_path)
-    wait(own)
-    path = results_file(own, entry, tmp_path)
-    assert path.name == "one-results.json"
-    assert json.loads(path.read_text())["finished"] is True
-    learner, episodes = best_learner(own, entry, gated.scripted.base_model)
-    (run,) = own.results(entry)
-    assert (learner.episodes, episodes) == (run.kept.episodes, run.kept.episodes)
-    families = replace(plan("many"), experiment=replace(entry.plan.experiment, per_family=True))
-    with pytest.raises(ExperimentError, match="a soft prompt for each family"):
-        best_learner(own, replace(entry, plan=families), gated.scripted.base_model)
