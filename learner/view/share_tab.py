@@ -10,9 +10,11 @@ from typing import Any
 import gradio as gr
 
 from learner import wording
+from learner.checkpoint.atomic_folder import write_file
 from learner.checkpoint.files import ORIGINAL_SUFFIXES, load_file, save_zip
 from learner.checkpoint.reading import OtherModelError
 from learner.checkpoint.results import HeldOutResults
+from learner.experiments.score_table import as_csv
 from learner.hub.client import HubError, RemoteChangedError, whoami
 from learner.hub.push import push
 from learner.hub.reference import checked_repo_id, default_repo_id, parse_reference
@@ -25,6 +27,7 @@ from learner.view.parts import explained, html
 from learner.view.picked_file import pick, picked
 from learner.view.screen import Frame, said
 from learner.view.threads import SLOW
+from learner.visitors.checked_input import LessonError
 from learner.visitors.lesson import Lesson
 from learner.visitors.models import Taught
 from learner.visitors.open_lessons import OpenLessons
@@ -60,6 +63,9 @@ def _files(page: Page) -> None:
             "spa-save-words", "Take it with you", f"{_SAVE_WORDS} {page.sessions.promise}"
         ):
             save = gr.Button("Download your soft prompt", variant="primary", elem_id="spa-save")
+            save_table = gr.Button(
+                "Download its results as a table (CSV)", size="md", elem_id="spa-save-table"
+            )
             file = gr.DownloadButton("Soft prompt file", visible="hidden", elem_id="spa-file")
         with explained("spa-load-words", "Go on with one you have", _LOAD_WORDS):
             load = gr.Button("Load a soft prompt", elem_id="spa-load")
@@ -82,6 +88,14 @@ def _files(page: Page) -> None:
             )
             yield {file: str(path), status: told}
 
+    def save_results(session_id: object) -> Iterator[Frame]:
+        yield nothing_yet
+        with said(), tempfile.TemporaryDirectory() as folder:
+            lesson = page.lessons.get(session_id)
+            name = Path(file_name(lesson.learner)).with_suffix(".csv").name
+            path = write_file(results_table(lesson).encode(), Path(folder) / name)
+            yield {file: str(path), status: cards.status(f"Saved {name}: a line an exam.")}
+
     def load_picked(lesson: Lesson, accept: object, name: object, text: object) -> Frame | None:
         if name == "":
             return None
@@ -102,6 +116,9 @@ def _files(page: Page) -> None:
 
     page.events.on(
         save.click, save_file, [page.browser], [file, status], then={"js": FOLLOW_DOWNLOAD}
+    )
+    page.events.on(
+        save_table.click, save_results, [page.browser], [file, status], then={"js": FOLLOW_DOWNLOAD}
     )
     page.lesson.act(
         load.click,
@@ -350,6 +367,21 @@ def held_out_results(lesson: Lesson, learner: Learner) -> HeldOutResults | None:
     ]
     result = known[-1] if known else exam.take(learner, chat_template)
     return HeldOutResults.of(exam.problems, alone, result)
+
+
+def results_table(lesson: Lesson) -> str:
+    """The held-out results in the format learnt in, as CSV: the model alone, and by episodes.
+
+    Raises LessonError before there are any.
+    """
+    alone = lesson.exam.alone(lesson.chat_template)
+    scores = [("model alone", alone)] if alone else []
+    scores += [("soft prompt", score) for score in lesson.results()]
+    if not scores:
+        raise LessonError("Nothing has been measured yet; wait a moment.")
+    return as_csv(
+        ({"asked_of": who, "chat_template": score.chat_template}, score) for who, score in scores
+    )
 
 
 def _fetch(
