@@ -11,7 +11,7 @@ from learner.experiments.completions import GRADES, SOFT_PROMPT, Line
 from learner.experiments.results import Results
 from learner.measuring import RIGHT
 
-GAINED, LOST, REWORDED, SAME = "gained", "lost", "other words", "the same"
+GAINED, LOST, REWORDED, SAME = "gained", "lost", "in other words", "the same"
 CHANGES = (GAINED, LOST, REWORDED, SAME)
 """What can become of an answer, what matters most first."""
 
