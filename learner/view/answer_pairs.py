@@ -1,10 +1,9 @@
 """What was written before and after, side by side: which of it is looked at, and its cards."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from arena import FAMILIES
 from learner.experiments.answers import (
@@ -26,7 +25,6 @@ from learner.view.cards import highlighted
 from learner.visitors.session import Session
 from learner.wording import count
 
-NOTES = "answers"  # where the notes of a session have it
 ON_A_PAGE = 10
 SHOWN_CHOICES = [(f"{name} now" if name in GRADES.values() else name, name) for name in SHOWN]
 BESIDE_CHOICES = [("before learning", SOFT_PROMPT), ("the model alone", ALONE)]
@@ -45,9 +43,10 @@ _CHANGE_WORDS = {
 
 @dataclass(frozen=True)
 class Looking:
-    """Which answers a visitor looks at: those of the run ``of``, and of one of its seeds.
+    """Which answers a visitor looks at: those of a run, or an exam, and of one of its seeds.
 
-    ``seed`` counts from 0, as ``page`` does. What cannot be is what it is at first.
+    ``of`` says which run or exam; ``seed`` counts from 0, as ``page`` does. What cannot be is what
+    it is at first.
     """
 
     of: str = ""
@@ -74,27 +73,34 @@ class Looking:
         """Those of them that are looked at, on all pages."""
         return chosen(pairs, self.shown, None if self.family == ANY_FAMILY else self.family)
 
+    def on(self, of: str) -> "Looking":
+        """What is looked at of this run or exam: its first page, if it was another until now."""
+        return self if self.of == of else Looking(of, 0, self.shown, self.family, self.beside)
+
     def pages(self, pairs: Sequence[Pair]) -> int:
         """How many pages these are."""
         return max(1, -(-len(self.wanted(pairs)) // ON_A_PAGE))
 
 
-def looking_of(session: Session, run: str) -> Looking:
-    """What is looked at of this run, as noted down; its first page if it was another until now."""
-    noted: dict[str, Any] = session.notes.get(NOTES, {})
-    known = Looking(**noted) if noted.keys() <= asdict(Looking()).keys() else Looking()
-    if known.of == run:
-        return known
-    return Looking(run, 0, known.shown, known.family, known.beside)
+@dataclass(frozen=True)
+class AnswersSource:
+    """Where answers come from: ``read`` gives those looked at, or a sentence why there are none.
+
+    ``cause`` changes whenever what is read may have changed. ``session`` is that of the visitor,
+    ``of`` tells one run or exam of theirs from another, and ``seeds`` are those there are.
+    """
+
+    cause: object
+    read: Callable[[Looking], Sequence[Pair] | str]
+    session: Session | None = None
+    of: str = ""
+    seeds: tuple[int, ...] = ()
 
 
-def look_at(session: Session, looking: Looking) -> None:
-    """Note down what is looked at."""
-    session.note(**{NOTES: asdict(looking)})
-
-
-def answers_page(pairs: Sequence[Pair], looking: Looking) -> str:
-    """One page of answers, and what all of them come to."""
+def answers_page(pairs: Sequence[Pair] | str, looking: Looking) -> str:
+    """One page of answers, and what all of them come to; or the sentence why there are none."""
+    if isinstance(pairs, str):
+        return f'<p class="spa-power" role="status">{escape(pairs)}</p>'
     counts = Counter(pair.change for pair in pairs)
     summed = ", ".join(f"<b>{counts[change]}</b> {change}" for change in CHANGES)
     wanted = looking.wanted(pairs)
@@ -113,11 +119,6 @@ def answers_page(pairs: Sequence[Pair], looking: Looking) -> str:
         f'<ol class="spa-pairs" start="{page * ON_A_PAGE + 1}">'
         f"{''.join(_pair(pair, columns) for pair in shown)}</ol>"
     )
-
-
-def no_answers(words: str) -> str:
-    """A line in place of answers."""
-    return f'<p class="spa-power" role="status">{escape(words)}</p>'
 
 
 def _pair(pair: Pair, columns: tuple[str, str]) -> str:

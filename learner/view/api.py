@@ -14,6 +14,7 @@ from learner.measuring import Score, Tally
 from learner.view.cards import verdict
 from learner.view.endpoint import endpoint
 from learner.view.origin import visitor_address
+from learner.view.own_cards import VERDICTS
 from learner.view.screen import said
 from learner.view.threads import QUICK, SLOW, in_thread
 from learner.visitors.checked_input import (
@@ -23,6 +24,7 @@ from learner.visitors.checked_input import (
     checked_format,
     checked_signal,
     checked_thumbs,
+    checked_times,
     own_problem,
 )
 from learner.visitors.comparison import CONDITIONS
@@ -31,6 +33,7 @@ from learner.visitors.followed import MOST_MEASURING, TooMuchAtOnce
 from learner.visitors.lesson import Lesson
 from learner.visitors.models import Offer
 from learner.visitors.open_lessons import OpenLessons
+from learner.visitors.own_list import read_list
 
 Json = dict[str, Any]
 
@@ -131,10 +134,27 @@ def add_api(lessons: OpenLessons) -> None:
         with said(markup=False):
             return _progress(find(session))
 
-    async def train_on_problem(session: str) -> Json:
-        """Train once on the problem shown last; returns its four answers afterwards."""
+    async def train_on_problem(session: str, times: int = 1) -> Json:
+        """Train on the problem shown last, once or more often; returns its four answers then."""
         with said(markup=False):
-            return _shown(await done(session, Lesson.train_one))
+            number = checked_times(times)
+            return _shown(await done(session, lambda lesson: lesson.train_one(number)))
+
+    async def train_on_list(session: str, questions: str = "", times: int = 10) -> Json:
+        """Train on up to 50 questions of your own; without any, on those that were given before.
+
+        Returns how many of them, and of the held-out problems, are right before and afterwards:
+        where only the former rises, it learns the answers by heart.
+        """
+
+        def begin_list(lesson: Lesson) -> None:
+            number = checked_times(times)
+            if questions:
+                lesson.keep_list(read_list(questions))
+            lesson.train_list(number)
+
+        with said(markup=False):
+            return _own_list(await done(session, begin_list))
 
     async def tries(session: str) -> Json:
         """Sample up to four different answers to the problem shown last, in the format learnt in.
@@ -210,7 +230,7 @@ def add_api(lessons: OpenLessons) -> None:
 
     for function in (
         *(new_session, new_problem, ask, train, start_training, progress, train_on_problem),
-        *(tries, thumbs, evaluate, stop, undo, reset, learner, status),
+        *(train_on_list, tries, thumbs, evaluate, stop, undo, reset, learner, status),
         *(list_models, choose_model),
     ):
         endpoint(function)
@@ -240,6 +260,29 @@ def _shown(lesson: Lesson) -> Json:
             for (chat_template, soft_prompt), answer in zip(
                 CONDITIONS, comparison.completions, strict=True
             )
+        ],
+    }
+
+
+def _own_list(lesson: Lesson) -> Json:
+    own = lesson.own_list
+    sides = {"own": own.scores, "held_out": lesson.own_held_out}
+    return {
+        **{
+            name: {
+                when: _score(score) if score else None
+                for when, score in zip(("before", "after"), scores, strict=True)
+            }
+            for name, scores in sides.items()
+        },
+        "answers": [
+            {
+                "question": problem.question,
+                "answer": problem.answer,
+                "text": text,
+                "verdict": VERDICTS[outcome][2],
+            }
+            for problem, text, outcome in zip(own.problems, own.said, own.now, strict=False)
         ],
     }
 

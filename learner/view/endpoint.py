@@ -18,6 +18,8 @@ PARAMETERS = {
     "difficulty": "1 to 5, or 0 for any.",
     "question": "The question to ask, in your own words.",
     "answer": "Its right answer, to have answers graded: a number, yes or no, a text; or nothing.",
+    "questions": "Questions of your own, one a line: the question, then | and its answer.",
+    "times": "How many times to learn from the same: 1 to 200.",
     "episodes": "How many problems to learn from: 1 to 2000, in an experiment 1 to 400.",
     "chat_template": "Whether to put questions into the model's chat template.",
     "signal": "What it is told: the answer, only a reward (are its own tries right?), or a mix.",

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from html import escape
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -26,14 +27,14 @@ from learner.experiments.store import (
     ExperimentError,
 )
 from learner.view import cards
-from learner.view.answer_pairs import Looking, answers_page, looking_of, no_answers
+from learner.view.answer_pairs import AnswersSource, Looking
 from learner.view.experiments_chart import Series, baselines_of, experiments_chart, series_of, slots
 from learner.view.experiments_seen import HIDDEN_AT_FIRST, PUBLISHED_NAMES, chosen_entry, seen_by
 from learner.view.experiments_table import Row, row_of, row_without
 from learner.wording import percent
 
 _MARKS = "ABC"
-_NO_RUNS = "What your runs write comes here, problem by problem."
+NO_RUNS = "What your runs write comes here, problem by problem."
 _STATES = {GOING: "running", STOPPED: "stopped", FAILED: "failed", FINISHED: "finished"}
 
 
@@ -62,8 +63,7 @@ class ExperimentsView:
     ``running`` is the place of the one that is on, ``chosen`` the run shown in detail, ``hidden``
     what is not drawn, ``ahead`` how many wait before this visitor's, ``known`` what is known of
     each run by its place, ``picture`` where the figure of the chosen run is, and ``formats`` those
-    that the model knows. ``pairs`` is what it wrote, as far as it is ``looking`` at that, or a
-    sentence why there is nothing.
+    that the model knows. ``own`` is what was looked at.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -75,8 +75,7 @@ class ExperimentsView:
     known: Mapping[str, Known] = field(default_factory=dict)
     picture: Path | None = None
     formats: tuple[bool, ...] = (False, True)
-    looking: Looking = field(default_factory=Looking)
-    pairs: tuple[Pair, ...] | str = _NO_RUNS
+    own: VisitorExperiments | None = field(default=None, compare=False)
 
     @property
     def focus(self) -> Entry | None:
@@ -126,27 +125,17 @@ class ExperimentsView:
         return _figure(self)
 
     @property
-    def answers(self) -> str:
+    def answers(self) -> AnswersSource:
         """What the chosen run wrote."""
-        if isinstance(self.pairs, str):
-            return no_answers(self.pairs)
-        return answers_page(self.pairs, self.looking)
-
-    @property
-    def seeds(self) -> Options:
-        """Whose answers can be looked at, and whose are."""
-        seeds = self.chosen.plan.seeds if self.chosen else ()
-        return Options(
-            tuple((f"seed {seed}", str(place)) for place, seed in enumerate(seeds)),
-            str(self.looking.seed) if seeds else None,
+        if self.own is None or self.chosen is None:
+            return AnswersSource(NO_RUNS, lambda looking: NO_RUNS)
+        return AnswersSource(
+            (self.chosen, self.known.get(self.chosen.place)),
+            partial(_answers, self.own, self.chosen),
+            self.own.session,
+            self.chosen.place,
+            self.chosen.plan.seeds,
         )
-
-    @property
-    def can_page(self) -> tuple[bool, bool]:
-        """Whether there are answers on a page before this one, and after it."""
-        if isinstance(self.pairs, str):
-            return False, False
-        return self.looking.page > 0, self.looking.page + 1 < self.looking.pages(self.pairs)
 
     @property
     def can_continue(self) -> bool:
@@ -176,7 +165,6 @@ class ExperimentsPainter:
         """The visitor's experiments as they are now."""
         entries, seen = own.entries(), seen_by(own)
         chosen = chosen_entry(own, entries)
-        looking = looking_of(own.session, chosen.place) if chosen else Looking()
         return ExperimentsView(
             entries=entries,
             running=own.running,
@@ -187,8 +175,7 @@ class ExperimentsPainter:
             known=self._all_known(own, entries),
             picture=own.store.path(chosen) / CURVES if chosen else None,
             formats=own.base_model.formats,
-            looking=looking,
-            pairs=_pairs(own, chosen, looking),
+            own=own,
         )
 
     def _all_known(self, own: VisitorExperiments, entries: Sequence[Entry]) -> dict[str, Known]:
@@ -213,11 +200,7 @@ class ExperimentsPainter:
         return known
 
 
-def _pairs(
-    own: VisitorExperiments, chosen: Entry | None, looking: Looking
-) -> tuple[Pair, ...] | str:
-    if chosen is None:
-        return _NO_RUNS
+def _answers(own: VisitorExperiments, chosen: Entry, looking: Looking) -> tuple[Pair, ...] | str:
     try:
         pairs = own.answers(chosen, looking.seed % len(chosen.plan.seeds), looking.beside)
     except ExperimentError as error:

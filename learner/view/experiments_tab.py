@@ -4,13 +4,11 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from html import escape
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from arena import FAMILIES
 from learner import wording
 from learner.experiments.background import VisitorExperiments
 from learner.experiments.export import best_learner, run_zip
@@ -25,9 +23,8 @@ from learner.experiments.plan import (
 )
 from learner.experiments.settings import TUNED
 from learner.view import cards
-from learner.view.answer_pairs import BESIDE_CHOICES, SHOWN_CHOICES, Looking
-from learner.view.answer_pairs import look_at as look_at_answers
-from learner.view.experiments_painting import SAVE_FIGURE, ExperimentsView, Options
+from learner.view.answers_panel import FAMILY_CHOICES, answers_panel
+from learner.view.experiments_painting import NO_RUNS, SAVE_FIGURE, ExperimentsView, Options
 from learner.view.experiments_seen import Seen, choose_run, choose_shown, look_at, seen_by
 from learner.view.experiments_table import COLUMN_WIDTHS, table_of
 from learner.view.page import Page
@@ -38,10 +35,6 @@ from learner.visitors.lesson import Lesson
 from learner.visitors.session import SessionError
 
 TECHNIQUE_CHOICES = [(technique.name, key) for key, technique in TECHNIQUES.items()]
-FAMILY_CHOICES = [
-    ("all families", ANY_FAMILY),
-    *((name.replace("_", " "), name) for name in FAMILIES),
-]
 DEFAULT_NAME, DEFAULT_SEEDS = "run 1", 3
 FOLLOW_DOWNLOAD = (
     '() => requestAnimationFrame(() => document.querySelector("#spa-run-file").click())'
@@ -67,7 +60,10 @@ def experiments_tab(page: Page, _: gr.Tab) -> None:
     with gr.Row(elem_classes="spa-lab spa-panel", equal_height=False):
         _one_run(page)
     with gr.Column(elem_classes="spa-panel"):
-        _answers(page)
+        html("spa-pairs-title", cards.title("What it wrote"))
+        answers_panel(
+            page, page.experiments, "spa-run", lambda view: view.answers, NO_RUNS, seeds=True
+        )
 
 
 def _form(page: Page) -> None:
@@ -278,53 +274,6 @@ def _one_run(page: Page) -> None:
         page.events.on(button.click, partial(gr.update, visible=visible), [], [sure])
 
 
-def _answers(page: Page) -> None:
-    """What the chosen run wrote, before and after, problem by problem."""
-    html("spa-pairs-title", cards.title("What it wrote"))
-    empty = ExperimentsView()
-    with gr.Row(elem_classes="spa-choosers"):
-        shown = _chooser(SHOWN_CHOICES, "Which answers", "spa-pairs-shown")
-        family = _chooser(FAMILY_CHOICES, "Of which family", "spa-pairs-family")
-        beside = _chooser(BESIDE_CHOICES, "Beside", "spa-pairs-beside")
-        seed = _chooser([], "Seed", "spa-pairs-seed")
-    answers = html("spa-pairs", empty.answers)
-    with gr.Row(elem_classes="spa-buttons spa-pairs-pages"):
-        back = _button("Previous 10", "spa-pairs-back")
-        on = _button("Next 10", "spa-pairs-on")
-    choosers = {"shown": shown, "family": family, "beside": beside}
-    seen = [page.browser, seed, *choosers.values()]
-
-    def look(turn: int, session_id: object, seed: object, *chosen: object) -> Frame:
-        with said():
-            own = page.background.of(session_id)
-            looking = page.experiments.look(own).looking
-            told: dict[str, Any] = dict(zip(choosers, chosen, strict=True))
-            place = int(seed) if isinstance(seed, str) and seed.isdecimal() else 0
-            turned = looking.page + turn if turn else 0
-            look_at_answers(own.session, Looking(looking.of, place, page=turned, **told))
-            view = page.experiments.look(own)
-            return {answers: view.answers, **turning(view)}
-
-    def turning(view: ExperimentsView) -> Frame:
-        can = zip((back, on), view.can_page, strict=True)
-        return {button: gr.update(interactive=usable) for button, usable in can}
-
-    def cause(view: ExperimentsView) -> object:
-        return view.chosen, view.looking, view.pairs
-
-    page.experiments.show(answers, lambda view: view.answers, cause)
-    page.experiments.show(seed, lambda view: _choices(view.seeds))
-    for name, chooser in choosers.items():
-        page.experiments.show(chooser, attrgetter(f"looking.{name}"))
-    page.experiments.show(back, lambda view: turning(view)[back], cause)
-    page.experiments.show(on, lambda view: turning(view)[on], cause)
-    changes = [chooser.input for chooser in (seed, *choosers.values())]
-    outputs = [answers, back, on]
-    page.events.on(changes, partial(look, 0), seen, outputs, trigger_mode="always_last")
-    for button, turn in ((back, -1), (on, 1)):
-        page.events.on(button.click, partial(look, turn), seen, outputs, trigger_mode="multiple")
-
-
 def power_line(problems: object) -> str:
     """What so many problems can show, or what is wrong with their number."""
     try:
@@ -347,18 +296,6 @@ def _choices(options: Options) -> Any:
 def _number(value: float, label: str, element_id: str, step: float = 1) -> gr.Number:
     """A box for a number. Its bounds are checked, and told, where the plan is made."""
     return gr.Number(value, label=label, min_width=90, step=step, elem_id=element_id)
-
-
-def _chooser(choices: list[tuple[str, str]], label: str, element_id: str) -> gr.Dropdown:
-    return gr.Dropdown(
-        choices,
-        value=choices[0][1] if choices else None,
-        label=label,
-        min_width=140,
-        filterable=False,
-        interactive=True,
-        elem_id=element_id,
-    )
 
 
 def _button(label: str, element_id: str) -> gr.Button:

@@ -8,6 +8,7 @@ from arena import DIFFICULTIES, FAMILIES
 from learner.learning.signals import SIGNALS
 from learner.view import cards, charts, painting
 from learner.view.hints import hint_of
+from learner.view.own_questions import own_list, own_question
 from learner.view.page import Page
 from learner.view.parts import FORMAT_CHOICES, format_choices, html
 from learner.view.screen import Frame
@@ -82,26 +83,30 @@ def _problem(page: Page) -> None:
                     "New problem", size="md", min_width=140, elem_id="spa-new-problem"
                 )
             page.controls |= {"family": family, "difficulty": difficulty}
-            with gr.Tab("Your own question", id="own"), gr.Row(elem_classes="spa-choosers"):
-                question = gr.Textbox(
-                    label="Your question",
-                    show_label=False,
-                    placeholder="Your question",
-                    max_length=MAX_QUESTION,
-                    scale=4,
-                    min_width=200,
-                    elem_id="spa-own-question",
-                )
-                answer = gr.Textbox(
-                    label="Its answer (optional)",
-                    show_label=False,
-                    placeholder="Its answer (optional)",
-                    max_length=MAX_ANSWER,
-                    scale=2,
-                    min_width=120,
-                    elem_id="spa-own-answer",
-                )
-                ask = gr.Button("Ask", size="md", scale=1, min_width=100, elem_id="spa-ask-own")
+            with gr.Tab("Your own question", id="own"):
+                with gr.Row(elem_classes="spa-choosers"):
+                    question = gr.Textbox(
+                        label="Your question",
+                        show_label=False,
+                        placeholder="Your question",
+                        max_length=MAX_QUESTION,
+                        scale=4,
+                        min_width=200,
+                        elem_id="spa-own-question",
+                    )
+                    answer = gr.Textbox(
+                        label="Its answer (optional)",
+                        show_label=False,
+                        placeholder="Its answer (optional)",
+                        max_length=MAX_ANSWER,
+                        scale=2,
+                        min_width=120,
+                        elem_id="spa-own-answer",
+                    )
+                    ask = gr.Button("Ask", size="md", scale=1, min_width=100, elem_id="spa-ask-own")
+                own_question(page, question, answer)
+            with gr.Tab("Your own list", id="list"):
+                own_list(page)
         problem = html("spa-problem", cards.problem_placeholder())
     answers = html("spa-answers", cards.answer_grid([GradedCompletion()] * len(CONDITIONS)))
 

@@ -14,6 +14,7 @@ from learner.learning.signals import SIGNALS
 ANY_FAMILY = "any"
 ANY_DIFFICULTY = 0
 MAX_EPISODES = 2000
+MAX_TIMES = 200
 MAX_TEXT = 300
 MAX_QUESTION = 600
 MAX_ANSWER = 60
@@ -53,6 +54,14 @@ def checked_episodes(episodes: object) -> int:
     number = _whole_number(episodes)
     if number is None or not 1 <= number <= MAX_EPISODES:
         raise LessonError(f"Episodes is a whole number from 1 to {MAX_EPISODES}.")
+    return number
+
+
+def checked_times(times: object) -> int:
+    """How many times to learn from the same. Raises LessonError unless it is 1 to ``MAX_TIMES``."""
+    number = _whole_number(times)
+    if number is None or not 1 <= number <= MAX_TIMES:
+        raise LessonError(f"Times is a whole number from 1 to {MAX_TIMES}.")
     return number
 
 

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import replace
+from itertools import repeat
 
 from arena import Problem, stream
 from learner.learning.learner import Learner
@@ -18,12 +19,13 @@ from learner.learning.training import Material
 from learner.measuring import Score
 from learner.model.base_model import ModelFacts
 from learner.service.protocol import ModelService
-from learner.visitors.checked_input import LessonError
+from learner.visitors.checked_input import MAX_EPISODES, LessonError
 from learner.visitors.comparison import Comparison
 from learner.visitors.event import Event, end_of
 from learner.visitors.exam import Exam
 from learner.visitors.followed import Followed
 from learner.visitors.moments import Moments
+from learner.visitors.own_list import OwnList
 from learner.visitors.rated_samples import RatedSamples
 from learner.visitors.run import EXAMS_PER_RUN, RunState, training_run
 from learner.visitors.saved_lesson import SavedLesson, from_json, to_json
@@ -61,6 +63,7 @@ class Lesson(Followed):
         self.signal = saved.signal
         self._scores = Scores(exam, saved.results)
         self._learnt = saved.learnt
+        self.own_list = saved.own_list
         # A newcomer's first problem is not noted down: who only looks in leaves nothing behind.
         problem, self.place = saved.problem, saved.place
         if problem is None:
@@ -124,6 +127,18 @@ class Lesson(Followed):
         """The held-out results in the format learnt in, by episodes; the untrained prompt first."""
         return self._scores.of(self.learner, self.chat_template)
 
+    @property
+    def own_held_out(self) -> tuple[Score | None, Score | None]:
+        """The held-out scores from when one's own list was asked: before learning from it, now."""
+        own, results = self.own_list, self.results()
+        if own.chat_template is not self.chat_template:
+            return None, None
+        before, now = (
+            next((score for score in reversed(results) if score.episodes <= episodes), None)
+            for episodes in own.episodes
+        )
+        return before, now if own.now else None
+
     # --- the problem --------------------------------------------------------------------------
 
     def draw(self, families: list[str] | None = None, difficulty: int | None = None) -> None:
@@ -175,12 +190,53 @@ class Lesson(Followed):
             self._start(problems, episodes, EXAMS_PER_RUN, self.chat_template)
             self.samples.forget()
 
-    def train_one(self) -> None:
-        """Learn from the problem shown, once. Raises SessionBusy."""
+    def train_one(self, times: int = 1) -> None:
+        """Learn from the problem shown, so many times. Raises SessionBusy.
+
+        Once is one episode to look at; more often than that is scored as any run is.
+        """
         problem = self.comparison.problem
         if problem is None or not problem.answer:
             raise LessonError("Nobody said what the right answer is; type it to learn from it.")
-        self._learn_once(problem, problem, self.chat_template)
+        if times == 1:
+            self._learn_once(problem, problem, self.chat_template)
+            return
+        self._check_not_scored(problem)
+        with self._changed:
+            self._start(repeat(problem), times, 1, self.chat_template, at_most=1)
+            self.samples.forget()
+            self._note_learnt(problem)
+
+    def keep_list(self, problems: tuple[Problem, ...]) -> None:
+        """Have a list of questions of one's own, to be learnt from together."""
+        with self._changed:
+            self._check_no_run("A list can be changed")
+            for number, problem in enumerate(problems, 1):
+                if problem.key in self._exam.keys:
+                    raise LessonError(
+                        f"Question {number} of your list is one of the held-out set that scores "
+                        "everybody; leave it out."
+                    )
+            self._keep(own_list=OwnList(problems))
+            self._tell()
+
+    def train_list(self, times: int) -> None:
+        """Learn from one's own questions, so many times over. Raises SessionBusy."""
+        own = self.own_list
+        if not own.problems:
+            raise LessonError("Write down some questions of your own first, and keep them.")
+        episodes = times * len(own.problems)
+        if episodes > MAX_EPISODES:
+            raise LessonError(
+                f"That would be {episodes} episodes; a run has at most {MAX_EPISODES}."
+            )
+        with self._changed:
+            questions = own.passes(times, self._stream_seed())
+            self._start(
+                questions, episodes, EXAMS_PER_RUN, self.chat_template, len(own.problems), own
+            )
+            self.samples.forget()
+            self._note_learnt(*own.problems)
 
     def draw_samples(self) -> None:
         """Sample different completions of the problem shown, to be rated."""
@@ -273,20 +329,34 @@ class Lesson(Followed):
 
     def _learn_once(self, material: Material, problem: Problem, chat_template: bool) -> None:
         """Learn from this alone, which is about ``problem``; that one is no fair test then."""
-        if problem.key in self._exam.keys:
-            raise LessonError(
-                "This question is one of the held-out set that scores everybody; choose another."
-            )
+        self._check_not_scored(problem)
         with self._changed:
             self._start(iter([material]), 1, 0, chat_template)
             if material is problem:
                 self.samples.forget()
-            self._learnt = (*self._learnt, problem.key)[-KEPT:]
-            self._keep()
+            self._note_learnt(problem)
+
+    def _check_not_scored(self, problem: Problem) -> None:
+        if problem.key in self._exam.keys:
+            raise LessonError(
+                "This question is one of the held-out set that scores everybody; choose another."
+            )
+
+    def _note_learnt(self, *problems: Problem) -> None:
+        """Note down that these are no fair test any more."""
+        self._learnt = (*self._learnt, *(problem.key for problem in problems))[-KEPT:]
+        self._keep()
 
     def _start(
-        self, material: Iterator[Material], episodes: int, exams: int, chat_template: bool
+        self,
+        material: Iterator[Material],
+        episodes: int,
+        exams: int,
+        chat_template: bool,
+        at_most: int | None = None,
+        own: OwnList | None = None,
     ) -> None:
+        """Start a run; a step takes ``at_most`` so many. ``own`` are questions to ask around it."""
         with self._changed, ExitStack() as stack:
             teaching = stack.enter_context(self.session.run())
             self._measuring = None
@@ -305,10 +375,11 @@ class Lesson(Followed):
                 exams,
                 owner=self.session.id,
                 stopped=self.session.stop.is_set,
+                at_most=at_most,
             )
             self._worker = threading.Thread(
                 target=copy_context().run,  # a service may count time against who asked
-                args=(self._work, self.run, run, teaching, stack.pop_all(), exams > 0),
+                args=(self._work, self.run, run, teaching, stack.pop_all(), exams > 0, own),
                 name="run",
                 daemon=True,
             )
@@ -322,17 +393,27 @@ class Lesson(Followed):
         teaching: Run,
         ending: ExitStack,
         exams: bool,
+        own: OwnList | None,
     ) -> None:
         """The run, with ``exams`` or without, on its own thread, from its first ``state`` on."""
         result, began = None, time.monotonic()
+        ask, stopped = self._service.ask, self.session.stop.is_set
         with ending:
             try:
+                if own is not None and (written := own.asked_of(state.learner, ask, stopped)):
+                    chat, episodes = state.learner.config.chat_template, state.learner.episodes
+                    with self._changed:
+                        self._keep(own_list=own.asked_before(written, chat, episodes))
                 for state in run:
                     if state.result and (not result or state.result.episodes >= result.episodes):
                         result = state.result
                     self._take_over(state, teaching)
                     if state.milestone:
                         self._show_what_it_says(state, time.monotonic() - began)
+                if own is not None and (written := own.asked_of(state.learner, ask, stopped)):
+                    episodes = state.learner.episodes
+                    with self._changed:
+                        self._keep(own_list=self.own_list.asked_now(written, episodes))
             except (ValueError, RuntimeError) as error:
                 self._fail(error)
         with self._changed:
@@ -451,13 +532,17 @@ class Lesson(Followed):
         self.latest_event = event
         self.graded = None
         self.samples.forget(moves_only=True)
-        self._keep()
+        self._keep(own_list=self.own_list.forgotten())
         self.comparison.forget_before()
         self.comparison.ask_again(learner)
         self._tell()
 
-    def _keep(self) -> None:
-        """Note down what a reload or a restart must bring back."""
+    def _keep(self, own_list: OwnList | None = None) -> None:
+        """Note down what a reload or a restart must bring back; with another list, if one is given.
+
+        Raises SessionError if that is too long.
+        """
+        own = self.own_list if own_list is None else own_list
         saved = SavedLesson(
             self.comparison.problem,
             self.chat_template,
@@ -465,5 +550,7 @@ class Lesson(Followed):
             self._learnt,
             self.signal,
             self.place,
+            own,
         )
         self.session.note(**to_json(saved))
+        self.own_list = own

@@ -64,12 +64,15 @@ def training_run(
     owner: str,
     stopped: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
+    at_most: int | None = None,
 ) -> Iterator[RunState]:
     """Train ``learner`` on the next ``episodes`` of ``material``, with ``exams`` evenly spread.
 
+    A step takes as many as the learner's settings say, or ``at_most`` so many if those are fewer.
     Ends when all is learnt and measured; early, at a step boundary, once ``stopped()`` is true.
     Raises what the service raises.
     """
+    step_size = min(learner.config.episodes_per_step, at_most or episodes)
     training_seconds = 0.0
     done = taken = milestones = 0
     report: StepReport | None = None
@@ -86,7 +89,7 @@ def training_run(
         while done < episodes and not stopped():
             exam_at = math.ceil(episodes * (milestones + 1) / exams) if exams else episodes
             least = max(1, exam_at - done)
-            steps = _steps(material, learner.config.episodes_per_step, least, episodes - done)
+            steps = _steps(material, step_size, least, episodes - done)
             with closing(service.train_run(learner, steps, owner=owner)) as run:
                 began = clock()
                 for step, stepped in zip(steps, run, strict=True):

@@ -1,19 +1,22 @@
 """What a lesson leaves in its session's notes, so that a reload or a restart finds it again."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from arena import Problem
 from learner.measuring import Score, score_of
+from learner.visitors.own_list import OwnList
+from learner.visitors.own_list import from_json as list_from_json
 
 
 @dataclass(frozen=True)
 class SavedLesson:
     """The problem shown, how it is learnt, the results, the problems learnt from.
 
-    ``chat_template`` is the format that is learnt in, ``signal`` what the learner is told, and
-    ``place`` the number of the problem in the visitor's stream; None for one's own question.
+    ``chat_template`` is the format that is learnt in, ``signal`` what the learner is told,
+    ``place`` the number of the problem in the visitor's stream, None for one's own question, and
+    ``own_list`` what the visitor asks and answers themselves.
     """
 
     problem: Problem | None = None
@@ -22,6 +25,7 @@ class SavedLesson:
     learnt: tuple[str, ...] = ()
     signal: str = "answer"
     place: int | None = None
+    own_list: OwnList = field(default_factory=OwnList)
 
 
 def to_json(saved: SavedLesson) -> dict[str, object]:
@@ -36,6 +40,7 @@ def to_json(saved: SavedLesson) -> dict[str, object]:
         "learnt": list(saved.learnt),
         "signal": saved.signal,
         "place": saved.place,
+        "own_list": saved.own_list.to_json(),
     }
 
 
@@ -50,4 +55,5 @@ def from_json(notes: Mapping[str, Any], problems: int) -> SavedLesson:
         tuple(notes.get("learnt", ())),
         notes.get("signal", "answer"),
         notes.get("place"),
+        list_from_json(notes.get("own_list", {})),
     )

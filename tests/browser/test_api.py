@@ -14,6 +14,7 @@ ENDPOINTS = {
     "/start_training",
     "/progress",
     "/train_on_problem",
+    "/train_on_list",
     "/tries",
     "/thumbs",
     "/evaluate",
@@ -149,3 +150,14 @@ def test_a_trained_prompt_is_inspected_and_an_untrained_one_is_not(client, sessi
     assert all(part["found"].endswith(".") for part in parts.values())
     assert len(parts["vectors"]["shares"]) == 8
     assert any(one["text"] == "My key\n" for one in parts["likeness"]["trained"])
+
+
+def test_a_list_of_ones_own_is_learnt_from_and_scored_beside_the_held_out_set(client, session):
+    told = "What comes next: 5, 10, 15, 20, ? | 25\nWho is shorter, a cat or a dog? | a cat"
+    result = client.predict(session, told, 2, api_name="/train_on_list")
+    assert result["own"]["before"]["n"] == result["own"]["after"]["n"] == 2
+    assert result["held_out"]["after"]["n"] == 200
+    assert [answer["answer"] for answer in result["answers"]] == ["25", "a cat"]
+    assert client.predict(session, api_name="/learner")["episodes"] == 4
+    with pytest.raises(AppError, match="Line 1: there is no answer"):
+        client.predict(session, "Who?", 2, api_name="/train_on_list")

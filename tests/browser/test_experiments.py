@@ -14,6 +14,7 @@ from tests.browser.running_app import open_app
 from tests.browser.visitor import Visitor
 
 SMALL = {"Episodes": 16, "Seeds (1–5)": 1, "Held-out problems": 20}
+LONG = {"Episodes": 400, "Held-out problems": 500}  # not over before somebody presses Stop
 
 
 class Experimenter(Visitor):
@@ -114,7 +115,7 @@ def test_one_click_draws_a_line_fills_the_table_and_gives_results_to_take_home(
 
 def test_what_a_run_wrote_is_looked_at_and_its_zip_loads_back(experimenter, tmp_path):
     page = experimenter.page
-    expect(page.locator("#spa-pairs")).to_contain_text("What your runs write comes here")
+    expect(page.locator("#spa-run-answers")).to_contain_text("What your runs write comes here")
     experimenter.starts(Episodes=40)
     experimenter.sees_the_end_of("run 1")
     cards, summed = page.locator(".spa-pair"), page.locator(".spa-pairs-sum")
@@ -125,7 +126,7 @@ def test_what_a_run_wrote_is_looked_at_and_its_zip_loads_back(experimenter, tmp_
     experimenter.presses("Next 10")
     expect(summed).to_contain_text("Shown: 11–20 of 20.")
     expect(experimenter.button("Next 10")).to_be_disabled()
-    experimenter.field("Of which family").click()
+    experimenter.field("Kind of problem").click()
     page.get_by_role("option", name="causal").click()
     expect(summed).to_contain_text(re.compile(r"Shown: 1–(\d) of \1\."))  # on one page
     experimenter.field("Which answers").click()
@@ -134,7 +135,7 @@ def test_what_a_run_wrote_is_looked_at_and_its_zip_loads_back(experimenter, tmp_
         expect(card.locator(".spa-right")).to_contain_text("right")
     page.reload()
     experimenter.comes_back()
-    expect(experimenter.field("Of which family")).to_have_value("causal")
+    expect(experimenter.field("Kind of problem")).to_have_value("causal")
     path = saved(experimenter, tmp_path)
     experimenter.opens_tab("Save & share")
     with page.expect_file_chooser() as chooser:
@@ -144,7 +145,7 @@ def test_what_a_run_wrote_is_looked_at_and_its_zip_loads_back(experimenter, tmp_
 
 
 def test_a_run_stops_survives_a_reload_goes_on_and_is_deleted(experimenter):
-    experimenter.starts(Episodes=400, Name="long one")
+    experimenter.starts(**LONG, Name="long one")
     expect(experimenter.bar).to_contain_text(re.compile(r"[1-9]\d* of 400 episodes"))
     experimenter.page.reload()
     experimenter.comes_back()
@@ -232,7 +233,7 @@ def test_a_restart_of_the_app_goes_on_where_it_was(browser, tmp_path):
     with open_app(tmp_path) as url:
         experimenter = Experimenter(context.new_page(), url).arrive().comes_back()
         port = url.rsplit(":", 1)[1].strip("/")
-        experimenter.starts(Episodes=400, Name="survivor")
+        experimenter.starts(**LONG, Name="survivor")
         expect(experimenter.bar).to_contain_text(re.compile(r"[1-9]\d* of 400 episodes"))
         experimenter.page.goto("about:blank")  # an app that nobody looks at shuts down faster
     with open_app(tmp_path, GRADIO_SERVER_PORT=port):

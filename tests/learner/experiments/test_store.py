@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learner.experiments.completions import read_completions
 from learner.experiments.driving import drive
 from learner.experiments.folder import read_runs
 from learner.experiments.plan import PlanError, plan_of
@@ -109,7 +110,10 @@ def test_tidying_keeps_results_pictures_and_the_best(store):
     for folder in folders:
         assert sorted(path.name for path in folder.iterdir()) == [
             "best",
+            "completions.jsonl",
             "learning_curves.png",
             "results.json",
         ]
+        lines = read_completions(folder / "completions.jsonl")
+        assert {line.episodes for line in lines} == {0, 12}
     assert read_runs(store.path(entry)) == results

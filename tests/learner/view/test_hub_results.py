@@ -36,7 +36,7 @@ def test_the_table_has_a_line_an_exam(service, exam, session):
         results_table(lesson)
     exam.measure_shared(untrained()).join(10)
     lesson.train(8)
-    for _ in lesson.follow(lambda: lesson.busy):
+    for _ in follow(lesson, lambda: lesson.busy):
         pass
     rows = list(csv.DictReader(io.StringIO(results_table(lesson))))
     asked = [(row["asked_of"], row["episodes"]) for row in rows]

@@ -11,6 +11,7 @@ from learner.learning.worked_examples import worked_examples
 from learner.visitors.checked_input import LessonError
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
+from learner.visitors.own_list import OwnList, read_list
 from learner.visitors.session import Session, SessionBusy, SessionError, SessionState
 from tests.following import follow
 from tests.learner.visitors.scripted import ScriptedService, untrained
@@ -412,3 +413,50 @@ def test_following_tells_of_every_change_and_ends(lesson):
     ]
     assert seen[-1] == (80, True)
     assert [episodes for episodes, _ in seen] == sorted(episodes for episodes, _ in seen)
+
+
+OWN = read_list("Is water wet? | Yes\nIs fire wet? | no")
+
+
+def test_a_list_of_ones_own_is_learnt_from_and_tested_beside_the_held_out_set(
+    lesson, service, exam, session
+):
+    lesson.keep_list(OWN)
+    lesson.train_list(3)
+    finished(lesson)
+    assert lesson.learner.episodes == 6
+    assert sorted(problem.answer for problem in service.taught) == ["Yes"] * 3 + ["no"] * 3
+    before, now = lesson.own_list.scores
+    assert (before.outcomes, before.episodes) == ("--", 0)
+    assert (now.outcomes, now.episodes) == ("10", 6)  # it says Yes to everything now
+    assert lesson.own_list.said == ("Yes", "Yes")
+    assert lesson.results()[-1].episodes == 6
+    lesson.show(OWN[0])
+    assert finished(lesson).learnt_from_shown
+    again = finished(Lesson(service, exam, session))
+    assert again.own_list.scores == (before, now)
+    lesson.undo()
+    assert lesson.own_list == OwnList(OWN)  # the one before would answer otherwise
+
+
+def test_a_list_is_refused_where_it_is_not_fair_or_too_much(lesson, exam):
+    with pytest.raises(LessonError, match="some questions"):
+        lesson.train_list(1)
+    lesson.keep_list(OWN)
+    scored = exam.problems[0]
+    with pytest.raises(LessonError, match="Question 2 of your list"):
+        lesson.keep_list((OWN[0], scored))
+    assert lesson.own_list.problems == OWN
+    with pytest.raises(LessonError, match="That would be 4000 episodes"):
+        lesson.train_list(2000)
+    assert lesson.run is None
+
+
+def test_one_question_can_be_learnt_from_many_times(lesson, service):
+    lesson.show(YES)
+    finished(lesson).train_one(5)
+    finished(lesson)
+    assert service.taught == [YES] * 5
+    assert lesson.learner.steps == 5  # each time a step
+    assert lesson.results()[-1].episodes == 5
+    assert lesson.learnt_from_shown
