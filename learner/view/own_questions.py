@@ -57,6 +57,7 @@ def own_question(page: Page, question: gr.Textbox, answer: gr.Textbox) -> None:
         return dict(zip((question, answer), example, strict=True))
 
     for button, example in zip(examples, EXAMPLES, strict=True):
+        lesson.enable(button, lambda _: True)
         lesson.act(
             button.click,
             partial(ask, example),
@@ -126,8 +127,8 @@ def own_list(page: Page) -> None:
         lambda lesson: own_cards.own_list_card(lesson.own_list, lesson.own_held_out),
         lambda lesson: (lesson.own_list, lesson.own_held_out),
     )
-    lesson.enable(train, lambda lesson: not lesson.run)
-    lesson.enable(keep, lambda lesson: not lesson.run)
+    for button in (train, keep, upload):
+        lesson.enable(button, lambda lesson: not lesson.run)
     lesson.act(keep.click, lambda lesson, lines: lesson.keep_list(read_list(lines)), [text])
     page.events.on(example.click, lambda: EXAMPLE_LIST, [], [text])
     lesson.act(
@@ -139,7 +140,7 @@ def own_list(page: Page) -> None:
         at_first={file: ""},  # Gradio need not remember it
     )
     lesson.act(train.click, teach, [text, times])
-    page.events.on(page.demo.load, fill, [page.browser], [text])
+    page.events.on([page.demo.load, page.at.change], fill, [page.browser], [text])
 
 
 def _listed(lesson: Lesson) -> str:
