@@ -1,14 +1,13 @@
 """An agent uses the app by its MCP tools, as a real client finds them."""
 
-import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 
 from tests.browser.running_app import open_app
+from tests.coroutines import finished
 
 mcp = pytest.importorskip("mcp", reason="gradio[mcp] is not installed")
 streamable_http = pytest.importorskip("mcp.client.streamable_http")
@@ -30,12 +29,6 @@ def url(tmp_path_factory):
         tmp_path_factory.mktemp("mcp"), program=("app.py", "--mcp", "--held-out", "20")
     ) as address:
         yield f"{address}gradio_api/mcp/"
-
-
-def finished(work):
-    """What a coroutine comes to, on a thread of its own: Playwright keeps a loop on this one."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
 
 
 @asynccontextmanager

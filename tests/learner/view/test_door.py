@@ -9,6 +9,7 @@ import pytest
 from learner.view import door
 from learner.view.door import EVENTS_AT_ONCE, LARGE_AT_ONCE, LARGEST, SMALL, Door
 from learner.view.listeners import API
+from tests.coroutines import finished
 
 PARAMETERS = [{"parameter_name": "session", "parameter_has_default": False}]
 CALL = json.dumps({"data": ["a session"]}).encode()
@@ -93,7 +94,7 @@ def test_a_call_goes_through_in_one_piece():
         assert answer == (200, "")
         assert inner.got == [(path, CALL)]
 
-    asyncio.run(check())
+    finished(check())
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_what_is_not_let_in_is_told_why(path, body, status, sentence):
         assert answered == status and sentence in said
         assert not inner.got
 
-    asyncio.run(check())
+    finished(check())
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_calls_by_name_or_number_go_through(path, body):
         assert await ask(Door(inner), post(inner, API + path, body), body) == (200, "")
         assert inner.got == [(API + path, body)]
 
-    asyncio.run(check())
+    finished(check())
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,7 @@ def test_what_keeps_or_fetches_things_for_anybody_is_shut(path):
         assert (await ask(Door(inner), scope_of(inner, "GET", path)))[0] == 404
         assert not inner.got
 
-    asyncio.run(check())
+    finished(check())
 
 
 def test_a_body_too_long_or_of_no_length_is_not_read():
@@ -177,7 +178,7 @@ def test_a_body_too_long_or_of_no_length_is_not_read():
         assert (await ask(guarded, endless))[0] == 411
         assert not inner.got
 
-    asyncio.run(check())
+    finished(check())
 
 
 def test_a_body_that_never_comes_or_breaks_off_is_given_up(monkeypatch):
@@ -203,7 +204,7 @@ def test_a_body_that_never_comes_or_breaks_off_is_given_up(monkeypatch):
         assert [one["status"] for one in sent if "status" in one] == [408, 400]
         assert not inner.got
 
-    asyncio.run(check())
+    finished(check())
 
 
 def test_so_many_files_come_in_at_a_time_and_others_go_on():
@@ -230,7 +231,7 @@ def test_so_many_files_come_in_at_a_time_and_others_go_on():
         file = json.dumps({"fn_index": 3, "data": ["A" * SMALL]}).encode()
         assert (await ask(guarded, post(inner, path, file), file))[0] == 200
 
-    asyncio.run(check())
+    finished(check())
 
 
 def test_an_address_has_so_many_events_and_streams_and_others_have_theirs(monkeypatch):
@@ -255,4 +256,4 @@ def test_an_address_has_so_many_events_and_streams_and_others_have_theirs(monkey
         assert (await ask(guarded, stream))[0] == 200
         assert (await ask(guarded, scope_of(inner, "GET", "/")))[0] == 200
 
-    asyncio.run(check())
+    finished(check())

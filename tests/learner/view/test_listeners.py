@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from gradio.context import LocalContext
 
 from learner.view.listeners import API, MOST_UNREAD, PAGE_SECONDS, SECONDS, Listeners, all_read
+from tests.coroutines import finished
 
 
 class Blocks:
@@ -77,7 +78,7 @@ def let_go_of(check):
         blocks, clock = Blocks(), Clock()
         await check(blocks, clock, Listeners(forever, clock))
 
-    asyncio.run(run())
+    finished(run())
 
 
 def test_a_call_that_nobody_listens_to_ends_and_is_forgotten():
@@ -153,8 +154,8 @@ def test_nothing_more_is_made_for_who_has_not_read_what_there_is():
         unread.get_nowait()
         await waiting
 
-    asyncio.run(check())
+    finished(check())
 
 
 def test_outside_of_an_event_there_is_nobody_to_wait_for():
-    asyncio.run(all_read())
+    finished(all_read())

@@ -8,6 +8,7 @@ import pytest
 
 from learner.visitors import followed
 from learner.visitors.followed import MOST_ACTING, MOST_FOLLOWING, Followed, TooMuchAtOnce
+from tests.coroutines import finished
 from tests.following import follow
 
 
@@ -47,9 +48,9 @@ async def until(happened):
 
 def test_many_follow_one_thing_without_a_thread_and_see_its_end():
     counter = Counter(1)
-    threads = threading.active_count()
 
     async def all_of_them():
+        threads = threading.active_count()
         seen = [[] for _ in range(MOST_FOLLOWING)]
         following = [asyncio.ensure_future(counts(counter, one)) for one in seen]
         await until(lambda: all(seen))
@@ -60,7 +61,7 @@ def test_many_follow_one_thing_without_a_thread_and_see_its_end():
         stepping.join()
         return seen
 
-    assert asyncio.run(all_of_them()) == [[0, 1]] * MOST_FOLLOWING
+    assert finished(all_of_them()) == [[0, 1]] * MOST_FOLLOWING
 
 
 def test_whoever_is_one_too_many_gets_one_look_and_no_more():
@@ -76,7 +77,7 @@ def test_whoever_is_one_too_many_gets_one_look_and_no_more():
         counter.step()
         await asyncio.gather(*following)
 
-    asyncio.run(too_many())
+    finished(too_many())
     assert [counter.count for _ in follow(counter, lambda: counter.busy)] == [1]  # room again
 
 
@@ -115,7 +116,7 @@ def test_an_event_loop_waits_for_no_lock(monkeypatch):
         await following
         return seen
 
-    assert asyncio.run(look()) == [0]
+    assert finished(look()) == [0]
     holding.join()
 
 
