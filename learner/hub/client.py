@@ -12,6 +12,7 @@ of error, the status code, and what the Hub itself said about it.
 """
 
 import errno
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -45,6 +46,10 @@ _MAX_QUOTE = 200  # characters of what the Hub said
 
 class HubError(ValueError):
     """Something on the Hub could not be done; the message is one sentence saying what to do."""
+
+
+class HubAwayError(HubError):
+    """The Hub cannot be reached, or does not answer in time."""
 
 
 class RemoteChangedError(HubError):
@@ -107,6 +112,7 @@ def _tame_client() -> None:
     Without Xet it uploads by Git LFS and downloads by HTTP, as it does where Xet is not installed.
     """
     constants.HF_HUB_DISABLE_XET = True
+    logging.getLogger("huggingface_hub.utils._http").setLevel(logging.ERROR)  # of every new try
     hooks = get_session().event_hooks
 
     def fresh_client() -> httpx.Client:
@@ -117,9 +123,25 @@ def _tame_client() -> None:
             },
             follow_redirects=True,
             timeout=_limits(),  # for uploads, which go out without our name
+            transport=_Transport(),
         )
 
     set_client_factory(fresh_client)
+
+
+class _Transport(httpx.HTTPTransport):
+    """Tells at once that the Hub cannot be reached.
+
+    The client would try five times over, and close the connections of all others each time.
+    """
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return super().handle_request(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if not _is_ours(request):
+                raise
+            raise HubAwayError(explain(error, "it", signed_in=True)) from error
 
 
 def _limits() -> httpx.Timeout:
@@ -173,7 +195,9 @@ def hub_errors(subject: str, signed_in: bool) -> Iterator[None]:
         AttributeError,
         AssertionError,
     ) as error:
-        raise HubError(explain(error, subject, signed_in)) from error
+        sentence = explain(error, subject, signed_in)
+        away = isinstance(error, httpx.TransportError)
+        raise (HubAwayError if away else HubError)(sentence) from error
 
 
 def is_conflict(error: Exception) -> bool:

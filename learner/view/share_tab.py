@@ -16,6 +16,7 @@ from learner.checkpoint.reading import OtherModelError
 from learner.checkpoint.results import HeldOutResults
 from learner.experiments.score_table import as_csv
 from learner.hub.client import HubError, RemoteChangedError, whoami
+from learner.hub.in_time import in_time
 from learner.hub.push import push
 from learner.hub.reference import checked_repo_id, default_repo_id, parse_reference
 from learner.hub.soft_prompts import Fetched, browse, fetch
@@ -250,7 +251,6 @@ def _pull(page: Page) -> None:
         with gr.Row(elem_classes="spa-choosers"):
             reference = gr.Textbox(
                 label="Soft prompt on the Hub",
-                show_label=False,
                 placeholder="user/name, or the address of its page",
                 max_length=500,
                 max_lines=1,
@@ -274,6 +274,7 @@ def _pull(page: Page) -> None:
             browse_button = gr.Button(
                 "Browse", size="md", scale=1, min_width=90, elem_id="spa-browse"
             )
+        listing = html("spa-listing", hub_cards.note(""))
         found = gr.Radio([], label="Found", visible="hidden", elem_id="spa-found-list")
 
     def look_at(
@@ -284,7 +285,9 @@ def _pull(page: Page) -> None:
             yield {preview: hub_cards.note("Looking …"), looked: "", adopt: hidden}
             try:
                 lesson = page.lessons.get(session_id)
-                _, fetched = _fetch(reference, page.lessons, lesson, request, oauth)
+                _, fetched = in_time(
+                    lambda: _fetch(reference, page.lessons, lesson, request, oauth)
+                )
             except ValueError:
                 yield {preview: hub_cards.note(""), looked: "", adopt: hidden}
                 raise
@@ -299,7 +302,9 @@ def _pull(page: Page) -> None:
         session_id: object, reference: object, request: gr.Request, oauth: gr.OAuthToken | None
     ) -> AsyncIterator[Frame]:
         def change(lesson: Lesson) -> Frame:
-            model, fetched = _fetch(reference, page.lessons, lesson, request, oauth)
+            model, fetched = in_time(
+                lambda: _fetch(reference, page.lessons, lesson, request, oauth)
+            )
             page.lessons.adopt(lesson, model, fetched.learner)
             gone_over = _gone_over(lesson, model)
             told = f"You go on with {reference}{gone_over}; Undo, on the Teach tab, goes back."
@@ -311,19 +316,27 @@ def _pull(page: Page) -> None:
 
     def list_found(
         session_id: object, sort: object, request: gr.Request, oauth: gr.OAuthToken | None
-    ) -> Any:
+    ) -> Iterator[Frame]:
         with said():
             lesson, token = page.lessons.get(session_id), visitor_token(request, oauth)
-            prompts = browse(lesson.base_model.source, token, sort=str(sort))
+            yield {listing: hub_cards.note("Asking the Hub …")}
+            try:
+                prompts = in_time(lambda: browse(lesson.base_model.source, token, sort=str(sort)))
+            except ValueError:
+                yield {listing: hub_cards.note("")}
+                raise
             choices = [(hub_cards.choice(prompt), prompt.repo_id) for prompt in prompts]
             label = "Choose one to look at" if choices else "Nobody has shared one yet"
-            return gr.update(choices=choices, value=None, label=label, visible=True)
+            yield {
+                listing: hub_cards.note(""),
+                found: gr.update(choices=choices, value=None, label=label, visible=True),
+            }
 
     shown = [preview, looked, adopt]
     page.events.on([look.click, reference.submit], look_at, [page.browser, reference], shown)
     page.events.on(found.input, look_at, [page.browser, found], shown)
     page.events.on(adopt.click, go_on_with, [page.browser, looked], [preview, adopt, page.lesson])
-    page.events.on(browse_button.click, list_found, [page.browser, sort], [found])
+    page.events.on(browse_button.click, list_found, [page.browser, sort], [found, listing])
 
 
 def open_link(
@@ -335,7 +348,7 @@ def open_link(
 ) -> None:
     """Open the soft prompt of a shared link in a visitor's lesson, and tell them."""
     try:
-        model, fetched = _fetch(linked, lessons, lesson, request, oauth)
+        model, fetched = in_time(lambda: _fetch(linked, lessons, lesson, request, oauth))
         if fetched.warning:
             raise HubError(f"{fetched.warning} Look at it under Save & share.")
         lessons.adopt(lesson, model, fetched.learner)
