@@ -27,9 +27,12 @@ from learner.visitors.comparison import GradedCompletion
 from learner.visitors.followed import Followed
 from learner.visitors.lesson import Lesson
 
-FIRST_PROBLEMS = 12  # of the first picture, and of what is measured of the machine's pace
-PROBLEMS = (30, 100)  # of the rest: the fewest and the most
-SECONDS = {True: 45.0, False: 300.0}  # that it may take, on the embedded model and on others
+# Of the first picture, and of what is measured of the machine's pace; here and below, on the
+# embedded model and on others.
+FIRST_PROBLEMS = {True: 12, False: 6}
+MOST_PROBLEMS = 100  # of the rest
+FEWEST_PROBLEMS = {True: 30, False: 10}
+SECONDS = {True: 45.0, False: 240.0}  # that it may take
 MOST_INSIDES = 64  # that are remembered
 ANSWERS_A_PROBLEM = 200  # of a prompt of eight vectors
 
@@ -75,6 +78,7 @@ class Inside(Followed):
         self._asking: object | None = None
         self.parts: Parts = {}  # what was found so far ...
         self.seconds = 0.0  # ... in so many seconds
+        self.asked = 0  # problems that the pace leaves time for; 0 while it is not known
         self._begin()
 
     @property
@@ -146,6 +150,7 @@ class Inside(Followed):
             self._stop = threading.Event()
             self.parts = {}
             self.seconds = 0.0
+            self.asked = 0
             self._worker = threading.Thread(
                 target=self._work, args=(self._stop, own), name="inspection", daemon=True
             )
@@ -247,13 +252,15 @@ class Inside(Followed):
         """A first picture of few problems, then everything over as many as there is time for."""
         subject = self._subject
         answers = _interruptible(self._service.ask, stop)
-        few = self._problems[:FIRST_PROBLEMS]
+        embedded = self._service.base_model.source.is_embedded
+        few = self._problems[: FIRST_PROBLEMS[embedded]]
         began = time.monotonic()
         yield "strength", strength(answers, subject, few)
         pace = (time.monotonic() - began) / (len(few) * (len(PLACES) + 3))
-        room = SECONDS[self._service.base_model.source.is_embedded]
-        fewest, most = PROBLEMS
-        number = int(max(fewest, min(most, room / max(pace, 1e-6) / ANSWERS_A_PROBLEM)))
+        number = problems_for(pace, embedded)
+        with self._changed:
+            self.asked = number
+            self._tell()
         other = replace(self.learner.config, seed=self.learner.config.seed + 1)
         yield from inspect(
             Material(
@@ -286,6 +293,12 @@ class Insides:
                 _, dropped = self._recent.popitem(last=False)
                 dropped.stop()
             return self._recent[lesson]
+
+
+def problems_for(seconds_an_answer: float, embedded: bool) -> int:
+    """How many problems there is time for at this pace: never from what was found."""
+    room = SECONDS[embedded] / max(seconds_an_answer, 1e-6)
+    return int(max(FEWEST_PROBLEMS[embedded], min(MOST_PROBLEMS, room / ANSWERS_A_PROBLEM)))
 
 
 def learner_material(

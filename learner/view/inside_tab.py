@@ -5,6 +5,7 @@ from functools import partial
 
 import gradio as gr
 
+from learner import wording
 from learner.inspection.inside import Inside, Insides
 from learner.inspection.strength import STRONGEST
 from learner.view import cards, painting
@@ -147,9 +148,7 @@ def _look(screen: Screen[Inside, Inside]) -> None:
     """The button that finds everything out, and a text of one's own to compare."""
     with gr.Row(elem_classes="spa-choosers"):
         own = gr.Textbox(
-            label="A text to compare it with (optional)",
-            show_label=False,
-            placeholder="Does it act like … (your text, optional)",
+            label="Does it act like … (a text of yours, optional)",
             max_length=MAX_TEXT,
             max_lines=1,
             scale=4,
@@ -179,9 +178,10 @@ def _status(inside: Inside) -> str:
         return "There is nothing to look into yet: train the soft prompt first."
     done = len(inside.parts)
     if inside.working:
-        return f"Looking … {done} pictures so far. You can go on meanwhile."
+        asked = f", over {inside.asked} problems, which this pace allows" if inside.asked else ""
+        return f"Looking … {wording.count(done, 'picture')} so far{asked}. You can go on meanwhile."
     if done:
-        return f"Looked into in {inside.seconds:.0f} seconds."
+        return f"Looked into in {inside.seconds:.0f} seconds, over {inside.asked} problems."
     return "Press Look inside; meanwhile, take it apart below."
 
 

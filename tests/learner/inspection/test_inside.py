@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from learner.inspection.inside import Inside, Insides
+from learner.inspection.inside import Inside, Insides, problems_for
 from learner.inspection.subject import Subject
 from learner.learning.learner import Learner, LearnerConfig, new_learner
 from learner.model.base_model import BaseModel
@@ -56,6 +56,16 @@ def text(inside: Inside) -> str:
 def test_the_lessons_problem_is_answered_and_graded(inside):
     assert inside.watched.completion.grade.correct
     assert inside.watched.is_whole
+
+
+@pytest.mark.parametrize(
+    ("seconds_an_answer", "embedded", "problems"),
+    [(1e-9, True, 100), (0.0029, True, 77), (9.0, True, 30), (0.059, False, 20), (9.0, False, 10)],
+)
+def test_it_takes_as_many_problems_as_the_pace_leaves_time_for(
+    seconds_an_answer, embedded, problems
+):
+    assert problems_for(seconds_an_answer, embedded) == problems
 
 
 def test_without_its_vectors_it_says_what_it_said_untrained(inside):
