@@ -45,6 +45,7 @@ from learner.view import theme
 from learner.view.build import build
 from learner.view.door import Door
 from learner.view.endpoint import answer_in_json
+from learner.view.help import readme_route
 from learner.view.light_states import light_states
 from learner.view.link_preview import LinkPreview
 from learner.view.listeners import Listeners
@@ -202,7 +203,7 @@ def serve(models: Models, opening: Opening, options: argparse.Namespace, shut: s
             app_kwargs={
                 "middleware": [Middleware(one) for one in (Door, Listeners, LinkPreview)],
                 "lifespan": light_states,
-                "routes": [room_routes(rooms)],
+                "routes": [room_routes(rooms), readme_route()],
             },
             prevent_thread_lock=True,
             mcp_server=options.mcp,

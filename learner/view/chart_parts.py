@@ -6,15 +6,25 @@ cent, so text keeps its size and dots stay round at any width.
 
 from collections.abc import Sequence
 from html import escape
+from itertools import pairwise
 
+from learner.view.help import about
 from learner.wording import NARROW_SPACE
 
+MOST_HOVERED = 200  # places of a picture that have words of their own
 
-def frame(title: str, note: str, body: str, words: str, kind: str, hover: str = "") -> str:
-    """A picture with its heading; ``words`` are read out instead, ``hover`` explains the note."""
+
+def frame(
+    title: str, note: str, body: str, words: str, kind: str, hover: str = "", word: str = ""
+) -> str:
+    """A picture with its heading; ``words`` are read out instead, ``hover`` explains the note.
+
+    ``word`` is one that needs to be explained.
+    """
+    mark = f" {about(word)}" if word else ""
     tip = f' title="{escape(hover, quote=True)}"' if hover else ""
     return (
-        f'<div class="spa-chart {kind}"><div class="spa-chart-head"><h3>{escape(title)}</h3>'
+        f'<div class="spa-chart {kind}"><div class="spa-chart-head"><h2>{escape(title)}{mark}</h2>'
         f"<p{tip}>{escape(note) or '&nbsp;'}</p></div>"
         f'<div role="img" aria-label="{escape(words, quote=True)}">{body}</div></div>'
     )
@@ -42,6 +52,18 @@ def plot(
 def svg(shapes: str) -> str:
     return (
         f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{shapes}</svg>'
+    )
+
+
+def hovered(points: Sequence[tuple[float, str]]) -> str:
+    """What a mouse is told along a picture: words at shares of its width, in order."""
+    kept = points[:: max(1, len(points) // MOST_HOVERED)]
+    edges = [(one[0] + other[0]) / 2 for one, other in pairwise(kept)]
+    spans = zip([0.0, *edges], [*edges, 1.0], kept, strict=True) if kept else ()
+    return "".join(
+        f'<rect class="spa-hover" x="{100 * left:.2f}" y="0" width="{100 * (right - left):.2f}" '
+        f'height="100"><title>{escape(words)}</title></rect>'
+        for left, right, (_, words) in spans
     )
 
 

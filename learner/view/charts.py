@@ -15,6 +15,7 @@ from learner.view.chart_parts import (
     axis_end,
     episode_ticks,
     frame,
+    hovered,
     line,
     percent_ticks,
     plot,
@@ -71,7 +72,11 @@ def accuracy_chart(
     )
     n = next((s.n for s in [*(p.score for p in points), *baselines.values()]), None)
     field = [
-        svg(_accuracy_shapes(points, top) + _reward_shapes(rewards, top)),
+        svg(
+            _accuracy_shapes(points, top)
+            + _reward_shapes(rewards, top)
+            + hovered([(p.episodes / top, _point_words(p)) for p in points])
+        ),
         _REWARD_KEY if rewards else "",
         *(baseline(baselines[key].accuracy, key, where.baselines[key]) for key in where.baselines),
         *(_dot(p, top, where.score if p is points[-1] else "") for p in points),
@@ -92,6 +97,7 @@ def accuracy_chart(
         f"{words} {power}".strip(),
         "spa-accuracy",
         power,
+        "held-out",
     )
 
 
@@ -110,14 +116,19 @@ def loss_chart(losses: Sequence[tuple[int, float]]) -> str:
         raw = [((e - first) / (last - first), loss / ceiling) for e, loss in steps]
         mean = running_mean([y for _, y in raw])
         smooth = [(x, y) for (x, _), y in zip(raw, mean, strict=True)]
-        body = svg(f"{line(raw, 'spa-loss-raw')}{line(smooth, 'spa-loss-mean')}")
+        told = [
+            (x, f"episode {episodes}: {loss:.2f} nats")
+            for (x, _), (episodes, loss) in zip(raw, steps, strict=True)
+        ]
+        body = svg(f"{line(raw, 'spa-loss-raw')}{line(smooth, 'spa-loss-mean')}{hovered(told)}")
         if len(raw) == 1:  # a line has two ends
             body += f'<span class="spa-dot" style="left:0%;bottom:{100 * raw[0][1]:.2f}%"></span>'
         ticks = [(0.0, "0"), (1.0, f"{ceiling:.1f}")]
         last_tick = [(0.0, str(first), "start"), (1.0, str(last), "end")]
         words = f"Loss {steps[0][1]:.2f} at first, {steps[-1][1]:.2f} now, {len(steps)} steps."
     note = f"now {steps[-1][1]:.2f} nats" if steps else "on answer tokens only"
-    return frame("Training loss", note, plot(body, ticks, last_tick), words, "spa-loss")
+    picture = plot(body, ticks, last_tick)
+    return frame("Training loss", note, picture, words, "spa-loss", word="nats")
 
 
 def family_chart(
@@ -171,6 +182,10 @@ def baseline(accuracy: float, chat_template: bool, place: tuple[str, int]) -> st
     )
 
 
+def _point_words(point: CurvePoint) -> str:
+    return f"after {point.episodes} episodes: {score_words(point.score)}"
+
+
 def _dot(point: CurvePoint, top: int, place: str) -> str:
     """A dot; the latest has its score at a ``place`` beside it."""
     x, y = 100 * point.episodes / top, 100 * point.score.accuracy
@@ -192,8 +207,12 @@ def _family_row(name: str, before: Tally, after: Tally | None, kind: str = "") -
     if after:
         marks.append(f'<i class="spa-mark spa-after" style="left:{100 * after.accuracy:.2f}%"></i>')
         values += f" → <b>{percent(after.accuracy)}</b>"
+    told = f"{score_words(before)} by the model alone"
+    if after:
+        told += f", {score_words(after)} with your soft prompt"
     return (
-        f'<div class="spa-row {kind}"><span class="spa-row-name">{escape(_words(name))}</span>'
+        f'<div class="spa-row {kind}" title="{escape(told, quote=True)}">'
+        f'<span class="spa-row-name">{escape(_words(name))}</span>'
         f'<div class="spa-track">{"".join(marks)}</div>'
         f'<span class="spa-row-value">{values}</span></div>'
     )

@@ -10,7 +10,16 @@ from html import escape
 
 from arena.statistics import Interval
 from learner.experiments.estimates import Arm, Estimate, alone, curve_of
-from learner.view.chart_parts import axis_end, episode_ticks, frame, line, percent_ticks, plot, svg
+from learner.view.chart_parts import (
+    axis_end,
+    episode_ticks,
+    frame,
+    hovered,
+    line,
+    percent_ticks,
+    plot,
+    svg,
+)
 from learner.view.charts import FORMAT_WORDS, baseline
 from learner.view.labels import places
 from learner.wording import NARROW_SPACE, count, percent
@@ -72,7 +81,7 @@ def experiments_chart(lines: Sequence[Series], baselines: Mapping[bool, Estimate
     shapes += [_line(one, top) for one in lines if len(one.points) > 1]
     where = places(None, {chat: one.value for chat, one in baselines.items()}).baselines
     field = [
-        svg("".join(shapes)),
+        svg("".join(shapes) + hovered(_told(lines, top))),
         *(baseline(baselines[chat].value, chat, place) for chat, place in where.items()),
         *(_dots(one, top) for one in lines),
     ]
@@ -153,6 +162,19 @@ def _key(lines: Sequence[Series]) -> str:
 
 def _between(interval: Interval) -> str:
     return f"({100 * interval.low:.0f}–{percent(interval.high)})"
+
+
+def _told(lines: Sequence[Series], top: int) -> list[tuple[float, str]]:
+    """What every line says after so many episodes, at its share of the width."""
+    said: dict[int, list[str]] = {}
+    for one in lines:
+        for point in one.points:
+            words = f"{one.name}: {percent(point.value)} {_between(point.interval)}"
+            said.setdefault(point.episodes, []).append(words)
+    return [
+        (episodes / top, f"after {episodes} episodes: {'; '.join(said[episodes])}")
+        for episodes in sorted(said)
+    ]
 
 
 def _words(one: Series) -> str:

@@ -50,7 +50,7 @@ def preview(fetched: Fetched) -> str:
         )
     words = f"<p>{escape(fetched.summary)}</p>" if fetched.summary else ""
     return (
-        f'<article class="spa-found" role="status"><h4>{_link(fetched.url, fetched.repo_id)}</h4>'
+        f'<article class="spa-found" role="status"><h3>{_link(fetched.url, fetched.repo_id)}</h3>'
         f"<dl>{rows}</dl>{warning}{words}</article>"
     )
 

@@ -17,11 +17,13 @@ from learner.inspection.words import Words
 from learner.view.chart_parts import (
     episode_ticks,
     frame,
+    hovered,
     line,
     percent_ticks,
     plot,
     svg,
 )
+from learner.view.charts import score_words
 from learner.view.strip import cells_of
 from learner.wording import percent
 
@@ -125,6 +127,7 @@ def strength_chart(part: Part | None, place: float) -> str:
     outline = " ".join(f"{100 * x:.2f},{100 - 100 * y:.2f}" for x, y in [*upper, *lower])
     shapes = f'<polygon class="spa-band" points="{outline}"/>'
     shapes += line([(x / 1.5, s.accuracy) for x, s in points], "spa-curve")
+    shapes += hovered([(x / 1.5, f"strength {percent(x)}: {score_words(s)}") for x, s in points])
     dots = "".join(
         f'<span class="spa-dot spa-control" style="left:{100 * x / 1.5:.2f}%;'
         f'bottom:{100 * s.accuracy:.2f}%"></span>'
@@ -156,6 +159,8 @@ def path_chart(part: Part | None, moment: int) -> str:
     outline = " ".join(f"{100 * x:.2f},{100 - 100 * y:.2f}" for x, y in [*upper, *lower])
     shapes = f'<polygon class="spa-band" points="{outline}"/>'
     shapes += line([(across(e), s.accuracy) for e, s in part.moments], "spa-curve")
+    told = [(across(e), f"after {e} episodes: {score_words(s)}") for e, s in part.moments]
+    shapes += hovered(told)
     marker = f'<i class="spa-here" style="left:{100 * across(moment):.2f}%"></i>'
     ticks = episode_ticks(last) if first == 0 else [(0.0, str(first), "start")]
     if first:

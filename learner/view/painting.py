@@ -11,6 +11,7 @@ from learner.view.strip import strip
 from learner.view.thumb_cards import thumbs_panel
 from learner.visitors.comparison import CONDITIONS
 from learner.visitors.lesson import Lesson
+from learner.visitors.moments import Moment
 
 STRIP_SCALE = 2.0  # standard deviations of the word embeddings at which a cell is fully coloured
 
@@ -58,14 +59,18 @@ def thumbs(lesson: Lesson) -> str:
     return thumbs_panel(lesson.samples.shown, enabled=lesson.run is None)
 
 
-def strip_of(learner: Learner, base_model: ModelFacts) -> str:
-    """The soft prompt's numbers in front of the frozen model."""
+def strip_of(learner: Learner, base_model: ModelFacts, first: Moment | None = None) -> str:
+    """The soft prompt's numbers in front of the frozen model; ``first`` is how it was once."""
+    moved = 0.0
+    if first is not None and first.prompt.shape == learner.prompt.shape:
+        moved = float((learner.prompt - first.prompt).norm() / first.prompt.norm())
     return strip(
         learner.prompt.tolist(),
         scale(base_model),
         base_model.name,
         base_model.parameter_count,
         learner.episodes,
+        moved,
     )
 
 

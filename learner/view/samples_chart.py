@@ -38,8 +38,8 @@ def samples_chart(groups: Sequence[Group], episodes: int, tries: int, problems: 
 
 def _frame(title: str, body: str, note: str, words: str) -> str:
     return (
-        '<div class="spa-chart spa-samples"><div class="spa-chart-head"><h3>Its own tries, graded'
-        f'</h3><p>{title}</p></div><div role="img" aria-label="{escape(words, quote=True)}">{body}'
+        '<div class="spa-chart spa-samples"><div class="spa-chart-head"><h2>Its own tries, graded'
+        f'</h2><p>{title}</p></div><div role="img" aria-label="{escape(words, quote=True)}">{body}'
         f'</div><p class="spa-grid-note">{escape(note)}</p></div>'
     )
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from learner.wording import count
+from learner.view.help import about
+from learner.wording import count, percent
 
 CELLS = 12
 """Cells drawn per virtual token."""
@@ -21,23 +22,29 @@ def strip(
     model: str,
     parameters: int,
     episodes: int,
+    moved: float = 0.0,
 ) -> str:
     """The idea in one picture: the soft prompt's real numbers + the text → the frozen model.
 
-    ``prompt`` is [tokens][hidden size]; of each vector every ``hidden size / CELLS``-th number
-    is drawn, coloured by its sign and its size relative to ``scale``.
+    ``moved`` is how far it is from where it began, as a share of its size. ``prompt`` is
+    [tokens][hidden size]; of each vector every ``hidden size / CELLS``-th number is drawn, coloured
+    by its sign and its size relative to ``scale``.
     """
     hidden = len(prompt[0])
     columns = "".join(
         f'<span class="spa-token">{cells_of(vector, scale)}</span>' for vector in prompt
     )
+    change = f" · moved {percent(moved)}" if moved else ""
     learnt = "not trained yet" if not episodes else f"learnt from {count(episodes, 'episode')}"
     return (
         '<section class="spa-strip" aria-label="How it works">'
         f'<figure><div class="spa-tokens" role="img" aria-label="{len(prompt)} virtual tokens, '
         f'{min(CELLS, hidden)} of {hidden} numbers drawn of each">{columns}</div>'
-        f"<figcaption><b>your soft prompt</b><span>{len(prompt)} × {hidden:,} numbers"
-        f"</span><span>{learnt}</span></figcaption></figure>"
+        f"<figcaption><b>your soft prompt {about('soft-prompt')}</b>"
+        f"<span>{len(prompt)} × {hidden:,} numbers, {min(CELLS, hidden)} of each drawn</span>"
+        f'<span class="spa-legend"><i class="spa-plus"></i>above 0'
+        f'<i class="spa-minus"></i>below 0{change}</span>'
+        f"<span>{learnt}</span></figcaption></figure>"
         '<span class="spa-operator" aria-hidden="true">+</span>'
         '<figure class="spa-text"><div class="spa-pieces"><span class="spa-optional">system</span>'
         '<span>question</span><span class="spa-optional">assistant ▸</span></div>'

@@ -29,7 +29,7 @@ def numbers(pattern: str, html: str) -> list[float]:
 
 
 def spoken(html: str) -> str:
-    return unescape(re.search('aria-label="([^"]*)"', html)[1])
+    return unescape(re.search('role="img" aria-label="([^"]*)"', html)[1])
 
 
 @given(curves, baselines, st.booleans())

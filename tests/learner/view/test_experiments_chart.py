@@ -36,7 +36,7 @@ def drawn(html):
 
 
 def spoken(html):
-    return unescape(re.search('aria-label="([^"]*)"', html)[1]).replace("\u202f", " ")
+    return unescape(re.search('role="img" aria-label="([^"]*)"', html)[1]).replace("\u202f", " ")
 
 
 @given(st.lists(arms, max_size=4))

@@ -15,7 +15,7 @@ SUM = Problem("math_word", 2, "2 + 2?", "4", "number")
 
 
 def spoken(html: str) -> str:
-    return unescape(re.search('aria-label="([^"]*)"', html)[1])
+    return unescape(re.search('role="img" aria-label="([^"]*)"', html)[1])
 
 
 @given(
