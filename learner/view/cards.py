@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from html import escape
 
 from arena import Grade, Problem, split_of
+from learner.view.help import about
 from learner.visitors.comparison import CONDITIONS, GradedCompletion
 from learner.wording import count, duration
 
@@ -34,16 +35,12 @@ def problem_card(problem: Problem, learnt: bool) -> str:
     ``learnt`` says that this learner has been trained on this very problem.
     """
     own = problem.family == "own"
-    labels = (
-        ["your own question"]
-        if own
-        else [
-            problem.family.replace("_", " "),
-            f"difficulty {problem.difficulty}",
-            split_of(problem),
-        ]
-    )
-    chips = "".join(f'<span class="spa-chip">{escape(label)}</span>' for label in labels)
+    chips = _chip("your own question")
+    if not own:
+        split = split_of(problem)
+        chips = _chip(problem.family.replace("_", " "), problem.family)
+        chips += _chip(f"difficulty {problem.difficulty}")
+        chips += _chip(split, split if split == "held-out" else "")
     if learnt:
         chips += '<span class="spa-chip spa-chip-learnt">✎ learnt from: not a fair test now</span>'
     return (
@@ -68,7 +65,7 @@ def answer_grid(completions: Sequence[GradedCompletion], focus: bool | None = No
     """
     cells = [
         '<span class="spa-corner"></span>',
-        '<span class="spa-column">With the chat template</span>',
+        f'<span class="spa-column">With the chat template {about("chat-template")}</span>',
         '<span class="spa-column">Without it</span>',
     ]
     for (chat_template, soft_prompt), answer in zip(CONDITIONS, completions, strict=True):
@@ -91,7 +88,7 @@ def hint(text: str, kind: str = "next") -> str:
     )
     mark = {"next": "→", "working": "◌", "done": "✓"}[kind]
     return (
-        f'<p class="spa-hint spa-hint-{kind}" role="status"><span aria-hidden="true">{mark}</span>'
+        f'<p class="spa-hint spa-hint-{kind}"><span aria-hidden="true">{mark}</span>'
         f"<span>{marked}</span></p>"
     )
 
@@ -114,9 +111,11 @@ def progress(done: int, total: int, rate: float | None, left: float | None, note
         parts += [f"{rate:.0f} a second" if rate >= 1 else f"{rate:.1f} a second"]
         parts += [f"{duration(left)} left"]
     share = 100 * done / total
+    spoken = " · ".join([f"{done} of {count(total, 'episode')}", *parts[1:]])
     return (
         f'<div class="spa-progress"><div class="spa-bar" role="progressbar" aria-valuemin="0" '
-        f'aria-valuemax="{total}" aria-valuenow="{done}" aria-label="Training">'
+        f'aria-valuemax="{total}" aria-valuenow="{done}" aria-label="Training" '
+        f'aria-valuetext="{spoken}">'
         f'<i style="width:{share:.1f}%"></i></div><p>{" · ".join(parts)}</p></div>'
     )
 
@@ -149,12 +148,12 @@ def live(
 
 def explanation(title: str, text: str) -> str:
     """A heading and a paragraph, for a panel whose controls need a few words."""
-    return f'<div class="spa-explanation"><h3>{escape(title)}</h3><p>{escape(text)}</p></div>'
+    return f'<div class="spa-explanation"><h2>{escape(title)}</h2><p>{escape(text)}</p></div>'
 
 
 def title(text: str) -> str:
     """The heading of a panel whose buttons stand beside it."""
-    return f'<h3 class="spa-title">{escape(text)}</h3>'
+    return f'<h2 class="spa-title">{escape(text)}</h2>'
 
 
 def status(text: str) -> str:
@@ -211,7 +210,8 @@ def _answer_card(
     cost = f"{count(answer.tokens, 'token')} · {1000 * answer.seconds:.0f} ms"
     watch = '<span class="spa-watch">☞ watch this one</span>' if soft_prompt and focus else ""
     return (
-        f'<article class="{" ".join(classes)}" data-corner="{_corner(chat_template, soft_prompt)}">'
+        f'<article class="{" ".join(classes)}" data-corner="{_corner(chat_template, soft_prompt)}" '
+        f'data-name="{where}">'
         f'<div class="spa-answer-head"><span class="spa-where">{where}</span>{watch}'
         f'<span class="spa-verdict"><i aria-hidden="true">{mark}</i> {word}</span></div>'
         f'<p class="{length}">{text}</p>{_before(answer) if soft_prompt else ""}'
@@ -234,6 +234,12 @@ def _before(answer: GradedCompletion) -> str:
     return (
         f'<p class="spa-before-text">before: <i aria-hidden="true">{mark}</i> {word} · {said}</p>'
     )
+
+
+def _chip(label: str, word: str = "") -> str:
+    """A label; one that needs to be explained is a button that does."""
+    words = about(word, label) if word else escape(label)
+    return f'<span class="spa-chip">{words}</span>'
 
 
 def _gold(problem: Problem) -> str:

@@ -10,7 +10,7 @@ FONTS = (
     "IBMPlexMono/IBMPlexMono-Regular",
 )
 ASSETS = Path(__file__).parents[2] / "assets"
-SCRIPTS = ("page.js", "address.js", "stage.js", "story.js", "room.js")
+SCRIPTS = ("page.js", "hearing.js", "address.js", "stage.js", "story.js", "room.js")
 STYLE_SHEETS = ("style.css", "show.css")
 
 
@@ -53,6 +53,8 @@ def theme() -> gr.themes.Base:
         body_background_fill_dark="#110f0e",
         body_text_color="#1c1917",
         body_text_color_dark="#f5f3f0",
+        body_text_color_subdued="var(--spa-faint-ink)",
+        body_text_color_subdued_dark="var(--spa-faint-ink)",
         block_background_fill="transparent",
         block_background_fill_dark="transparent",
         block_border_width="0px",

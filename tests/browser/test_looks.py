@@ -203,3 +203,28 @@ def test_the_page_needs_nothing_from_elsewhere_and_has_no_errors(visit, url):
     visitor.opens_tab("Save & share")
     assert [one for one in asked if not one.startswith((url, "data:", "blob:"))] == []
     assert errors == []
+
+
+def test_the_focus_is_never_lost_with_a_button_that_cannot_be_pressed_any_more(visitor):
+    held = "document.activeElement !== document.body"
+    train = visitor.button("Train 80 episodes")
+    train.focus()
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.button("Stop")).to_be_enabled()
+    visitor.page.wait_for_function(held)
+    expect(visitor.hint).to_contain_text("held-out")
+    expect(train).to_be_focused()
+    visitor.button("Undo").focus()
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.button("Undo")).to_be_disabled()
+    visitor.page.wait_for_function(held)
+
+
+def test_what_happens_is_announced(visitor):
+    announced = visitor.page.locator("#spa-announcer")
+    expect(announced).to_contain_text("Press Train 80 episodes")
+    expect(announced).to_contain_text("Soft prompt · without template: – no answer")
+    visitor.starts_training(40)
+    bar = visitor.page.get_by_role("progressbar")
+    expect(bar).to_have_attribute("aria-valuetext", re.compile(r"^\d+ of 40 episodes"))
+    expect(announced).to_contain_text("right on 200 held-out problems")

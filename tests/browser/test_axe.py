@@ -1,0 +1,52 @@
+"""What axe-core finds on every tab, in light and in dark: nothing of ours, and what is Gradio's."""
+
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import expect
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+
+GRADIO = {
+    # Its footer's pictures say the same as the word beside them; they cannot be changed from here.
+    "image-redundant-alt": ("footer",),
+}
+"""What is left to Gradio: by rule, the elements (or what they stand in) that break it."""
+
+
+def complaints(page) -> list[str]:
+    """What axe-core finds now, but for what is left to Gradio: the rule and the element."""
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    said = []
+    for rule in found["violations"]:
+        for node in rule["nodes"]:
+            (selector, *_) = node["target"]
+            excused = page.locator(selector).first.evaluate(
+                "(element, places) => places.some((place) => element.closest(place))",
+                list(GRADIO.get(rule["id"], ())),
+            )
+            if not excused:
+                said.append(f"{rule['id']}: {node['html'][:200]} {node['failureSummary']}")
+    return said
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_tab(visit, scheme):
+    # Without motion, or a colour may be on its way when it is looked at.
+    visitor = visit(color_scheme=scheme, reduced_motion="reduce").arrive()
+    page = visitor.page
+    visitor.trains(8)
+    for fold in ("Snapshots", "More"):
+        visitor.unfolds(fold)
+    visitor.presses("Keep")
+    expect(page.locator(".spa-snapshots")).to_be_visible()
+    page.evaluate(AXE)
+    found = {"Teach": complaints(page)}
+    for tab in ("Your own question", "Look inside", "Experiments", "Save & share"):
+        visitor.opens_tab(tab)
+        expect(page.get_by_role("tabpanel").last).to_be_visible()
+        if tab == "Look inside":
+            expect(visitor.button("Look inside")).to_be_enabled()
+        found[tab] = complaints(page)
+    assert {tab: said for tab, said in found.items() if said} == {}
