@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 
 from arena import Grade, Problem, grade
-from arena.statistics import Interval, wilson
+from arena.statistics import Interval, McNemar, mcnemar_exact, wilson
 from learner.learning.learner import Learner
 from learner.learning.reward import MAX_SAMPLE_TOKENS
 from learner.learning.worked_examples import worked_examples
@@ -115,6 +115,13 @@ class Score(Tally):
     def first(self, n: int) -> "Score":
         """The score on the first ``n`` problems, for pairing with one that has no more."""
         return score_of(self.outcomes[:n], self.chat_template, self.episodes)
+
+    def since(self, before: "Score | None") -> McNemar | None:
+        """What was gained and lost since ``before``, on the problems that both have, if any."""
+        both = min(before.n, self.n) if before else 0
+        if before is None or not both:
+            return None
+        return mcnemar_exact(before.first(both).right, self.first(both).right)
 
     def by_family(self, problems: Sequence[Problem]) -> dict[str, Tally]:
         """A tally for each family, by name; ``problems`` is the set whose first were answered."""

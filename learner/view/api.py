@@ -70,7 +70,7 @@ def add_api(lessons: OpenLessons) -> None:
         return lesson
 
     async def told(lesson: Lesson) -> Json:
-        return await in_thread(_learner, lesson)
+        return await in_thread(learner_in_json, lesson)
 
     def new_session(request: gr.Request) -> str:
         """Start a new, untrained learner; returns the session id that all other calls take."""
@@ -87,7 +87,7 @@ def add_api(lessons: OpenLessons) -> None:
         The one that it leaves is kept, and goes on with what it does.
         """
         with said(markup=False):
-            return _learner(lessons.change(session, models.find(model)))
+            return learner_in_json(lessons.change(session, models.find(model)))
 
     async def new_problem(session: str, family: str = "any", difficulty: int = 0) -> Json:
         """Draw a held-out problem and answer it with and without template and soft prompt.
@@ -194,6 +194,11 @@ def add_api(lessons: OpenLessons) -> None:
         with said(markup=False):
             return await told(await done(session, Lesson.undo, SLOW))
 
+    async def redo(session: str) -> Json:
+        """Go forth again to the learner that the latest undo left."""
+        with said(markup=False):
+            return await told(await done(session, Lesson.redo, SLOW))
+
     async def reset(session: str) -> Json:
         """Start again from an untrained soft prompt."""
         with said(markup=False):
@@ -216,7 +221,7 @@ def add_api(lessons: OpenLessons) -> None:
     def learner(session: str) -> Json:
         """The learner's counts and latest held-out result, as they are now."""
         with said(markup=False):
-            return _learner(find(session))
+            return learner_in_json(find(session))
 
     def status() -> Json:
         """What the service of the first model is doing.
@@ -230,7 +235,7 @@ def add_api(lessons: OpenLessons) -> None:
 
     for function in (
         *(new_session, new_problem, ask, train, start_training, progress, train_on_problem),
-        *(train_on_list, tries, thumbs, evaluate, stop, undo, reset, learner, status),
+        *(train_on_list, tries, thumbs, evaluate, stop, undo, redo, reset, learner, status),
         *(list_models, choose_model),
     ):
         endpoint(function)
@@ -270,7 +275,7 @@ def _own_list(lesson: Lesson) -> Json:
     return {
         **{
             name: {
-                when: _score(score) if score else None
+                when: score_in_json(score) if score else None
                 for when, score in zip(("before", "after"), scores, strict=True)
             }
             for name, scores in sides.items()
@@ -314,11 +319,11 @@ def _progress(lesson: Lesson) -> Json:
         "done": run.done if run else None,
         "total": run.total if run else None,
         "seconds_left": run.seconds_left if run else None,
-        "learner": _learner(lesson),
+        "learner": learner_in_json(lesson),
     }
 
 
-def _learner(lesson: Lesson) -> Json:
+def learner_in_json(lesson: Lesson) -> Json:
     learner = lesson.learner
     latest = learner.history[-1] if learner.history else None
     trained = [marks for marks in lesson.results() if marks.episodes]
@@ -331,6 +336,7 @@ def _learner(lesson: Lesson) -> Json:
         "signal": lesson.signal,
         "chat_template": lesson.chat_template,
         "undo": lesson.session.undo_depth,
+        "redo": lesson.session.redo_depth,
         "held_out": _result(trained[-1], lesson.exam) if trained else None,
     }
 
@@ -347,11 +353,11 @@ def _offer(offer: Offer) -> Json:
 def _result(result: Score, exam: Exam) -> Json:
     gain, alone = exam.gain(result), exam.alone(result.chat_template)
     return {
-        **_score(result),
+        **score_in_json(result),
         "episodes": result.episodes,
         "chat_template": result.chat_template,
         "families": _scores(result.by_family(exam.problems)),
-        "model_alone": _score(alone) if alone else None,
+        "model_alone": score_in_json(alone) if alone else None,
         "gained": gain.gained if gain else None,
         "lost": gain.lost if gain else None,
         "p_value": gain.p_value if gain else None,
@@ -359,10 +365,10 @@ def _result(result: Score, exam: Exam) -> Json:
 
 
 def _scores(scores: Mapping[str, Tally]) -> Json:
-    return {name: _score(score) for name, score in scores.items()}
+    return {name: score_in_json(score) for name, score in scores.items()}
 
 
-def _score(score: Tally) -> Json:
+def score_in_json(score: Tally) -> Json:
     return {
         "correct": score.correct,
         "n": score.n,

@@ -15,6 +15,7 @@ from learner.view.api import add_api
 from learner.view.experiments_api import add_experiments_api
 from learner.view.experiments_tab import experiments_tab
 from learner.view.files_api import add_files_api
+from learner.view.help import glossary, popovers
 from learner.view.inside_api import add_inside_api
 from learner.view.inside_tab import inside_tab
 from learner.view.model_chooser import model_chooser
@@ -25,6 +26,7 @@ from learner.view.room import present_room
 from learner.view.screen import Frame, said
 from learner.view.service_line import build_service_line
 from learner.view.share_tab import open_link, share_tab
+from learner.view.snapshots_api import add_snapshots_api
 from learner.view.teach_tab import teach_tab
 from learner.view.threads import SLOW, in_thread
 from learner.visitors.audience import Rooms
@@ -86,8 +88,10 @@ def build(lessons: OpenLessons, background: BackgroundExperiments, rooms: Rooms)
         present_room(page)
         _arrival(page)
         _in_step(page)
+        html("spa-glossary", glossary() + popovers())
         build_service_line(lessons.models)
         add_api(page.lessons)  # first, so that its names are free
+        add_snapshots_api(page.lessons)
         add_inside_api(page.lessons)
         add_experiments_api(background)
         add_files_api(page.lessons)
@@ -100,7 +104,7 @@ def show_strip(page: Page, first: str = "") -> None:
     strip = html("spa-strip", first)
     page.lesson.show(
         strip,
-        lambda lesson: painting.strip_of(lesson.learner, lesson.base_model),
+        lambda lesson: painting.strip_of(lesson.learner, lesson.base_model, lesson.moments.all[0]),
         lambda lesson: (lesson.learner, lesson.base_model.source),
     )
 

@@ -10,19 +10,96 @@ from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.wording import small_percent
 
+SIGNIFICANT = 0.05
+
 
 def hint_of(lesson: Lesson) -> tuple[str, str]:
     """What to say, ``**bold**`` marking controls, and its kind: next, working or done."""
     if lesson.run is not None:
+        if not lesson.run.total:
+            return (
+                "Measuring it as it is: the more answers, the surer the score.",
+                "working",
+            )
         what = charts.FORMAT_WORDS[lesson.chat_template]
         if not SIGNALS[lesson.signal].told:
             return f"Trying {what}, and told only right or wrong. Watch the ✓ grow.", "working"
         return f"Learning {what}. Watch the ☞ answer, and the curve rise.", "working"
-    if lesson.latest_event is not None:
-        return told(lesson.latest_event, lesson.learner.episodes, lesson.exam), "done"
+    event = lesson.latest_event
+    if event is not None and event.kind in _CHOSEN:
+        return _CHOSEN[event.kind](lesson), "next"
+    if event is not None:
+        words = told(event, lesson.learner.episodes, lesson.exam)
+        unmeasured = event.kind == "one" and lesson.score is None
+        return words + (_unmeasured(lesson) if unmeasured else ""), "done"
     if not lesson.learner.episodes:
         return "Press **Train 80 episodes** and watch the ☞ answer change.", "next"
     return "Try a **New problem**: neither the model nor your soft prompt has seen it.", "next"
+
+
+def _drawn(lesson: Lesson) -> str:
+    """After another problem was drawn."""
+    if not lesson.learner.episodes:
+        return "Another one. Press **Train 80 episodes** and watch the ☞ answer change."
+    return (
+        "Nobody has learnt from this one: compare the two rows. **Train on this problem** shows a "
+        "single step."
+    )
+
+
+def _own(lesson: Lesson) -> str:
+    """After a question of the visitor's own."""
+    problem = lesson.comparison.problem
+    if problem is None or not problem.answer:
+        return (
+            "Nobody said what is right, so nothing is graded. Type its answer to teach it, or "
+            "**Show four tries** and mark them by thumbs."
+        )
+    return "**Train on this problem** teaches it just this; a few times over, and it sticks."
+
+
+def _format(lesson: Lesson) -> str:
+    """After the format was changed."""
+    what = charts.FORMAT_WORDS[lesson.chat_template]
+    if not lesson.learner.episodes:
+        return f"From now on it learns {what}; the ☞ answer is the one to watch."
+    known = "" if lesson.score else " What it knows there is not measured: press **Measure**."
+    return f"From now on it learns, and is scored, {what}.{known}"
+
+
+def _signal(lesson: Lesson) -> str:
+    """After it was chosen what the learner is told."""
+    return {
+        "answer": "From now on each problem comes with its answer.",
+        "reward": "From now on it tries by itself, and is told only which tries were right.",
+        "mix": "From now on it is told the answer, and which of its own tries were right.",
+    }[lesson.signal]
+
+
+def _cut(lesson: Lesson) -> str:
+    """After a restart of the app in the middle of a run."""
+    event = lesson.latest_event
+    assert event is not None, "it is what is told of"
+    learnt = wording.count(event.episodes, "episode")
+    if event.left > 0:
+        return (
+            f"The app was restarted in the middle of your run: {learnt} of "
+            f"{event.episodes + event.left:,} were learnt, and are kept. **Go on** does the rest."
+        )
+    return (
+        f"The app was restarted while it measured your run: all {learnt} are kept. **Go on** "
+        "measures them."
+    )
+
+
+_CHOSEN = {"drawn": _drawn, "own": _own, "format": _format, "signal": _signal, "cut": _cut}
+
+
+def _unmeasured(lesson: Lesson) -> str:
+    """How far the latest score is behind, and what to do about it."""
+    scored = [score.episodes for score in lesson.results()]
+    since = lesson.learner.episodes - (scored[-1] if scored else 0)
+    return f" Not measured for {wording.count(since, 'episode')}: **Measure**, under Snapshots."
 
 
 def told(event: Event, episodes: int, exam: Exam) -> str:
@@ -35,33 +112,58 @@ def told(event: Event, episodes: int, exam: Exam) -> str:
         return _thumbs(event.report)
     if event.kind == "refused":
         return _refused(event)
+    if event.kind == "measured" and event.result is not None:
+        return _result(event.result, exam)
     learnt = wording.count(event.episodes, "episode")
+    if event.kind == "stopped" and not event.episodes:
+        return "Stopped."
     kept = f": {_score(event.result, exam)}" if event.result else ""
     return {
         "run": f"Learnt from {learnt}. Try a **New problem**.",
         "stopped": f"Stopped after {learnt}; what was learnt is kept{kept}.",
         "undone": f"Undone. Your soft prompt has learnt from {episodes} episodes.",
+        "redone": f"Redone. Your soft prompt has learnt from {episodes} episodes.",
+        "kept": f"Kept as “{event.name}”, under Snapshots: go on, and go back when you like.",
+        "back": f"Back at “{event.name}”. **Undo** brings the other one back.",
         "reset": "A fresh soft prompt. **Undo** brings the old one back.",
         "loaded": f"Loaded: learnt from {episodes} episodes. Try a **New problem**.",
     }[event.kind]
 
 
 def _result(score: Score, exam: Exam) -> str:
+    alone, gain = exam.alone(score.chat_template), exam.gain(score)
+    if alone and gain and (gain.p_value > SIGNIFICANT or gain.gained <= gain.lost):
+        return (
+            f"{_right(score)}, {wording.percent(alone.accuracy)} alone: no gain shows "
+            f"({wording.p_value(gain.p_value)}). {_instead(score)}"
+        )
     return f"{_score(score, exam)}. Try a **New problem**."
 
 
 def _score(score: Score, exam: Exam) -> str:
     """How often it was right on how many problems, beside the model alone."""
-    low, high = score.interval.low, score.interval.high
-    words = (
-        f"**{wording.percent(score.accuracy)} right** on {score.n} held-out problems "
-        f"({100 * low:.0f}–{wording.percent(high)})"
-    )
+    words = _right(score)
     alone, gain = exam.alone(score.chat_template), exam.gain(score)
     if alone is not None and gain is not None:
         words += f", {wording.percent(alone.accuracy)} without your soft prompt: "
         words += f"+{gain.gained} −{gain.lost}, {wording.p_value(gain.p_value)}"
     return words
+
+
+def _right(score: Score) -> str:
+    """How often it was right on how many problems."""
+    low, high = score.interval.low, score.interval.high
+    return (
+        f"**{wording.percent(score.accuracy)} right** on {score.n} held-out problems "
+        f"({100 * low:.0f}–{wording.percent(high)})"
+    )
+
+
+def _instead(score: Score) -> str:
+    """What to do after a run that gained nothing."""
+    if score.chat_template:
+        return "Without the chat template there is more to learn."
+    return "Train more, or change the learning rate, under More."
 
 
 def _one(report: StepReport | None) -> str:

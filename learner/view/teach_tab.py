@@ -1,6 +1,7 @@
 """The Teach tab: a problem, its four answers, training, and the pictures of learning."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import gradio as gr
 
@@ -12,6 +13,7 @@ from learner.view.own_questions import own_list, own_question
 from learner.view.page import Page
 from learner.view.parts import FORMAT_CHOICES, format_choices, html
 from learner.view.screen import Frame
+from learner.view.snapshots import snapshots_part
 from learner.view.threads import SLOW
 from learner.view.thumb_cards import MARKING, thumbs_panel
 from learner.visitors.checked_input import (
@@ -23,8 +25,11 @@ from learner.visitors.checked_input import (
     checked_episodes,
     checked_families,
     checked_format,
+    checked_learning_rate,
     checked_signal,
+    checked_step_size,
     checked_thumb,
+    checked_vectors,
     own_problem,
 )
 from learner.visitors.comparison import CONDITIONS, GradedCompletion
@@ -55,16 +60,8 @@ def teach_tab(page: Page, _: gr.Tab) -> None:
             _problem(page)
             _thumbs(page)
         with gr.Column(scale=4, min_width=320, elem_classes="spa-desk"):
-            episodes = gr.Number(
-                DEFAULT_EPISODES,
-                label="Episodes",
-                step=1,  # its bounds are checked, and told, on the server
-                elem_id="spa-episodes",
-                render=False,
-            )
-            page.controls["episodes"] = episodes
-            _training(page, episodes)
-            _settings(page, episodes)
+            _training(page)
+            _settings(page)
         with gr.Column(scale=4, min_width=320, elem_classes="spa-pictures"):
             _pictures(page)
 
@@ -139,13 +136,23 @@ def _problem(page: Page) -> None:
     lesson.act(asked, show_own, [question, answer], busy=_answering, trigger_mode="multiple")
 
 
-def _training(page: Page, episodes: gr.Number) -> None:
+def _training(page: Page) -> None:
     """What to do next, the button that teaches, how far it is, and the curve that rises."""
     lesson = page.lesson
     with gr.Column(elem_classes="spa-panel spa-train-panel"):
         hint = html("spa-hint", cards.hint("One moment …", "working"))
+        go_on = gr.Button("Go on", visible="hidden", size="md", elem_id="spa-go-on")
         with gr.Column(elem_classes="spa-action"):
-            with gr.Row(elem_classes="spa-buttons"):
+            with gr.Row(elem_classes="spa-buttons spa-train-row", equal_height=True):
+                episodes = gr.Number(
+                    DEFAULT_EPISODES,
+                    label="Episodes",
+                    step=1,  # its bounds are checked, and told, on the server
+                    scale=1,
+                    min_width=70,
+                    elem_id="spa-episodes",
+                )
+                page.controls["episodes"] = episodes
                 train = gr.Button(
                     f"Train {DEFAULT_EPISODES} episodes",
                     variant="primary",
@@ -182,16 +189,18 @@ def _training(page: Page, episodes: gr.Number) -> None:
         ),
     )
     lesson.enable(train, lambda lesson: not lesson.run)
+    lesson.show(go_on, lambda lesson: gr.update(visible=True if _cut(lesson) else "hidden"))
 
     def start(lesson: Lesson, episodes: object) -> None:
         lesson.train(checked_episodes(episodes))
 
     lesson.act(train.click, start, [episodes])
     lesson.act(stop.click, Lesson.stop, always=True)
+    lesson.act(go_on.click, Lesson.go_on)
     page.events.on(episodes.change, None, [episodes], [train], js=TRAIN_LABEL)
 
 
-def _settings(page: Page, episodes: gr.Number) -> None:
+def _settings(page: Page) -> None:
     """Other ways to learn and to go back, and how it is taught."""
     lesson = page.lesson
     with gr.Column(elem_classes="spa-panel spa-more"):
@@ -200,11 +209,12 @@ def _settings(page: Page, episodes: gr.Number) -> None:
                 "Train on this problem",
                 size="md",
                 scale=3,
-                min_width=180,
+                min_width=140,
                 elem_id="spa-train-one",
             )
-            undo = gr.Button("Undo", size="md", scale=1, min_width=70, elem_id="spa-undo")
-            reset = gr.Button("Reset", size="md", scale=1, min_width=70, elem_id="spa-reset")
+            undo = gr.Button("Undo", size="md", scale=1, min_width=54, elem_id="spa-undo")
+            redo = gr.Button("Redo", size="md", scale=1, min_width=54, elem_id="spa-redo")
+            reset = gr.Button("Reset", size="md", scale=1, min_width=54, elem_id="spa-reset")
         with gr.Row(elem_classes="spa-settings"):
             signal = gr.Radio(
                 SIGNAL_CHOICES,
@@ -214,14 +224,16 @@ def _settings(page: Page, episodes: gr.Number) -> None:
                 min_width=180,
                 elem_id="spa-signal",
             )
-            with gr.Column(scale=3, min_width=180, elem_classes="spa-setting"):
-                chat_template = gr.Radio(
-                    FORMAT_CHOICES,
-                    value=False,
-                    label="Learn in this format",
-                    elem_id="spa-format",
-                )
-                episodes.render()
+            chat_template = gr.Radio(
+                FORMAT_CHOICES,
+                value=False,
+                label="Learn in this format",
+                scale=3,
+                min_width=180,
+                elem_id="spa-format",
+            )
+        snapshots_part(page)
+        _steps(page)
 
     lesson.show(
         chat_template,
@@ -234,9 +246,11 @@ def _settings(page: Page, episodes: gr.Number) -> None:
     lesson.show(signal, lambda lesson: gr.update(value=lesson.signal, interactive=not lesson.run))
     lesson.enable(train_one, lambda lesson: lesson.can_train_one)
     lesson.enable(undo, lambda lesson: not lesson.run and lesson.session.undo_depth > 0)
+    lesson.enable(redo, lambda lesson: not lesson.run and lesson.session.redo_depth > 0)
     lesson.enable(reset, lambda lesson: not lesson.run and lesson.learner.episodes > 0)
     lesson.act(train_one.click, Lesson.train_one)
     lesson.act(undo.click, Lesson.undo, limiter=SLOW)  # these wait for a step's end
+    lesson.act(redo.click, Lesson.redo, limiter=SLOW)
     lesson.act(reset.click, Lesson.reset, limiter=SLOW)
     lesson.act(
         chat_template.input,
@@ -246,6 +260,43 @@ def _settings(page: Page, episodes: gr.Number) -> None:
     lesson.act(
         signal.input, lambda lesson, told: lesson.choose_signal(checked_signal(told)), [signal]
     )
+
+
+def _steps(page: Page) -> None:
+    """What else can be set: how it steps, and how many vectors there are."""
+    lesson = page.lesson
+    with gr.Accordion("More", open=False, elem_id="spa-more-fold"):
+        with gr.Row(elem_classes="spa-steps"):
+            rate = gr.Number(0.01, label="Learning rate", min_width=90, elem_id="spa-rate")
+            size = gr.Number(4, label="Problems a step", min_width=90, elem_id="spa-step-size")
+        with gr.Row(elem_classes="spa-steps"):
+            vectors = gr.Number(8, label="Vectors", min_width=90, elem_id="spa-vectors")
+            afresh = gr.Button(
+                "Start with so many", size="md", min_width=150, scale=2, elem_id="spa-afresh"
+            )
+
+    def choose(lesson: Lesson, rate: object, size: object) -> None:
+        lesson.choose_steps(checked_learning_rate(rate), checked_step_size(size))
+
+    lesson.show(rate, lambda lesson: _setting(lesson, lesson.learning_rate))
+    lesson.show(size, lambda lesson: _setting(lesson, lesson.episodes_per_step))
+    lesson.show(vectors, lambda lesson: _setting(lesson, lesson.learner.config.soft_tokens))
+    lesson.enable(afresh, lambda lesson: not lesson.run)
+    lesson.act([rate.submit, rate.blur, size.submit, size.blur], choose, [rate, size])
+    lesson.act(
+        [vectors.submit, afresh.click],  # leaving the box may be on the way to Undo
+        lambda lesson, number: lesson.choose_vectors(checked_vectors(number)),
+        [vectors],
+        limiter=SLOW,
+    )
+
+
+def _setting(lesson: Lesson, value: float) -> Any:
+    return gr.update(value=value, interactive=not lesson.run)
+
+
+def _cut(lesson: Lesson) -> bool:
+    return lesson.latest_event is not None and lesson.latest_event.kind == "cut"
 
 
 def _pictures(page: Page) -> None:
@@ -312,7 +363,6 @@ def _chooser(
         choices,
         value=value,
         label=label,
-        show_label=False,
         min_width=120,
         filterable=False,
         interactive=True,

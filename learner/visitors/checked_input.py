@@ -9,7 +9,9 @@ import re
 from collections.abc import Mapping
 
 from arena import DIFFICULTIES, FAMILIES, Problem
+from learner.learning.learner import MAX_EPISODES_PER_STEP
 from learner.learning.signals import SIGNALS
+from learner.visitors.snapshots import MAX_NAME
 
 ANY_FAMILY = "any"
 ANY_DIFFICULTY = 0
@@ -18,6 +20,7 @@ MAX_TIMES = 200
 MAX_TEXT = 300
 MAX_QUESTION = 600
 MAX_ANSWER = 60
+MAX_VECTORS = 24  # that the picture of them has room for
 
 _NUMBER = re.compile(r"[-−+]?[$€£]?\d[\d,]*(\.\d+)?\s?%?")
 _YES_NO = re.compile(r"(yes|no)[.!]?", re.IGNORECASE)
@@ -108,6 +111,46 @@ def checked_text(text: object) -> list[str]:
     if len(told) > MAX_TEXT:
         raise LessonError(f"A text to compare with has at most {MAX_TEXT} characters.")
     return [told] if told else []
+
+
+def checked_name(name: object) -> str:
+    """A name for a snapshot; "" for none. Raises LessonError for one that is too long."""
+    told = " ".join(_UNPRINTABLE.sub(" ", name).split()) if isinstance(name, str) else ""
+    if len(told) > MAX_NAME:
+        raise LessonError(f"A name may have {MAX_NAME} characters; this has {len(told)}.")
+    return told
+
+
+def checked_snapshot(choice: object) -> tuple[str, str]:
+    """(name, back or remove) of a snapshot that was clicked. Raises LessonError otherwise."""
+    told = choice if isinstance(choice, Mapping) else {}
+    action = told.get("action")
+    if action not in ("back", "remove"):
+        raise LessonError("A click on a snapshot goes back to it or removes it.")
+    return checked_name(told.get("name")), action
+
+
+def checked_learning_rate(rate: object) -> float:
+    """How far a step goes. Raises LessonError unless it is above 0 and at most 1."""
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= 1:
+        raise LessonError("The learning rate is a number above 0 and at most 1.")
+    return float(rate)
+
+
+def checked_step_size(episodes: object) -> int:
+    """How many problems make a step. Raises LessonError unless it is 1 to 64."""
+    number = _whole_number(episodes)
+    if number is None or not 1 <= number <= MAX_EPISODES_PER_STEP:
+        raise LessonError(f"A step takes 1 to {MAX_EPISODES_PER_STEP} problems.")
+    return number
+
+
+def checked_vectors(vectors: object) -> int:
+    """How many vectors to learn. Raises LessonError unless it is 1 to ``MAX_VECTORS``."""
+    number = _whole_number(vectors)
+    if number is None or not 1 <= number <= MAX_VECTORS:
+        raise LessonError(f"A soft prompt has 1 to {MAX_VECTORS} vectors here.")
+    return number
 
 
 def checked_thumb(thumb: object) -> tuple[int, int, int]:

@@ -9,10 +9,13 @@ from learner.visitors.run import RunState
 
 @dataclass(frozen=True)
 class Event:
-    """What just happened. ``kind`` is run, one, thumbs, refused, stopped, undone, reset or loaded.
+    """What just happened.
 
-    ``episodes`` were learnt just now, at ``rate`` a second; ``report`` is that of the last step and
-    ``refused`` says why it was none; ``result`` is the last held-out result, of what is there now.
+    ``kind`` is the end of a run (`end_of`), or undone, redone, reset or loaded, or kept or back (of
+    a snapshot, by its ``name``), or drawn or own (of the problem shown), or format or signal (of
+    what was chosen), or cut (a run, by a restart, with so many episodes ``left``). ``episodes``
+    were learnt just now, at ``rate`` a second; ``report`` is that of the last step and ``refused``
+    says why it was none; ``result`` is the last held-out result, of what is there now.
     """
 
     kind: str
@@ -21,10 +24,17 @@ class Event:
     result: Score | None = None
     report: StepReport | None = None
     refused: str = ""
+    name: str = ""
+    left: int = 0
 
 
 def end_of(run: RunState, result: Score | None) -> Event:
-    """The end of a run, of which ``result`` is the last held-out result."""
+    """The end of a run, of which ``result`` is the last held-out result.
+
+    Its kind is run, one, thumbs, measured, refused or stopped.
+    """
+    if not run.total:
+        return Event("measured" if result and result.n == run.asked else "stopped", result=result)
     if run.done < run.total:
         return Event(
             "stopped", run.done, run.rate, None, run.report

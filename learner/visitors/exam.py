@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from arena import Problem, held_out
-from arena.statistics import McNemar, mcnemar_exact
+from arena.statistics import McNemar
 from learner.learning.learner import Learner
 from learner.measuring import Measurement, Score, Stopped, Tally, behind, measure, score_of
 from learner.service.protocol import ModelService, ServiceClosed
@@ -173,11 +173,7 @@ class Exam:
 
         None before there are any.
         """
-        before = self.alone(score.chat_template)
-        both = min(before.n, score.n) if before else 0
-        if not before or not both:
-            return None
-        return mcnemar_exact(before.first(both).right, score.first(both).right)
+        return score.since(self.alone(score.chat_template))
 
     def _learn(self, prompted: bool, score: Score) -> None:
         """Take up a shared score, as far as it has come."""

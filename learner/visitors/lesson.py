@@ -31,6 +31,7 @@ from learner.visitors.run import EXAMS_PER_RUN, RunState, training_run
 from learner.visitors.saved_lesson import SavedLesson, from_json, to_json
 from learner.visitors.scores import Scores
 from learner.visitors.session import Run, Session
+from learner.visitors.snapshots import Snapshot, free_name
 
 FIRST_DIFFICULTY = 1  # of the problem that a newcomer finds on the page
 ANSWERING_SHARE = 0.25  # of the time of a run that its answers on the way may take
@@ -61,6 +62,13 @@ class Lesson(Followed):
         saved = from_json(session.notes, len(exam.problems))
         self.chat_template = saved.chat_template
         self.signal = saved.signal
+        self.learning_rate = saved.learning_rate or self.learner.config.learning_rate
+        self.episodes_per_step = saved.episodes_per_step or self.learner.config.episodes_per_step
+        self._running: tuple[int, ...] = ()  # as in `SavedLesson`
+        if saved.running and not session.running:
+            total, before = saved.running
+            done = self.learner.episodes - before
+            self.latest_event = Event("cut", done, left=total - done)
         self._scores = Scores(exam, saved.results)
         self._learnt = saved.learnt
         self.own_list = saved.own_list
@@ -123,6 +131,12 @@ class Lesson(Followed):
         problem = self.comparison.problem
         return self.run is None and problem is not None and bool(problem.answer)
 
+    @property
+    def score(self) -> Score | None:
+        """The held-out result of the learner as it is now, in the format learnt in, if known."""
+        at = self.learner.episodes
+        return next((score for score in self.results() if score.episodes == at), None)
+
     def results(self) -> list[Score]:
         """The held-out results in the format learnt in, by episodes; the untrained prompt first."""
         return self._scores.of(self.learner, self.chat_template)
@@ -155,7 +169,7 @@ class Lesson(Followed):
     def show(self, problem: Problem, place: int | None = None) -> None:
         """Show this problem and answer it. ``place`` is its number in the visitor's stream."""
         with self._changed:
-            self.latest_event = None
+            self.latest_event = Event("own" if place is None else "drawn")
             self.place = place
             self.samples.forget()
             self.comparison.show(problem, self.learner)
@@ -170,7 +184,7 @@ class Lesson(Followed):
             if chat_template not in self._exam.formats:
                 raise LessonError("This model has no chat template to learn in.")
             self.chat_template = chat_template
-            self.latest_event = None
+            self.latest_event = Event("format")
             self._keep()
             self._tell()
 
@@ -179,16 +193,48 @@ class Lesson(Followed):
         with self._changed:
             self._check_no_run("How it learns can be changed")
             self.signal = signal
-            self.latest_event = None
+            self.latest_event = Event("signal")
             self._keep()
             self._tell()
 
+    def choose_steps(self, learning_rate: float, episodes_per_step: int) -> None:
+        """Step so far, and from so many episodes at once, from now on."""
+        with self._changed:
+            if (learning_rate, episodes_per_step) == (self.learning_rate, self.episodes_per_step):
+                return
+            self._check_no_run("The settings can be changed")
+            self.learning_rate, self.episodes_per_step = learning_rate, episodes_per_step
+            self._keep()
+            self._tell()
+
+    def choose_vectors(self, vectors: int) -> None:
+        """Start again with so many vectors, unless it has as many; Undo brings the old back."""
+        if vectors != self.learner.config.soft_tokens:
+            self._halt()
+            with self._changed:
+                self._scores.keep_for(self.learner)
+                config = replace(self.learner.config, soft_tokens=vectors)
+                self._replaced(self.session.reset(config), Event("reset"))
+
     def train(self, episodes: int) -> None:
         """Start a run over fresh problems of the train split. Raises SessionBusy."""
-        problems = stream(self._stream_seed(), "train", start=self.learner.episodes)
+        before = self.learner.episodes
+        problems = stream(self._stream_seed(), "train", start=before)
         with self._changed:
             self._start(problems, episodes, EXAMS_PER_RUN, self.chat_template)
             self.samples.forget()
+            self._running = (episodes, before)
+            self._keep()
+
+    def go_on(self) -> None:
+        """Start what was left of a run that a restart cut. Raises LessonError without one."""
+        event = self.latest_event
+        if event is None or event.kind != "cut":
+            raise LessonError("There is no run to go on with.")
+        if event.left > 0:
+            self.train(event.left)
+        else:
+            self.measure()
 
     def train_one(self, times: int = 1) -> None:
         """Learn from the problem shown, so many times. Raises SessionBusy.
@@ -238,6 +284,10 @@ class Lesson(Followed):
             self.samples.forget()
             self._note_learnt(*own.problems)
 
+    def measure(self) -> None:
+        """Score the soft prompt as it is on the held-out set, as a run that learns nothing."""
+        self._start(iter(()), 0, 1, self.chat_template)
+
     def draw_samples(self) -> None:
         """Sample different completions of the problem shown, to be rated."""
         with self._changed:
@@ -284,6 +334,7 @@ class Lesson(Followed):
 
     def stop(self) -> None:
         """End the run, here or in another tab, at the next step; what was learnt is kept."""
+        self._running = ()
         self.session.stop.set()
         self._tell()
 
@@ -291,7 +342,15 @@ class Lesson(Followed):
         """Go back to the learner before the last run, reset or load. Raises SessionError."""
         self._halt()
         with self._changed:
+            self._scores.keep_for(self.learner)
             self._replaced(self.session.undo(), Event("undone"))
+
+    def redo(self) -> None:
+        """Go forth again to the learner that the last undo left. Raises SessionError."""
+        self._halt()
+        with self._changed:
+            self._scores.keep_for(self.learner)
+            self._replaced(self.session.redo(), Event("redone"))
 
     def reset(self) -> None:
         """Start again from an untrained soft prompt; Undo brings the old one back."""
@@ -308,6 +367,8 @@ class Lesson(Followed):
             self._scores.keep_for(self.learner)
             learner = self.session.start_over(seed)
             self.chat_template, self.signal = False, "answer"
+            self.learning_rate = learner.config.learning_rate
+            self.episodes_per_step = learner.config.episodes_per_step
             self.samples.forget()
             self.samples = RatedSamples(self._service, seed, self._tell, self._fail)
             self.show(*self._next_problem(None, FIRST_DIFFICULTY, 0, shown=""))
@@ -317,13 +378,40 @@ class Lesson(Followed):
 
     def adopt(self, learner: Learner) -> None:
         """Go on with a loaded learner, in its format; Undo brings the old one back."""
-        self._halt()
+        self._go_on_with(learner, Event("loaded"))
+
+    # --- snapshots ----------------------------------------------------------------------------
+
+    def keep_snapshot(self, name: str = "") -> None:
+        """Keep the learner as it is under a name, or under one that says what it has learnt.
+
+        Raises SessionError if the name is taken, or if too many are kept.
+        """
         with self._changed:
-            self._scores.keep_for(self.learner)
-            self.session.replace_learner(learner)
-            self.chat_template = learner.config.chat_template
-            self.signal = learner.config.signal
-            self._replaced(learner, Event("loaded"))
+            learner = self.learner
+            name = name or free_name(learner, self.session.snapshots)
+            scores = tuple(
+                score
+                for chat_template in self._exam.formats
+                for score in self._scores.of(learner, chat_template)
+                if score.episodes == learner.episodes
+            )
+            self.session.keep_snapshot(Snapshot(name, learner, scores))
+            self.latest_event = Event("kept", name=name)
+            self._tell()
+
+    def go_to_snapshot(self, name: str) -> None:
+        """Go on with what was kept under this name. Undo leads back. Raises SessionError."""
+        snapshot = self.session.snapshot(name)
+        most = len(self._exam.problems)
+        scores = tuple(score for score in snapshot.scores if score.n <= most)
+        self._go_on_with(snapshot.learner, Event("back", name=name), scores)
+
+    def remove_snapshot(self, name: str) -> None:
+        """Forget what was kept under this name. Raises SessionError."""
+        with self._changed:
+            self.session.remove_snapshot(name)
+            self._tell()
 
     # --- in the background --------------------------------------------------------------------
 
@@ -361,9 +449,16 @@ class Lesson(Followed):
             teaching = stack.enter_context(self.session.run())
             self._measuring = None
             self._scores.keep_for(self.learner)
-            config = replace(self.learner.config, chat_template=chat_template, signal=self.signal)
+            config = replace(
+                self.learner.config,
+                chat_template=chat_template,
+                signal=self.signal,
+                learning_rate=self.learning_rate,
+                episodes_per_step=self.episodes_per_step,
+            )
             learner = replace(self.learner, config=config, stream_seed=self._stream_seed())
-            self.comparison.keep_before()
+            if episodes:
+                self.comparison.keep_before()
             self.run = RunState(learner, 0, episodes)
             self.latest_event = None
             run = training_run(
@@ -415,8 +510,11 @@ class Lesson(Followed):
                     with self._changed:
                         self._keep(own_list=self.own_list.asked_now(written, episodes))
             except (ValueError, RuntimeError) as error:
+                self._running = ()
                 self._fail(error)
         with self._changed:
+            if state.done == state.total:  # otherwise the app is about to end
+                self._running = ()
             self.latest_event = end_of(state, result)
             if state.report and state.report.marked:
                 self.samples.learnt(state.report.marked)
@@ -442,7 +540,7 @@ class Lesson(Followed):
 
     def _take_over(self, state: RunState, teaching: Run) -> None:
         with self._changed:
-            if state.learner is not self.learner:
+            if state.done and state.learner is not self.learner:
                 teaching.adopt(state.learner)
                 self.moments.step(state.learner)
             self.run = state
@@ -452,6 +550,8 @@ class Lesson(Followed):
                 self._scores.add(state.result)
                 if state.result.n == state.asked:
                     self._keep()
+                    if state.result.episodes == self.learner.episodes:
+                        self.session.score_snapshots(self.learner, state.result)
             self._tell()
 
     def _measure(self, learner: Learner) -> None:
@@ -524,10 +624,22 @@ class Lesson(Followed):
             self.stop()
             worker.join()
 
-    def _replaced(self, learner: Learner, event: Event) -> None:
+    def _go_on_with(self, learner: Learner, event: Event, scores: tuple[Score, ...] = ()) -> None:
+        """Have this learner in place of the old one, in its format, with the scores it had."""
+        self._halt()
+        with self._changed:
+            self._scores.keep_for(self.learner)
+            self.session.replace_learner(learner)
+            self.chat_template = learner.config.chat_template
+            self.signal = learner.config.signal
+            self.learning_rate = learner.config.learning_rate
+            self.episodes_per_step = learner.config.episodes_per_step
+            self._replaced(learner, event, scores)
+
+    def _replaced(self, learner: Learner, event: Event, scores: tuple[Score, ...] = ()) -> None:
         """The learner is another one now: its own results, its own answers."""
         self._measuring = None
-        self._scores.go_to(learner)
+        self._scores.go_to(learner, scores)
         self.moments.go_to(learner)
         self.latest_event = event
         self.graded = None
@@ -551,6 +663,9 @@ class Lesson(Followed):
             self.signal,
             self.place,
             own,
+            self.learning_rate,
+            self.episodes_per_step,
+            self._running,
         )
         self.session.note(**to_json(saved))
         self.own_list = own

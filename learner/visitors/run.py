@@ -69,8 +69,8 @@ def training_run(
     """Train ``learner`` on the next ``episodes`` of ``material``, with ``exams`` evenly spread.
 
     A step takes as many as the learner's settings say, or ``at_most`` so many if those are fewer.
-    Ends when all is learnt and measured; early, at a step boundary, once ``stopped()`` is true.
-    Raises what the service raises.
+    With no episodes it is measured as it is. Ends when all is learnt and measured; early, at a step
+    boundary, once ``stopped()`` is true. Raises what the service raises.
     """
     step_size = min(learner.config.episodes_per_step, at_most or episodes)
     training_seconds = 0.0
@@ -85,7 +85,17 @@ def training_run(
         told: dict[str, Any] = {"report": report, "taken": taken, **extra}
         return RunState(learner, done, episodes, rate, left, **told)
 
+    def exams_to_end() -> Iterator[RunState]:
+        while not (examiner.idle or stopped()):
+            for told in examiner.news(LOOK_SECONDS):
+                yield state(examining=True, **told)
+                if stopped():
+                    return
+
     with closing(_Examiner(exam, stopped)) as examiner:
+        if not episodes:
+            examiner.examine(learner, whole=True)
+            yield from exams_to_end()
         while done < episodes and not stopped():
             exam_at = math.ceil(episodes * (milestones + 1) / exams) if exams else episodes
             least = max(1, exam_at - done)
@@ -109,11 +119,8 @@ def training_run(
                 milestones += 1
                 examiner.examine(learner, whole=done >= episodes)
                 yield state(milestone=True)
-            while (done >= episodes or exam.visitors_only) and not (examiner.idle or stopped()):
-                for told in examiner.news(LOOK_SECONDS):
-                    yield state(examining=True, **told)
-                    if stopped():
-                        return
+            if done >= episodes or exam.visitors_only:
+                yield from exams_to_end()
 
 
 class _Examiner:

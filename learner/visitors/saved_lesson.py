@@ -17,6 +17,9 @@ class SavedLesson:
     ``chat_template`` is the format that is learnt in, ``signal`` what the learner is told,
     ``place`` the number of the problem in the visitor's stream, None for one's own question, and
     ``own_list`` what the visitor asks and answers themselves.
+    ``learning_rate`` and ``episodes_per_step`` are how it steps (None: as its settings say).
+    ``running`` is, while a run is on, how many episodes it was asked for, and how many the learner
+    had learnt from before it.
     """
 
     problem: Problem | None = None
@@ -26,6 +29,9 @@ class SavedLesson:
     signal: str = "answer"
     place: int | None = None
     own_list: OwnList = field(default_factory=OwnList)
+    learning_rate: float | None = None
+    episodes_per_step: int | None = None
+    running: tuple[int, ...] = ()
 
 
 def to_json(saved: SavedLesson) -> dict[str, object]:
@@ -41,6 +47,9 @@ def to_json(saved: SavedLesson) -> dict[str, object]:
         "signal": saved.signal,
         "place": saved.place,
         "own_list": saved.own_list.to_json(),
+        "learning_rate": saved.learning_rate,
+        "episodes_per_step": saved.episodes_per_step,
+        "running": list(saved.running),
     }
 
 
@@ -56,4 +65,7 @@ def from_json(notes: Mapping[str, Any], problems: int) -> SavedLesson:
         notes.get("signal", "answer"),
         notes.get("place"),
         list_from_json(notes.get("own_list", {})),
+        notes.get("learning_rate"),
+        notes.get("episodes_per_step"),
+        tuple(notes.get("running", ())),
     )

@@ -27,9 +27,9 @@ class Scores:
         """Note that these are the results of ``learner``, which something is about to replace."""
         self._then[learner] = self.results
 
-    def go_to(self, learner: Learner) -> None:
-        """Go on with the results that were kept for ``learner``, or with none."""
-        self.results = self._then.get(learner, ())
+    def go_to(self, learner: Learner, otherwise: tuple[Score, ...] = ()) -> None:
+        """Go on with the results that were kept for ``learner``, or ``otherwise`` with these."""
+        self.results = self._then.get(learner, otherwise)
 
     def of(self, learner: Learner, chat_template: bool) -> list[Score]:
         """The results in this format, by episodes; that of the untrained prompt first."""

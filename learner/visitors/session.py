@@ -1,4 +1,4 @@
-"""One visitor's learner with what surrounds it: undo, a running run, notes for the page.
+"""One visitor's learner with what surrounds it: undo, snapshots, a running run, notes for the page.
 
 Any thread may use a session; two tabs of one browser do. It changes in whole steps under its lock,
 and only one run at a time may teach its learner.
@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from learner.learning.learner import Learner, LearnerConfig
+from learner.measuring import Score
+from learner.visitors import snapshots
+from learner.visitors.snapshots import Snapshot
 
 UNDO_DEPTH = 20
 UNDO_BYTES = 1 << 23  # of tensors, beyond the newest: long prompts are kept fewer times
@@ -39,7 +42,8 @@ class SessionState:
 
     ``notes`` is a JSON object, as text, that means something to the page alone. ``seed`` and
     ``position`` say which problem of the visitor's own stream comes next. ``learnt`` counts the
-    episodes that were learnt from in this session, by whichever learner.
+    episodes that were learnt from in this session, by whichever learner. ``snapshots`` are the
+    learners that the visitor gave a name, in the order in which they were kept.
     """
 
     learner: Learner
@@ -47,6 +51,7 @@ class SessionState:
     position: int = 0
     notes: str = "{}"
     learnt: int = 0
+    snapshots: tuple[Snapshot, ...] = ()
 
 
 class Session:
@@ -77,6 +82,7 @@ class Session:
         self._begins, self._ended = begins, ended
         self._lock = threading.RLock()
         self._undo: deque[Learner] = deque(maxlen=UNDO_DEPTH)
+        self._redo: deque[Learner] = deque(maxlen=UNDO_DEPTH)
         self._running = False
         self._holders = 0
 
@@ -120,6 +126,16 @@ class Session:
     def undo_depth(self) -> int:
         """How many times `undo` would work. Earlier learners do not survive a restart."""
         return len(self._undo)
+
+    @property
+    def redo_depth(self) -> int:
+        """How many times `redo` would work: as often as was undone since the last change."""
+        return len(self._redo)
+
+    @property
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """The learners that have a name, in the order in which they were kept."""
+        return self._state.snapshots
 
     def take_notice(self) -> str:
         """A sentence the visitor should see, once: why the learner is a fresh one, say. Or ""."""
@@ -213,8 +229,63 @@ class Session:
             self._check_idle()
             if not self._undo:
                 raise SessionError("There is nothing to undo.")
+            self._redo.append(self.learner)
             self._change(learner=self._undo.pop())
             return self.learner
+
+    def redo(self) -> Learner:
+        """Go forth again to the learner that the latest `undo` left.
+
+        Raises SessionBusy, and SessionError when nothing was undone since the last change.
+        """
+        with self._lock:
+            self._check_idle()
+            if not self._redo:
+                raise SessionError("There is nothing to redo.")
+            self._undo.append(self.learner)
+            self._change(learner=self._redo.pop())
+            return self.learner
+
+    def keep_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a learner under a name. Raises SessionError if the name is taken, or at too many."""
+        with self._lock:
+            kept = self.snapshots
+            if any(one.name == snapshot.name for one in kept):
+                raise SessionError(
+                    f"There is a snapshot “{snapshot.name}” already; choose another name."
+                )
+            size = sum(_bytes(one.learner) for one in (*kept, snapshot))
+            if len(kept) >= snapshots.MOST or (kept and size > snapshots.MOST_BYTES):
+                raise SessionError(
+                    f"{len(kept)} snapshots are kept, and there is no room for one more; "
+                    "remove one first."
+                )
+            self._change(snapshots=(*kept, snapshot))
+
+    def remove_snapshot(self, name: str) -> None:
+        """Forget what was kept under this name. Raises SessionError if nothing is."""
+        with self._lock:
+            self.snapshot(name)
+            self._change(snapshots=tuple(one for one in self.snapshots if one.name != name))
+
+    def snapshot(self, name: str) -> Snapshot:
+        """What was kept under this name. Raises SessionError if nothing is."""
+        for one in self.snapshots:
+            if one.name == name:
+                return one
+        raise SessionError(f"There is no snapshot “{name}” any more.")
+
+    def score_snapshots(self, learner: Learner, score: Score) -> None:
+        """Note down the score of a learner wherever that very learner is kept."""
+        with self._lock:
+            scored = tuple(
+                dataclasses.replace(one, scores=(*_others(one, score), score))
+                if one.is_of(learner)
+                else one
+                for one in self.snapshots
+            )
+            if any(one is not other for one, other in zip(scored, self.snapshots, strict=True)):
+                self._change(snapshots=scored)
 
     def note(self, **values: object) -> None:
         """Add ``values``, which JSON can hold, to the notes. Raises SessionError if too much."""
@@ -237,6 +308,7 @@ class Session:
 
     def _remember(self, before: Learner) -> None:
         if self.learner is not before:
+            self._redo.clear()
             self._undo.append(before)
             while len(self._undo) > 1 and sum(map(_bytes, self._undo)) > UNDO_BYTES:
                 self._undo.popleft()
@@ -263,6 +335,11 @@ class Run:
             state = self._session.state
             episodes = max(0, learner.episodes - state.learner.episodes)
             self._session._change(learner=learner, learnt=state.learnt + episodes)
+
+
+def _others(snapshot: Snapshot, score: Score) -> list[Score]:
+    """A snapshot's scores but the one in the format of ``score``."""
+    return [one for one in snapshot.scores if one.chat_template is not score.chat_template]
 
 
 def _bytes(learner: Learner) -> int:

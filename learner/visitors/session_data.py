@@ -7,16 +7,23 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from learner.checkpoint.format import pack, size_limits, unpack
 from learner.checkpoint.reading import CheckpointError, Count, check, parse_json
+from learner.learning.learner import Learner
+from learner.measuring import score_of
 from learner.model.base_model import ModelFacts
 from learner.visitors.session import MAX_NOTES_BYTES, SessionState
+from learner.visitors.snapshots import MOST, Snapshot
 
 SESSION_FILE = "session.json"
 MAX_FILE_BYTES = 1 << 24  # of a file, whatever the base model
 _LEVEL = 1  # a history shrinks to an eighth; more effort gains little
 _COUNT = struct.Struct("<I")
+_SNAPSHOT = "snapshot-{}"
+_PACKED: WeakKeyDictionary[Learner, bytes] = WeakKeyDictionary()
 
 
 def pack_session(state: SessionState, base_model: ModelFacts) -> bytes:
@@ -26,18 +33,33 @@ def pack_session(state: SessionState, base_model: ModelFacts) -> bytes:
         "position": state.position,
         "learnt": state.learnt,
         "notes": json.loads(state.notes),
+        "snapshots": [
+            {
+                "name": one.name,
+                "scores": [
+                    {key: getattr(score, key) for key in ("outcomes", "chat_template", "episodes")}
+                    for score in one.scores
+                ],
+            }
+            for one in state.snapshots
+        ],
     }
     files = pack(state.learner, base_model)
+    files |= {_SNAPSHOT.format(i): _packed(one.learner) for i, one in enumerate(state.snapshots)}
     return join({**files, SESSION_FILE: json.dumps(extra).encode()})
 
 
 def unpack_session(data: bytes, base_model: ModelFacts) -> SessionState:
     """The session in ``data``. Raises CheckpointError if it is none, or not for this model."""
-    limits = {**size_limits(base_model), SESSION_FILE: 2 * MAX_NOTES_BYTES}
-    files = split(data, sum(limits.values()))
+    most = sum(size_limits(base_model).values())
+    files = split(data, (1 + MOST) * most + 2 * MAX_NOTES_BYTES)
     extra = parse_json(files.pop(SESSION_FILE, b""), SESSION_FILE)
     if not isinstance(extra.get("notes"), dict):
         raise CheckpointError(f"{SESSION_FILE} has no notes.")
+    snapshots = tuple(
+        _snapshot(told, files.pop(_SNAPSHOT.format(i), b""), most, base_model)
+        for i, told in enumerate(extra.get("snapshots", ()))
+    )
     learner = unpack(files, base_model)
     return SessionState(
         learner=learner,
@@ -45,7 +67,21 @@ def unpack_session(data: bytes, base_model: ModelFacts) -> SessionState:
         position=check(Count, extra.get("position"), SESSION_FILE, "position"),
         learnt=check(Count, extra.get("learnt", learner.episodes), SESSION_FILE, "learnt"),
         notes=json.dumps(extra["notes"]),
+        snapshots=snapshots,
     )
+
+
+def _packed(learner: Learner) -> bytes:
+    """A learner as bytes, made once: what is kept never changes, and is saved with every step."""
+    if learner not in _PACKED:
+        _PACKED[learner] = join(pack(learner))
+    return _PACKED[learner]
+
+
+def _snapshot(told: Mapping[str, Any], data: bytes, most: int, base_model: ModelFacts) -> Snapshot:
+    learner = unpack(split(data, most), base_model)
+    _PACKED[learner] = data
+    return Snapshot(told["name"], learner, tuple(score_of(**one) for one in told["scores"]))
 
 
 def join(files: Mapping[str, bytes]) -> bytes:

@@ -29,6 +29,11 @@ ENDPOINTS = {
     "/push",
     "/stop",
     "/undo",
+    "/redo",
+    "/keep_snapshot",
+    "/snapshots",
+    "/go_to_snapshot",
+    "/remove_snapshot",
     "/reset",
     "/learner",
     "/status",
@@ -89,6 +94,14 @@ def test_a_session_from_first_to_last(client, session):
     assert client.predict(session, api_name="/learner")["episodes"] == 1
     assert client.predict(session, 4, api_name="/train")["episodes"] == 5
     assert client.predict(session, api_name="/undo")["episodes"] == 1
+    assert client.predict(session, api_name="/redo")["episodes"] == 5
+    (kept,) = client.predict(session, "five", api_name="/keep_snapshot")
+    assert (kept["name"], kept["episodes"], kept["held_out"]["n"]) == ("five", 5, 200)
+    assert client.predict(session, api_name="/undo")["episodes"] == 1
+    assert client.predict(session, "five", api_name="/go_to_snapshot")["episodes"] == 5
+    (kept,) = client.predict(session, api_name="/snapshots")
+    assert (kept["gained"], kept["lost"]) == (0, 0)
+    assert client.predict(session, "five", api_name="/remove_snapshot") == []
     assert client.predict(session, api_name="/reset")["episodes"] == 0
     assert client.predict(session, api_name="/stop")["episodes"] == 0
     scored = client.predict(session, True, api_name="/evaluate")
@@ -111,6 +124,9 @@ def test_a_session_from_first_to_last(client, session):
         ("/ask", ("",), "Type a question"),
         ("/ask", ("x" * 601,), "600 characters"),
         ("/undo", (), "nothing to undo"),
+        ("/redo", (), "nothing to redo"),
+        ("/go_to_snapshot", ("mine",), "no snapshot “mine”"),
+        ("/keep_snapshot", ("x" * 41,), "40 characters"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence_and_changes_nothing(

@@ -33,6 +33,10 @@ class Visitor:
     def presses(self, name: str) -> None:
         self.page.get_by_role("button", name=name, exact=True).click()
 
+    def unfolds(self, name: str) -> None:
+        """Open what is folded away under a heading."""
+        self.page.get_by_role("button", name=re.compile(f"^{name}")).click()
+
     def opens_tab(self, name: str) -> None:
         self.page.get_by_role("tab", name=name, exact=True).click()
 

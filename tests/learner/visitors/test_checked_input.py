@@ -30,6 +30,11 @@ anything = st.one_of(
         checked_input.checked_signal,
         checked_input.checked_thumb,
         checked_input.checked_thumbs,
+        checked_input.checked_name,
+        checked_input.checked_snapshot,
+        checked_input.checked_learning_rate,
+        checked_input.checked_step_size,
+        checked_input.checked_vectors,
         lambda value: checked_input.own_problem(value, value),
         lambda value: checked_input.own_problem("Why?", value),
     ],
@@ -52,6 +57,10 @@ def test_what_the_page_offers_is_accepted():
     assert checked_input.checked_format(True) is True
     assert all(checked_input.checked_signal(signal) == signal for signal in SIGNALS)
     assert checked_input.checked_thumb({"number": 3, "index": 0.0, "mark": -1}) == (3, 0, -1)
+    assert checked_input.checked_name("  my\x00 first ") == "my first"
+    assert checked_input.checked_snapshot({"name": "a", "action": "back"}) == ("a", "back")
+    assert checked_input.checked_learning_rate(1) == 1.0
+    assert (checked_input.checked_step_size(64.0), checked_input.checked_vectors(24)) == (64, 24)
     assert checked_input.checked_thumbs([1, -1.0, 0, 1]) == [1, -1, 0, 1]
 
 

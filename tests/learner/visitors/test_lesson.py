@@ -303,6 +303,122 @@ def test_reset_can_be_undone(lesson):
     assert lesson.results() == marks
 
 
+def test_redo_brings_back_what_undo_took_with_its_results(lesson):
+    lesson.train(8)
+    finished(lesson)
+    taught, marks = lesson.learner, lesson.results()
+    lesson.undo()
+    finished(lesson)
+    lesson.redo()
+    finished(lesson)
+    assert lesson.learner is taught
+    assert lesson.results() == marks
+    assert words(lesson)[2:] == ["Yes", "Yes"]
+
+
+def test_a_snapshot_is_gone_back_to_with_its_format_and_its_score(lesson):
+    lesson.choose_format(True)
+    lesson.train(8)
+    finished(lesson)
+    kept, score = lesson.learner, lesson.score
+    lesson.keep_snapshot()
+    assert (lesson.session.snapshots[0].name, lesson.latest_event.name) == ("8 episodes",) * 2
+    lesson.keep_snapshot()
+    assert lesson.session.snapshots[1].name == "8 episodes (2)"
+    lesson.choose_format(False)
+    lesson.train(4)
+    finished(lesson)
+    other = lesson.learner
+    lesson.go_to_snapshot("8 episodes")
+    finished(lesson)
+    assert lesson.learner is kept
+    assert lesson.chat_template
+    assert lesson.score == score
+    lesson.undo()
+    assert finished(lesson).learner is other
+
+
+def test_after_a_restart_snapshots_are_still_there_with_their_scores(lesson, service, exam):
+    lesson.train(8)
+    finished(lesson)
+    score = lesson.score
+    lesson.keep_snapshot("mine")
+    lesson.reset()
+    finished(lesson)
+    state = lesson.session.state
+    again = finished(Lesson(service, exam, Session("an-id", state, lambda *_: None, untrained)))
+    again.go_to_snapshot("mine")
+    assert finished(again).score == score
+
+
+def test_measuring_scores_what_no_run_has_and_leaves_nothing_to_undo(lesson):
+    lesson.show(YES)
+    finished(lesson)
+    lesson.train_one()
+    finished(lesson)
+    lesson.keep_snapshot("once")
+    assert lesson.score is None
+    before = lesson.learner
+    lesson.measure()
+    finished(lesson)
+    assert lesson.latest_event.kind == "measured"
+    assert lesson.score.n == 50
+    assert lesson.session.snapshot("once").score(False) == lesson.score
+    assert lesson.learner is before
+    assert lesson.session.undo_depth == 1
+
+
+def test_steps_and_vectors_are_chosen_kept_and_learnt_with(lesson, service, exam):
+    lesson.choose_steps(0.5, 2)
+    lesson.train(4)
+    finished(lesson)
+    config = lesson.learner.config
+    assert (config.learning_rate, config.episodes_per_step, lesson.learner.steps) == (0.5, 2, 2)
+    lesson.choose_vectors(8)
+    assert lesson.learner.episodes == 4
+    taught = lesson.learner
+    lesson.choose_steps(0.25, 8)
+    state = finished(lesson).session.state
+    again = Lesson(service, exam, Session("an-id", state, lambda *_: None, untrained))
+    assert (finished(again).learning_rate, again.episodes_per_step) == (0.25, 8)
+    lesson.choose_vectors(3)
+    assert finished(lesson).learner.config.soft_tokens == 3
+    lesson.undo()
+    assert finished(lesson).learner is taught
+
+
+def test_a_run_that_a_restart_cut_is_told_and_gone_on_with(lesson, service, exam):
+    service.gate.clear()
+    lesson.train(80)
+    running = lesson.session.state
+    learnt = replace(running.learner, episodes=24)
+    lesson.stop()
+    service.gate.set()
+    finished(lesson)
+    session = Session("an-id", replace(running, learner=learnt), lambda *_: None, untrained)
+    again = finished(Lesson(service, exam, session))
+    event = again.latest_event
+    assert (event.kind, event.episodes, event.left) == ("cut", 24, 56)
+    again.go_on()
+    finished(again)
+    assert again.learner.episodes == 80
+    with pytest.raises(LessonError, match="no run to go on with"):
+        again.go_on()
+    state = again.session.state
+    later = Lesson(service, exam, Session("an-id", state, lambda *_: None, untrained))
+    assert finished(later).latest_event is None
+
+
+def test_who_stopped_a_run_is_not_told_that_it_was_cut(lesson, service, exam):
+    service.gate.clear()
+    lesson.train(80)
+    lesson.stop()
+    service.gate.set()
+    state = finished(lesson).session.state
+    again = Lesson(service, exam, Session("an-id", state, lambda *_: None, untrained))
+    assert finished(again).latest_event is None
+
+
 def test_the_format_chosen_is_learnt_and_scored_in(lesson, service):
     lesson.choose_format(True)
     service.asked.clear()

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from learner.learning.learner import LearnerConfig, new_learner
+from learner.measuring import score_of
 from learner.visitors.session import (
     MAX_NOTES_BYTES,
     UNDO_DEPTH,
@@ -14,6 +15,7 @@ from learner.visitors.session import (
     SessionError,
     SessionState,
 )
+from learner.visitors.snapshots import MOST, Snapshot
 
 PATIENCE = 30.0
 
@@ -214,3 +216,49 @@ def test_a_notice_is_given_once(watched):
     watched.session.give_notice("Look here.")
     assert watched.session.take_notice() == "Look here."
     assert watched.session.take_notice() == ""
+
+
+def test_redo_goes_forth_again_until_something_else_is_done(watched):
+    session = watched.session
+    for steps in (1, 2):
+        session.replace_learner(watched.later(steps))
+    session.undo()
+    assert (session.undo() is watched.first, session.redo_depth) == (True, 2)
+    assert session.redo().steps == 1
+    assert session.redo().steps == 2
+    with pytest.raises(SessionError, match="nothing to redo"):
+        session.redo()
+    session.undo()
+    session.replace_learner(watched.later(3))
+    assert (session.redo_depth, session.undo_depth) == (0, 2)
+    assert session.undo().steps == 1
+
+
+def test_snapshots_have_names_of_their_own_and_are_bounded(watched, monkeypatch):
+    session = watched.session
+    for number in range(MOST):
+        session.keep_snapshot(Snapshot(f"no. {number}", watched.later(number)))
+    with pytest.raises(SessionError, match=r"8 snapshots are kept.*remove one first"):
+        session.keep_snapshot(Snapshot("one more", watched.first))
+    session.remove_snapshot("no. 0")
+    with pytest.raises(SessionError, match="1” already"):
+        session.keep_snapshot(Snapshot("no. 1", watched.first))
+    for ask in (session.snapshot, session.remove_snapshot):
+        with pytest.raises(SessionError, match="There is no snapshot “no"):
+            ask("no. 0")
+    assert session.snapshot("no. 5").learner.steps == 5
+    monkeypatch.setattr("learner.visitors.snapshots.MOST_BYTES", 1)
+    with pytest.raises(SessionError, match="7 snapshots are kept"):
+        session.keep_snapshot(Snapshot("one more", watched.first))
+
+
+def test_a_score_is_noted_wherever_that_learner_is_kept(watched):
+    session, learner = watched.session, watched.later(1)
+    session.keep_snapshot(Snapshot("a", learner))
+    session.keep_snapshot(Snapshot("b", dataclasses.replace(learner, episodes=9)))
+    first, better, other = score_of("10", False), score_of("11", False), score_of("00", True)
+    for score in (first, better, other):
+        session.score_snapshots(learner, score)
+    assert session.snapshot("a").score(False) is better
+    assert session.snapshot("a").score(True) is other
+    assert session.snapshot("b").scores == ()

@@ -9,8 +9,10 @@ import torch
 
 from learner.checkpoint.reading import CheckpointError
 from learner.learning.learner import LearnerConfig, new_learner
+from learner.measuring import score_of
 from learner.visitors.session import SessionState
 from learner.visitors.session_data import join, pack_session, split, unpack_session
+from learner.visitors.snapshots import Snapshot
 
 
 def test_everything_comes_back(qwen2):
@@ -20,6 +22,24 @@ def test_everything_comes_back(qwen2):
     assert torch.equal(back.learner.prompt, learner.prompt)
     assert (back.learner.steps, back.learner.episodes) == (3, 12)
     assert (back.seed, back.position, back.notes, back.learnt) == (7, 5, '{"tab": "teach"}', 8)
+
+
+def test_snapshots_come_back_with_their_names_and_scores(qwen2):
+    first = new_learner(qwen2, LearnerConfig())
+    then = dataclasses.replace(first, prompt=first.prompt + 1, episodes=4)
+    longer = new_learner(qwen2, LearnerConfig(soft_tokens=3))
+    kept = (Snapshot("a", then, (score_of("10-", True, 4),)), Snapshot("“b”\n", longer))
+    state = SessionState(first, seed=7, snapshots=kept)
+    back = state
+    for _ in range(2):  # what came back is saved as it is
+        back = unpack_session(pack_session(back, qwen2), qwen2)
+    assert [(one.name, one.scores) for one in back.snapshots] == [
+        (one.name, one.scores) for one in kept
+    ]
+    for one, other in zip(back.snapshots, kept, strict=True):
+        assert one.is_of(other.learner)
+        assert torch.equal(one.learner.first_moment, other.learner.first_moment)
+    assert not back.snapshots[0].is_of(back.learner)
 
 
 def test_files_are_joined_and_split():
