@@ -12,6 +12,7 @@ also be named by the environment variable SOFT_PROMPT_MODELS, as on a Space that
 """
 
 import argparse
+import atexit
 import os
 import signal
 import socket
@@ -211,10 +212,10 @@ def serve(models: Models, opening: Opening, options: argparse.Namespace, shut: s
         if options.mcp:
             answer_in_json(demo.mcp_server_obj)
             print(f"Agents find its tools at {url}gradio_api/mcp/", flush=True)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a Space is stopped this way
         print(f"Soft Prompt Arena is open on {url}", flush=True)
         waiting = [place for place, offer in enumerate(models.offers) if offer.is_loading]
         opening.open_in_background(waiting, arrived)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a Space is stopped this way
         demo.block_thread()
         sessions.close()
 
@@ -306,5 +307,20 @@ def why_not(host: str, ports: Sequence[int]) -> str:
     return f"Nothing can listen on {which} of {host} ({reason}); choose another by --port."
 
 
+def leave(ended: Sequence[int]) -> None:
+    """End the process with this status, at once: what was served is saved, but threads may compute.
+
+    Python would end them one by one as they come back, which the code that they are in takes for a
+    fault ("FATAL: exception not rethrown") and aborts. Without a status nothing was served.
+    """
+    if ended:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended[0])
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    ended: list[int] = []
+    atexit.register(leave, ended)  # first, so that it comes after what running registers
+    ended.append(main())
+    sys.exit(ended[0])

@@ -29,9 +29,10 @@ def open_app(
             yield found
         finally:
             process.terminate()
-            process.wait(30)
+            status = process.wait(30)
     # What Python says of an event loop that it meets while it exits is nobody's fault here.
     said = _LOOP_AT_EXIT.sub("", (folder / "log.txt").read_text())
+    assert status == 0 or program[0] != "app.py", said
     assert said.count("Traceback") == (known != "" and known in said), said
 
 
