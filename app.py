@@ -46,11 +46,12 @@ from learner.view import theme
 from learner.view.build import build
 from learner.view.door import Door
 from learner.view.endpoint import answer_in_json
+from learner.view.gate import ANY, Gate
 from learner.view.help import readme_route
 from learner.view.light_states import light_states
 from learner.view.link_preview import LinkPreview
 from learner.view.listeners import Listeners
-from learner.view.login import on_space
+from learner.view.login import Login, is_loopback, lacking_for_sign_in, on_space
 from learner.view.room import room_routes
 from learner.visitors.audience import Rooms
 from learner.visitors.models import Models, Taught
@@ -75,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser(os.environ).parse_args(arguments)
     if taken := why_not(options.host or "127.0.0.1", ports(options.port, os.environ)):
         return told(ValueError(taken))
+    if options.use_my_login and on_space():
+        return told(ValueError("--use-my-login is for one's own machine; here visitors sign in."))
     if options.mcp and find_spec("mcp") is None:
         return told(ValueError("--mcp needs a package more; run: pip install 'gradio[mcp]'"))
     if (options.replicas or options.ray) and find_spec("ray") is None:
@@ -187,7 +190,9 @@ def serve(models: Models, opening: Opening, options: argparse.Namespace, shut: s
 
     with BackgroundExperiments(engine_of, sessions, shut=shut) as background:
         rooms = Rooms()
-        demo = build(OpenLessons(models, sessions), background, rooms)
+        login = Login(on_loopback(options.host), options.use_my_login)
+        gate = Middleware(Gate, login, answered_names(options, os.environ))
+        demo = build(OpenLessons(models, sessions), background, rooms, login)
         demo.queue(default_concurrency_limit=None, max_size=1000, api_open=False)
         _, url, _ = demo.launch(
             server_name=options.host,
@@ -202,18 +207,23 @@ def serve(models: Models, opening: Opening, options: argparse.Namespace, shut: s
             ssr_mode=False,
             quiet=True,
             app_kwargs={
-                "middleware": [Middleware(one) for one in (Door, Listeners, LinkPreview)],
+                "middleware": [gate, *(Middleware(one) for one in (Door, Listeners, LinkPreview))],
                 "lifespan": light_states,
                 "routes": [room_routes(rooms), readme_route()],
             },
+            enable_monitoring=False,
             prevent_thread_lock=True,
             mcp_server=options.mcp,
         )
         if options.mcp:
             answer_in_json(demo.mcp_server_obj)
             print(f"Agents find its tools at {url}gradio_api/mcp/", flush=True)
+        if lacking := lacking_for_sign_in():
+            print(f"Visitors cannot sign in: {', '.join(lacking)} is not set.", flush=True)
+        if options.use_my_login:
+            print("Whoever reaches it uses this machine's Hub login.", flush=True)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a Space is stopped this way
-        print(f"Soft Prompt Arena is open on {url}", flush=True)
+        print(f"Soft Prompt Arena is open on {login.link(url)}", flush=True)
         waiting = [place for place, offer in enumerate(models.offers) if offer.is_loading]
         opening.open_in_background(waiting, arrived)
         demo.block_thread()
@@ -248,7 +258,24 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     add("--ray", default="", metavar="ADDRESS", help="have the replicas on this Ray cluster")
     add = flags.add_argument_group("server").add_argument
-    add("--host", help="address to listen on; 0.0.0.0 for all (default: 127.0.0.1)")
+    add(
+        "--host",
+        default=environment.get("GRADIO_SERVER_NAME") or None,
+        help="address to listen on; 0.0.0.0 for all (default: 127.0.0.1)",
+    )
+    add(
+        "--allow-host",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="answer to these names too while listening on 127.0.0.1, as behind a proxy; * for any",
+    )
+    add(
+        "--use-my-login",
+        action="store_true",
+        help="let whoever reaches the page use this machine's Hub login (default: only browsers "
+        "that opened the printed link)",
+    )
     add("--port", type=whole_number(0, 65535), help="to listen on (default: first free from 7860)")
     held_out = whole_number(1, 10_000)
     add("--held-out", type=held_out, default=200, help="problems that everybody is scored on (200)")
@@ -275,6 +302,18 @@ def models_of(text: str) -> list[tuple[str, str | None]]:
     """The models that were asked for and their revisions, each of them once."""
     names = [name.strip() for name in text.split(",")]
     return [*dict.fromkeys(split_revision(name) for name in names if name)] or [(POCKET, None)]
+
+
+def on_loopback(host: str | None) -> bool:
+    """Whether only this machine reaches an app that listens there."""
+    return is_loopback((host or "127.0.0.1").strip("[]"))
+
+
+def answered_names(options: argparse.Namespace, environment: Mapping[str, str]) -> Sequence[str]:
+    """The names that the app answers to beside this machine's own."""
+    shared = environment.get("GRADIO_SHARE", "").lower() == "true"
+    others = shared or environment.get("SPACE_ID") or not on_loopback(options.host)
+    return [ANY] if others else [name.lower() for name in options.allow_host]
 
 
 def ports(port: int | None, environment: Mapping[str, str]) -> Sequence[int]:

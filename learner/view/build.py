@@ -18,6 +18,7 @@ from learner.view.files_api import add_files_api
 from learner.view.help import glossary, popovers
 from learner.view.inside_api import add_inside_api
 from learner.view.inside_tab import inside_tab
+from learner.view.login import Login
 from learner.view.model_chooser import model_chooser
 from learner.view.origin import visitor_address
 from learner.view.page import Page
@@ -67,12 +68,14 @@ TELL_TABS = """(version) => {
 }"""
 
 
-def build(lessons: OpenLessons, background: BackgroundExperiments, rooms: Rooms) -> gr.Blocks:
+def build(
+    lessons: OpenLessons, background: BackgroundExperiments, rooms: Rooms, login: Login
+) -> gr.Blocks:
     """The page and the API beside it."""
     with gr.Blocks(
         title="Soft Prompt Arena", analytics_enabled=False, delete_cache=(3600, 3600)
     ) as demo:
-        page = Page(demo, lessons, background, rooms)
+        page = Page(demo, lessons, background, rooms, login)
         page.tabs = tuple(name for name, *_ in TABS)
         first = lessons.models.first
         untrained = first.service.new_learner(LearnerConfig())
@@ -152,7 +155,7 @@ def _arrival(page: Page) -> None:
             session = {}
             if to_open:
                 link = to_open.pop()
-                await in_thread(open_link, page.lessons, lesson, link, request, oauth, limiter=SLOW)
+                await in_thread(open_link, page, lesson, link, request, oauth, limiter=SLOW)
         if linked and not _is_shown(page, lesson)():  # the link has led to another model
             lesson = page.lessons.get(lesson.session.id)
             async for frame in page.lesson.frames(lesson, going_on, _is_shown(page, lesson)):

@@ -5,6 +5,7 @@ from gradio.blocks import Block
 
 from learner.experiments.background import BackgroundExperiments, VisitorExperiments
 from learner.view.experiments_painting import ExperimentsPainter, ExperimentsView
+from learner.view.login import Login
 from learner.view.screen import Events, Screen
 from learner.visitors.audience import Rooms
 from learner.visitors.lesson import Lesson
@@ -25,10 +26,12 @@ class Page:
         lessons: OpenLessons,
         background: BackgroundExperiments,
         rooms: Rooms,
+        login: Login,
     ) -> None:
         self.demo = demo
         self.background = background
         self.rooms = rooms
+        self.login = login
         self.lessons = lessons
         self.sessions = lessons.sessions
         # The fixed secret lets ids outlive a restart of the app; it protects nothing, they do.

@@ -22,7 +22,7 @@ from learner.hub.reference import checked_repo_id, default_repo_id, parse_refere
 from learner.hub.soft_prompts import Fetched, browse, fetch
 from learner.learning.learner import Learner
 from learner.view import cards, hub_cards
-from learner.view.login import at_this_machine, can_sign_in, how_to_sign_in, visitor_token
+from learner.view.login import can_sign_in
 from learner.view.page import Page
 from learner.view.parts import explained, html
 from learner.view.picked_file import pick, picked
@@ -31,7 +31,6 @@ from learner.view.threads import SLOW
 from learner.visitors.checked_input import LessonError
 from learner.visitors.lesson import Lesson
 from learner.visitors.models import Taught
-from learner.visitors.open_lessons import OpenLessons
 
 MAX_SEEN = 20  # repositories whose head a session remembers
 SORTS = [("newest", "recent"), ("most liked", "liked")]
@@ -168,9 +167,9 @@ def _push(page: Page, tab: gr.Tab) -> None:
         try:
             lesson = page.lessons.get(session_id)
             if not account:  # the Hub is strict about how often it is asked who somebody is
-                token = visitor_token(request, oauth)
+                token = page.login.token(request, oauth)
                 if token is None:
-                    return hub_cards.note(how_to_sign_in(request)), gr.skip(), gr.skip()
+                    return hub_cards.note(page.login.how_to_sign_in(request)), gr.skip(), gr.skip()
                 answer = whoami(token)
                 who, account = hub_cards.who(answer), answer.name
         except ValueError as error:
@@ -190,9 +189,9 @@ def _push(page: Page, tab: gr.Tab) -> None:
         oauth: gr.OAuthToken | None,
     ) -> Iterator[Frame]:
         with said():
-            token = visitor_token(request, oauth)
+            token = page.login.token(request, oauth)
             if token is None:
-                raise HubError(how_to_sign_in(request))
+                raise HubError(page.login.how_to_sign_in(request))
             name = checked_repo_id(repo)
             lesson = page.lessons.get(session_id)
             learner = lesson.learner
@@ -285,9 +284,7 @@ def _pull(page: Page) -> None:
             yield {preview: hub_cards.note("Looking …"), looked: "", adopt: hidden}
             try:
                 lesson = page.lessons.get(session_id)
-                _, fetched = in_time(
-                    lambda: _fetch(reference, page.lessons, lesson, request, oauth)
-                )
+                _, fetched = in_time(lambda: _fetch(page, reference, lesson, request, oauth))
             except ValueError:
                 yield {preview: hub_cards.note(""), looked: "", adopt: hidden}
                 raise
@@ -302,9 +299,7 @@ def _pull(page: Page) -> None:
         session_id: object, reference: object, request: gr.Request, oauth: gr.OAuthToken | None
     ) -> AsyncIterator[Frame]:
         def change(lesson: Lesson) -> Frame:
-            model, fetched = in_time(
-                lambda: _fetch(reference, page.lessons, lesson, request, oauth)
-            )
+            model, fetched = in_time(lambda: _fetch(page, reference, lesson, request, oauth))
             page.lessons.adopt(lesson, model, fetched.learner)
             gone_over = _gone_over(lesson, model)
             told = f"You go on with {reference}{gone_over}; Undo, on the Teach tab, goes back."
@@ -318,7 +313,7 @@ def _pull(page: Page) -> None:
         session_id: object, sort: object, request: gr.Request, oauth: gr.OAuthToken | None
     ) -> Iterator[Frame]:
         with said():
-            lesson, token = page.lessons.get(session_id), visitor_token(request, oauth)
+            lesson, token = page.lessons.get(session_id), page.login.token(request, oauth)
             yield {listing: hub_cards.note("Asking the Hub …")}
             try:
                 prompts = in_time(lambda: browse(lesson.base_model.source, token, sort=str(sort)))
@@ -340,7 +335,7 @@ def _pull(page: Page) -> None:
 
 
 def open_link(
-    lessons: OpenLessons,
+    page: Page,
     lesson: Lesson,
     linked: object,
     request: gr.Request,
@@ -348,10 +343,10 @@ def open_link(
 ) -> None:
     """Open the soft prompt of a shared link in a visitor's lesson, and tell them."""
     try:
-        model, fetched = in_time(lambda: _fetch(linked, lessons, lesson, request, oauth))
+        model, fetched = in_time(lambda: _fetch(page, linked, lesson, request, oauth))
         if fetched.warning:
             raise HubError(f"{fetched.warning} Look at it under Save & share.")
-        lessons.adopt(lesson, model, fetched.learner)
+        page.lessons.adopt(lesson, model, fetched.learner)
     except ValueError as error:
         gr.Warning(escape(str(error)), title="The link was not opened")
     else:
@@ -398,22 +393,22 @@ def results_table(lesson: Lesson) -> str:
 
 
 def _fetch(
+    page: Page,
     reference: object,
-    lessons: OpenLessons,
     lesson: Lesson,
     request: gr.Request,
     oauth: gr.OAuthToken | None,
 ) -> tuple[Taught, Fetched]:
-    """As the visitor may: with their token alone, and kept only where they sit at this machine.
+    """As the visitor may: with their token alone, and kept only where the machine is theirs.
 
     With it comes the model that it is for: the lesson's, or another one that is offered.
     """
     where, token, keep = (
         parse_reference(reference),
-        visitor_token(request, oauth),
-        at_this_machine(request),
+        page.login.token(request, oauth),
+        page.login.is_owners(request),
     )
-    return lessons.read(
+    return page.lessons.read(
         lesson,
         lambda base_model: fetch(where, token, base_model, keep=keep),
         lambda fetched: not fetched.warning,

@@ -1,14 +1,17 @@
 """The running app, and people who visit it."""
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, sync_playwright
 
 from tests.browser.running_app import open_app
 from tests.browser.visitor import Visitor
 
 CHROMIUM = "/usr/bin/chromium"
+# What Gradio's page asks for on a Space, to show its name and likes in a corner of the window.
+ON_A_SPACE = re.compile(r"https://(fonts\.googleapis\.com|huggingface\.co)/")
 QUIET = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
     "--disable-sync --no-first-run"
@@ -22,6 +25,12 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def entrance(url: str) -> str:
+    """What a visitor opens at first."""
+    return url
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -31,18 +40,28 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visit(browser: Browser, url: str) -> Iterator[Callable[..., Visitor]]:
-    """Lets somebody new in, with a browser of their own; options as of a browser context."""
+def visit(browser: Browser, entrance: str) -> Iterator[Callable[..., Visitor]]:
+    """Lets somebody new in, with a browser of their own; options as of a browser context.
+
+    The page must never try what its own policy forbids.
+    """
     contexts: list[BrowserContext] = []
+    refused: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text and not ON_A_SPACE.search(message.text):
+            refused.append(message.text)
 
     def let_in(width: int = 1280, height: int = 800, **options: object) -> Visitor:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        context.on("console", listen)
         contexts.append(context)
-        return Visitor(context.new_page(), url)
+        return Visitor(context.new_page(), entrance)
 
     yield let_in
     for context in contexts:
         context.close()
+    assert not refused
 
 
 @pytest.fixture

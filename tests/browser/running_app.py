@@ -20,11 +20,20 @@ _LOOP_AT_EXIT = re.compile(
 def open_app(
     folder: Path, known: str = "", program: Sequence[str] = ("app.py",), **environment: str
 ) -> Iterator[str]:
-    """Start the app, keeping its files in ``folder``; the address it is open on.
+    """As `open_by_link`; the bare address, as of somebody who has not seen the printed link."""
+    with open_by_link(folder, known, program, **environment) as link:
+        yield link.partition("?")[0]
+
+
+@contextmanager
+def open_by_link(
+    folder: Path, known: str = "", program: Sequence[str] = ("app.py",), **environment: str
+) -> Iterator[str]:
+    """Start the app, keeping its files in ``folder``; the link that it prints.
 
     Afterwards its log must hold no traceback but one that says ``known``.
     """
-    with app_process(folder, program, **environment) as (found, process):
+    with _started(folder, program, **environment) as (found, process):
         try:
             yield found
         finally:
@@ -41,6 +50,15 @@ def app_process(
     folder: Path, program: Sequence[str] = ("app.py",), **environment: str
 ) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """The same without a look at its log: the address, and the process, which is killed."""
+    with _started(folder, program, **environment) as (link, process):
+        yield link.partition("?")[0], process
+
+
+@contextmanager
+def _started(
+    folder: Path, program: Sequence[str], **environment: str
+) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """The link that an app prints, and its process, which is killed in the end."""
     log = folder / "log.txt"
     command = [sys.executable, *program, "--sessions", str(folder / "sessions")]
     with (

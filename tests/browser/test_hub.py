@@ -1,6 +1,7 @@
 """The Hub's panel by mouse and by keyboard, against a Hub on loopback: push, link, look, browse."""
 
 import dataclasses
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect
@@ -9,7 +10,8 @@ from learner.checkpoint.format import pack
 from learner.hub.card import hub_card
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.model.loading import load_base_model
-from tests.browser.running_app import open_app
+from tests.browser.forwarder import Forwarder
+from tests.browser.running_app import open_by_link
 from tests.browser.visitor import Visitor
 from tests.hub.samples import sample_results
 from tests.hub.server import HubServer
@@ -25,15 +27,20 @@ def hub():
 
 
 @pytest.fixture(scope="module")
-def url(hub, tmp_path_factory):
-    """An app on ada's own machine, which is logged in as her."""
-    with open_app(
+def entrance(hub, tmp_path_factory):
+    """An app on ada's own machine, which is logged in as her, by the link that it printed."""
+    with open_by_link(
         tmp_path_factory.mktemp("app"),
         HF_ENDPOINT=hub.endpoint,
         HF_HUB_OFFLINE="0",
         HF_TOKEN=hub.store.add_login("ada"),
-    ) as address:
-        yield address
+    ) as link:
+        yield link
+
+
+@pytest.fixture(scope="module")
+def url(entrance):
+    return entrance.partition("?")[0]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -96,6 +103,38 @@ def test_push_copy_the_link_and_open_it_as_somebody_else(visit, hub, url):
     eve.sees_four_answers()
     eve.presses("Undo")
     expect(eve.learnt).to_have_text("not trained yet")
+
+
+@pytest.fixture
+def forwarder(url):
+    """Another port of this machine, which passes on whatever comes."""
+    address = urlsplit(url)
+    with Forwarder((address.hostname, address.port)) as port:
+        yield f"http://127.0.0.1:{port}/"
+
+
+def test_strangers_whose_requests_come_from_this_machine_get_none_of_its_login(
+    visit, hub, url, forwarder
+):
+    """A forwarder in front of the app makes all of them local; it passes on no secret of hers."""
+    eve = visit()
+    for address in (forwarder, url, f"{url}?key=a-guess"):
+        eve.page.goto(address)
+        eve.sees_four_answers()
+        eve.opens_tab("Save & share")
+        expect(note(eve, "who")).to_contain_text("open the page by the link that the app printed")
+        eve.page.get_by_label("Repository").fill("ada/not-hers")
+        eve.presses("Push to the Hub")
+        expect(eve.complaint).to_contain_text("open the page by the link that the app printed")
+    assert ("model", "ada/not-hers") not in hub.store.repos
+
+
+def test_the_secret_leaves_the_address_and_a_reload_keeps_it(visit, entrance):
+    ada = visit().arrive()
+    assert "key=" in entrance and "key=" not in ada.page.url
+    ada.reloads()
+    ada.opens_tab("Save & share")
+    expect(note(ada, "who")).to_contain_text("You push as ada.")
 
 
 def test_a_reload_after_a_link_keeps_what_was_learnt_since(visit, url):

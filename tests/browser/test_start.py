@@ -62,6 +62,24 @@ def test_where_sessions_are_kept_can_be_an_address(monkeypatch, capsys):
     assert line == "error: Sessions can be kept at file, s3, gs, az, memory, not at ftp."
 
 
+def test_who_else_the_app_answers_to():
+    def names(environment, *flags):
+        return [*app.answered_names(app.parser(environment).parse_args(flags), environment)]
+
+    assert names({}) == names({}, "--host", "localhost") == names({}, "--host", "[::1]") == []
+    assert names({}, "--allow-host", "Box", "arena.example") == ["box", "arena.example"]
+    for open_to_others in ({"SPACE_ID": "a/b"}, {"GRADIO_SERVER_NAME": "0.0.0.0"}):
+        assert names(open_to_others) == ["*"]
+    assert names({}, "--host", "192.168.1.2") == names({"GRADIO_SHARE": "True"}) == ["*"]
+
+
+def test_on_a_space_nobody_is_lent_its_login(monkeypatch, capsys):
+    monkeypatch.setenv("SPACE_ID", "a/b")
+    monkeypatch.setattr(app, "load_base_model", None)
+    assert app.main(["--use-my-login"]) == 2
+    assert "here visitors sign in" in capsys.readouterr().err
+
+
 def test_one_free_port_of_many_is_enough():
     with socket.create_server(("127.0.0.1", 0)) as other, socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -10,6 +10,7 @@ import pytest
 
 from arena import Problem
 from learner.view.build import show_strip
+from learner.view.login import Login
 from learner.view.page import Page
 from learner.view.parts import html
 from learner.view.screen import Screen
@@ -28,7 +29,8 @@ def page(service: ScriptedService, exam: Exam) -> Page:
     """The Teach tab in front of a model that is not there."""
     service.base_model = replace(FACTS, parameter_count=3_100_000)
     with gr.Blocks() as demo:
-        page = Page(demo, lessons_of(service, exam), SimpleNamespace(of=None), Rooms())
+        nobody, login = SimpleNamespace(of=None), Login(on_loopback=True)
+        page = Page(demo, lessons_of(service, exam), nobody, Rooms(), login)
         show_strip(page)
         with gr.Tab("Teach") as tab:
             teach_tab(page, tab)
