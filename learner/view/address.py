@@ -14,7 +14,7 @@ import gradio as gr
 from learner.measuring import Score
 from learner.view.page import Page
 from learner.view.parts import html
-from learner.view.screen import Frame
+from learner.view.screen import Frame, tell
 from learner.view.threads import SLOW
 from learner.visitors import demo
 from learner.visitors.checked_input import ANY_DIFFICULTY, ANY_FAMILY, LessonError
@@ -59,9 +59,9 @@ def open_demo(page: Page, lesson: Lesson, query: object, anew: bool = False) -> 
     if "tab" in parameters and parameters["tab"] not in page.tabs:
         nonsense.append("tab")
     if nonsense:
-        gr.Warning(_left_out(nonsense, _model(lesson)))
+        tell(_left_out(nonsense, _model(lesson)), warning=True)
     if demo.show(lesson, wanted, anew) and not wanted.story:
-        gr.Info("This link starts with a fresh soft prompt; Undo brings yours back.")
+        tell("This link starts with a fresh soft prompt; Undo brings yours back.")
     offered = {
         "family": wanted.family,
         "difficulty": wanted.difficulty,
@@ -91,7 +91,7 @@ def _left_out(names: list[str], model: str) -> str:
     verbs = "mean nothing here and were" if first else "means nothing here and was"
     wrong = f"This link's {what} {verbs} left out"
     if "model" in names:
-        wrong += f" (the model here is {escape(model, quote=False)})"
+        wrong += f" (the model here is {model})"
     return f"{wrong}."
 
 

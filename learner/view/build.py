@@ -24,7 +24,7 @@ from learner.view.origin import visitor_address
 from learner.view.page import Page
 from learner.view.parts import html
 from learner.view.room import present_room
-from learner.view.screen import Frame, said
+from learner.view.screen import Frame, said, tell
 from learner.view.service_line import build_service_line
 from learner.view.share_tab import open_link, share_tab
 from learner.view.snapshots_api import add_snapshots_api
@@ -141,7 +141,7 @@ def _arrival(page: Page) -> None:
         with said():
             lesson = await in_thread(page.lessons.open, session_id, visitor_address(request))
         if notice := lesson.session.take_notice():
-            gr.Warning(notice)
+            tell(notice, warning=True)
         opened = await in_thread(open_demo, page, lesson, query)
         lesson = page.lessons.get(lesson.session.id)  # the address may name another model
         session: Frame = {page.browser: lesson.session.id, **opened}

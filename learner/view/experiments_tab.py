@@ -29,7 +29,7 @@ from learner.view.experiments_seen import Seen, choose_run, choose_shown, look_a
 from learner.view.experiments_table import COLUMN_WIDTHS, table_of
 from learner.view.page import Page
 from learner.view.parts import FORMAT_CHOICES, format_choices, html
-from learner.view.screen import Frame, said
+from learner.view.screen import Frame, said, tell
 from learner.view.threads import in_thread
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import SessionError
@@ -246,10 +246,10 @@ def _one_run(page: Page) -> None:
         entry = own.store.read(place)
         learner, episodes = best_learner(own, entry, own.base_model)
         lesson.adopt(learner)
-        gr.Info(
-            f"The Teach tab goes on with the best soft prompt of “{escape(entry.plan.name)}”, "
+        tell(
+            f"The Teach tab goes on with the best soft prompt of “{entry.plan.name}”, "
             f"from {wording.count(episodes, 'episode')}; Undo there brings yours back.",
-            title="It is yours now",
+            "It is yours now",
         )
 
     def save(session_id: object, place: object) -> Iterator[str]:

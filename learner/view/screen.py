@@ -222,6 +222,15 @@ class Screen(Generic[Subject, View]):
                 extra = {}
 
 
+def tell(words: str, title: str = "", warning: bool = False) -> None:
+    """Tell a visitor something beside the page, in a toast; whatever is in it is plain text.
+
+    Toasts are told here and in `said` alone, because the page takes their words for markup.
+    """
+    speak = gr.Warning if warning else gr.Info
+    speak(_plain(words), title=_plain(title or ("Warning" if warning else "Info")))
+
+
 @contextmanager
 def said(markup: bool = True) -> Iterator[None]:
     """What goes wrong with what a visitor asked for is told to them in its own words.
@@ -231,5 +240,9 @@ def said(markup: bool = True) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        words = escape(str(error), quote=False) if markup else str(error)
+        words = _plain(str(error)) if markup else str(error)
         raise gr.Error(words, print_exception=False) from error
+
+
+def _plain(words: str) -> str:
+    return escape(words, quote=False)

@@ -3,7 +3,6 @@
 import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from learner.view.login import can_sign_in
 from learner.view.page import Page
 from learner.view.parts import explained, html
 from learner.view.picked_file import pick, picked
-from learner.view.screen import Frame, said
+from learner.view.screen import Frame, said, tell
 from learner.view.threads import SLOW
 from learner.visitors.checked_input import LessonError
 from learner.visitors.lesson import Lesson
@@ -348,12 +347,12 @@ def open_link(
             raise HubError(f"{fetched.warning} Look at it under Save & share.")
         page.lessons.adopt(lesson, model, fetched.learner)
     except ValueError as error:
-        gr.Warning(escape(str(error)), title="The link was not opened")
+        tell(str(error), "The link was not opened", warning=True)
     else:
-        gr.Info(
+        tell(
             f"You go on with {fetched.repo_id}{_gone_over(lesson, model)}; "
             "Undo brings back your own.",
-            title="Opened from a link",
+            "Opened from a link",
         )
 
 

@@ -85,3 +85,16 @@ def test_only_the_child_of_the_app_knows_ray(path: Path) -> None:
     assert not any(name.startswith(f"{KNOWS_RAY}.") for name in names)
     knows = any(name.split(".")[0] == "ray" for name in names)
     assert not knows or name_of(path) == KNOWS_RAY
+
+
+@pytest.mark.parametrize("path", sources(), ids=name_of)
+def test_words_for_a_toast_which_are_taken_for_markup_are_escaped_in_one_place(path: Path) -> None:
+    said = {
+        node.func.attr
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "gr"
+    }
+    assert name_of(path) == "learner.view.screen" or not said & {"Info", "Warning", "Error"}
