@@ -133,7 +133,8 @@ def _form(page: Page) -> None:
         settings = config.soft_tokens, config.learning_rate, config.episodes_per_step
         return technique_line(key), *settings
 
-    arrivals = [page.demo.load, page.at.change]
+    # A newcomer has no session before the page has loaded: it comes to the browser afterwards.
+    arrivals = [page.demo.load, page.browser.change, page.at.change]
     page.events.on(arrivals, load, [page.browser], [name, page.experiments])
     page.experiments.show(
         chat_template,
