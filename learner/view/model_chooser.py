@@ -70,7 +70,7 @@ def model_chooser(page: Page) -> None:
         [page.lesson],
         trigger_mode="multiple",
     )
-    timer.tick(look, [page.browser], [states, timer], **{**PRIVATE, "queue": False})
+    timer.tick(look, [page.browser], [states, timer], **PRIVATE)
 
 
 def model_states(offers: Sequence[Offer], at: ModelSource) -> str:
