@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from tests.attack.victim import API, PATIENCE, Caller, arrivals
+from tests.coroutines import finished
 
 Attack = Callable[[str], "Counter[str]"]
 """What an attack gives: how its requests were answered, by status."""
@@ -253,7 +254,7 @@ def _posted(url: str, calls: list[tuple[str, object]]) -> "Counter[str]":
             await asyncio.gather(*posting)
         return answers
 
-    return asyncio.run(post_all())
+    return finished(post_all())
 
 
 def _outcome(caller: Caller, name: str, *data: object) -> str:

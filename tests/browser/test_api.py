@@ -71,9 +71,10 @@ def test_only_documented_endpoints_are_public(client):
 def test_train_then_fresh_problems_are_answered_where_the_model_alone_leaves_a_blank(
     client, session
 ):
-    result = client.predict(session, 80, False, api_name="/train")
-    held_out = result["held_out"]
+    held_out = client.predict(session, 80, False, api_name="/train")["held_out"]
     assert held_out["n"] == 200
+    while held_out["model_alone"] is None:  # measured once for all, behind what visitors do
+        held_out = client.predict(session, api_name="/learner")["held_out"]
     assert held_out["interval"][0] > held_out["model_alone"]["interval"][1]
     assert held_out["p_value"] < 1e-4
     problems = [client.predict(session, api_name="/new_problem") for _ in range(60)]

@@ -8,7 +8,7 @@ from functools import lru_cache
 from learner.experiments.background import BackgroundExperiments
 from learner.experiments.plan import plan_of
 from learner.visitors.sessions import Sessions
-from tests.following import follow
+from tests.coroutines import follow
 from tests.learner.experiments.scripted_engine import SMALL, ScriptedEngine
 
 PASSES = 10  # of a run over two seeds: 6 steps, 4 measurements

@@ -11,7 +11,7 @@ from learner.experiments.store import FAILED, FINISHED, GOING, STOPPED, Experime
 from learner.service.protocol import ServiceBusy
 from learner.visitors.room import Limits
 from learner.visitors.session import SessionError
-from tests.following import follow
+from tests.coroutines import follow
 from tests.learner.experiments.gated_engine import PASSES, App, GatedEngine, plan, wait
 from tests.learner.experiments.scripted_engine import ScriptedEngine
 

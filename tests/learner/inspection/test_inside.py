@@ -12,7 +12,7 @@ from learner.visitors.checked_input import LessonError
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session, SessionState
-from tests.following import follow
+from tests.coroutines import follow
 
 
 @pytest.fixture(scope="module")

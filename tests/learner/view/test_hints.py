@@ -11,7 +11,7 @@ from learner.visitors.event import Event
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session
-from tests.following import follow
+from tests.coroutines import follow
 from tests.learner.visitors.scripted import ScriptedService, untrained
 
 YES = Problem("own", 0, "Is water wet?", "Yes", "yes/no")

@@ -12,7 +12,7 @@ from learner.view.share_tab import held_out_results, results_table
 from learner.visitors.checked_input import LessonError
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session, SessionState
-from tests.following import follow
+from tests.coroutines import follow
 from tests.learner.visitors.scripted import untrained
 
 

@@ -20,7 +20,7 @@ from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.open_lessons import OpenLessons
 from learner.visitors.session import Session
-from tests.following import each, follow
+from tests.coroutines import each, follow
 from tests.learner.visitors.scripted import FACTS, ScriptedService, offered, untrained
 
 

@@ -18,8 +18,10 @@ from pathlib import Path
 import torch
 
 from learner.learning.learner import new_learner
+from learner.visitors.leases import ObjectLeases
 from learner.visitors.object_store import ObjectStore
 from learner.visitors.objects import FolderObjects
+from learner.visitors.session import SessionBusy
 from learner.visitors.session_data import unpack_session
 from learner.visitors.sessions import Sessions
 from learner.visitors.sqlite_store import SqliteStore
@@ -30,8 +32,10 @@ LONGEST_LIFE = 0.25  # seconds
 
 
 def in_objects(folder):
-    """A store of objects, as on a mounted bucket."""
-    return ObjectStore(FolderObjects(folder))
+    """A store of objects, as on a mounted bucket, in which a killed app's leases run out soon."""
+    store = ObjectStore(FolderObjects(folder))
+    store.leases = ObjectLeases(FolderObjects(folder), seconds=0.2)
+    return store
 
 
 def app(folder, store, ids, told):
@@ -43,11 +47,14 @@ def app(folder, store, ids, told):
     known += [sessions.open() for _ in range(VISITORS - len(known))]
     told.send(("open", 0))
     for session in itertools.cycle(known):
-        with session.run() as run:
-            for _ in range(3):
-                steps = session.learner.steps + 1
-                prompt = torch.full_like(session.learner.prompt, steps / 1000)
-                run.adopt(dataclasses.replace(session.learner, steps=steps, prompt=prompt))
+        try:
+            with session.run() as run:
+                for _ in range(3):
+                    steps = session.learner.steps + 1
+                    prompt = torch.full_like(session.learner.prompt, steps / 1000)
+                    run.adopt(dataclasses.replace(session.learner, steps=steps, prompt=prompt))
+        except SessionBusy:  # it is still leased to the app that was killed before this one
+            continue
         sessions.flush()
         told.send((session.id, session.learner.steps))
 

@@ -10,7 +10,7 @@ from learner.service.in_process import Service
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session, SessionState
-from tests.following import follow
+from tests.coroutines import follow
 from tests.learner.checkpoints import assert_equal
 from tests.learner.tiny_models import build_base_model
 

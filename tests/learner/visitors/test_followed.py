@@ -8,8 +8,7 @@ import pytest
 
 from learner.visitors import followed
 from learner.visitors.followed import MOST_ACTING, MOST_FOLLOWING, Followed, TooMuchAtOnce
-from tests.coroutines import finished
-from tests.following import follow
+from tests.coroutines import finished, follow
 
 
 class Counter(Followed):

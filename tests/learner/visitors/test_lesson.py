@@ -13,7 +13,7 @@ from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.own_list import OwnList, read_list
 from learner.visitors.session import Session, SessionBusy, SessionError, SessionState
-from tests.following import follow
+from tests.coroutines import follow
 from tests.learner.visitors.scripted import ScriptedService, untrained
 
 YES = Problem("own", 0, "Is water wet?", "Yes", "yes/no")

@@ -8,7 +8,7 @@ import pytest
 from learner.visitors.lesson import Lesson
 from learner.visitors.open_lessons import OpenLessons
 from learner.visitors.session import Session, SessionState
-from tests.following import follow
+from tests.coroutines import follow
 from tests.learner.visitors.scripted import offered, untrained
 
 

@@ -11,7 +11,7 @@ from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.rated_samples import MOST_DRAWN, SHOWN
 from learner.visitors.session import Session
-from tests.following import follow
+from tests.coroutines import follow
 from tests.learner.visitors.scripted import ScriptedService, untrained
 
 OWN = Problem("own", 0, "Why is the sky blue?", "", "text")
