@@ -133,10 +133,12 @@ def test_what_goes_wrong_is_raised_after_a_last_look_and_once():
 
 def test_a_change_after_a_loop_has_ended_harms_nobody():
     counter = Counter(2)
-    loop = asyncio.new_event_loop()
     following = counter.follow(lambda: counter.busy)
-    loop.run_until_complete(anext(following))
-    loop.close()
+
+    async def look_once():
+        await anext(following)
+
+    finished(look_once())
     counter.step()
     assert counter.count == 1
 
