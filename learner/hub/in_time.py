@@ -28,7 +28,7 @@ def in_time(look: Callable[[], Value], seconds: float = SECONDS) -> Value:
     def work() -> None:
         try:
             found.set_result(look())
-        except BaseException as error:
+        except BaseException as error:  # raised again at whoever waits
             found.set_exception(error)
         finally:
             _room.release()

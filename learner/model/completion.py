@@ -301,7 +301,7 @@ class RunningBatch:
         try:
             with torch.inference_mode():
                 fits = attempt(run, self._base_model.device)
-        except Exception:
+        except Exception:  # whatever it is, it is raised again once the rows are as they were
             self._put_back()
             raise
         if not fits:
