@@ -54,10 +54,9 @@ from learner.view.listeners import Listeners
 from learner.view.login import Login, is_loopback, lacking_for_sign_in, on_space
 from learner.view.room import room_routes
 from learner.visitors.audience import Rooms
-from learner.visitors.models import Models, Taught
+from learner.visitors.models import Models, Opening, Taught
 from learner.visitors.object_store import open_store
 from learner.visitors.open_lessons import OpenLessons
-from learner.visitors.opening import Opening
 from learner.visitors.session import Session
 from learner.visitors.sessions import Sessions
 

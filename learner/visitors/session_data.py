@@ -1,25 +1,33 @@
 """A session as bytes, and back: its learner's checkpoint with one file more, compressed.
 
-Old sessions lay in folders; they hold the same files.
+Sessions were kept first in folders of the same files, which are taken over into a store; what else
+lay in such a folder stays where it is.
 """
 
 import json
+import re
+import shutil
 import struct
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from learner.checkpoint.format import pack, size_limits, unpack
+from learner.checkpoint.files import read_folder
+from learner.checkpoint.format import CARD, CURVE, FILES, TRAINING_STATE, pack, size_limits, unpack
 from learner.checkpoint.reading import CheckpointError, Count, check, parse_json
 from learner.learning.learner import Learner
 from learner.measuring import score_of
 from learner.model.base_model import ModelFacts
 from learner.visitors.session import MAX_NOTES_BYTES, SessionState
 from learner.visitors.snapshots import MOST, Snapshot
+from learner.visitors.store import Conflict, Store
 
 SESSION_FILE = "session.json"
 MAX_FILE_BYTES = 1 << 24  # of a file, whatever the base model
+_FOLDER = re.compile(r"[0-9a-f]{64}")
+_IN_FOLDER = [name for name in (*FILES, SESSION_FILE) if name not in (CARD, CURVE)]
 _LEVEL = 1  # a history shrinks to an eighth; more effort gains little
 _COUNT = struct.Struct("<I")
 _SNAPSHOT = "snapshot-{}"
@@ -110,3 +118,36 @@ def split(data: bytes, max_bytes: int) -> dict[str, bytes]:
     if start != len(whole):
         raise CheckpointError("what was saved is damaged (it has another length).")
     return files
+
+
+def take_over(folder: Path, store: Store) -> None:
+    """Move every session in ``folder`` to the store. Raises StoreError and OSError.
+
+    Whatever is raised, each is in its folder or in the store; going on later is fine. What is in
+    the store already is newer, and stays.
+    """
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if not _FOLDER.fullmatch(path.name) or not (path / "checkpoint").is_dir():
+            continue
+        used_at = path.stat().st_mtime
+        try:
+            files = read_folder(path / "checkpoint", dict.fromkeys(_IN_FOLDER, MAX_FILE_BYTES))
+            store.write(path.name, join(files), _episodes(files), used_at, 0)
+        except CheckpointError:
+            continue  # it cannot be read now; it may be another time
+        except Conflict:
+            pass
+        shutil.rmtree(path / "checkpoint")
+        if not any(path.iterdir()):
+            path.rmdir()
+
+
+def _episodes(files: dict[str, bytes]) -> int:
+    """How many episodes a checkpoint says it has learnt from; 0 if that cannot be read."""
+    try:
+        episodes = json.loads(files[TRAINING_STATE])["episodes"]
+    except (KeyError, TypeError, ValueError):
+        return 0
+    return episodes if isinstance(episodes, int) and 0 <= episodes < 1 << 60 else 0

@@ -30,12 +30,19 @@ from learner.checkpoint.reading import CheckpointError
 from learner.learning.learner import Learner, LearnerConfig
 from learner.model.base_model import ModelFacts
 from learner.model.source import ModelSource
-from learner.visitors.arrivals import KEPT, VISITS, Arrivals
 from learner.visitors.autosave import Autosaver
-from learner.visitors.old_sessions import take_over
-from learner.visitors.room import DAY, PROMISED_EPISODES, PROMISED_SECONDS, Limits, surplus
+from learner.visitors.limits import (
+    DAY,
+    KEPT,
+    PROMISED_EPISODES,
+    PROMISED_SECONDS,
+    VISITS,
+    Arrivals,
+    Limits,
+    surplus,
+)
 from learner.visitors.session import Session, SessionBusy, SessionError, SessionState
-from learner.visitors.session_data import pack_session, unpack_session
+from learner.visitors.session_data import pack_session, take_over, unpack_session
 from learner.visitors.sqlite_store import SqliteStore
 from learner.visitors.store import Conflict, Row, Store, StoreError, Summary
 

@@ -9,7 +9,7 @@ from learner.experiments.folder import seed_folders
 from learner.experiments.results_file import RESULTS
 from learner.experiments.store import FAILED, FINISHED, GOING, STOPPED, ExperimentError
 from learner.service.protocol import ServiceBusy
-from learner.visitors.room import Limits
+from learner.visitors.limits import Limits
 from learner.visitors.session import SessionError
 from tests.coroutines import follow
 from tests.learner.experiments.gated_engine import PASSES, App, GatedEngine, plan, wait

@@ -8,9 +8,8 @@ import pytest
 from learner.model.source import EMBEDDED, GGUF, ModelError, ModelSource
 from learner.visitors.checked_input import LessonError
 from learner.visitors.exam import Exam
-from learner.visitors.models import Models, Taught
+from learner.visitors.models import Models, Opening, Taught
 from learner.visitors.open_lessons import OpenLessons
-from learner.visitors.opening import Opening
 from learner.visitors.sessions import Sessions
 from tests.learner.session_server import teach
 from tests.learner.visitors.scripted import FACTS, ScriptedService, untrained

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from learner.visitors.room import DAY, PROMISED_EPISODES, PROMISED_SECONDS, Limits
+from learner.visitors.limits import DAY, PROMISED_EPISODES, PROMISED_SECONDS, Limits
 from learner.visitors.session import SessionError
 from tests.learner.session_server import teach
 
