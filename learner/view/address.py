@@ -12,10 +12,8 @@ from urllib.parse import parse_qsl
 import gradio as gr
 
 from learner.measuring import Score
-from learner.view.page import Page
-from learner.view.parts import html
-from learner.view.screen import Frame, tell
-from learner.view.threads import SLOW
+from learner.view.page import Page, html
+from learner.view.screen import SLOW, Frame, tell
 from learner.visitors import demo
 from learner.visitors.checked_input import ANY_DIFFICULTY, ANY_FAMILY, LessonError
 from learner.visitors.lesson import Lesson

@@ -20,19 +20,14 @@ from learner.experiments.answers import (
 from learner.experiments.completions import GRADES, SOFT_PROMPT, Line
 from learner.experiments.engine import ALONE
 from learner.experiments.plan import ANY_FAMILY
-from learner.measuring import NO_ANSWER, RIGHT, WRONG
-from learner.view.cards import highlighted
+from learner.view.cards import VERDICTS, highlighted
 from learner.visitors.session import Session
 from learner.wording import count
 
 ON_A_PAGE = 10
 SHOWN_CHOICES = [(f"{name} now" if name in GRADES.values() else name, name) for name in SHOWN]
 BESIDE_CHOICES = [("before learning", SOFT_PROMPT), ("the model alone", ALONE)]
-_MARKS = {
-    GRADES[RIGHT]: ("right", "✓"),
-    GRADES[WRONG]: ("wrong", "✗"),
-    GRADES[NO_ANSWER]: ("none", "–"),
-}
+_MARKS = {GRADES[outcome]: (kind, mark) for outcome, (kind, mark, _) in VERDICTS.items()}
 _CHANGE_WORDS = {
     GAINED: "gained: not right before",
     LOST: "lost: right before",

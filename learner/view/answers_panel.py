@@ -18,8 +18,7 @@ from learner.view.answer_pairs import (
     Looking,
     answers_page,
 )
-from learner.view.page import Page
-from learner.view.parts import html
+from learner.view.page import Page, html
 from learner.view.screen import Frame, Screen, said
 from learner.visitors.session import Session
 

@@ -10,18 +10,18 @@ from typing import Any
 import gradio as gr
 from anyio import CapacityLimiter
 
+from arena.statistics import McNemar
 from learner.measuring import Score, Tally
-from learner.view.cards import verdict
+from learner.view.cards import VERDICTS, verdict
 from learner.view.endpoint import endpoint
 from learner.view.origin import visitor_address
-from learner.view.own_cards import VERDICTS
-from learner.view.screen import said
-from learner.view.threads import QUICK, SLOW, in_thread
+from learner.view.screen import QUICK, SLOW, in_thread, said
 from learner.visitors.checked_input import (
     checked_difficulty,
     checked_episodes,
     checked_families,
     checked_format,
+    checked_name,
     checked_signal,
     checked_thumbs,
     checked_times,
@@ -70,7 +70,7 @@ def add_api(lessons: OpenLessons) -> None:
         return lesson
 
     async def told(lesson: Lesson) -> Json:
-        return await in_thread(learner_in_json, lesson)
+        return await in_thread(_learner, lesson)
 
     def new_session(request: gr.Request) -> str:
         """Start a new, untrained learner; returns the session id that all other calls take."""
@@ -87,7 +87,7 @@ def add_api(lessons: OpenLessons) -> None:
         The one that it leaves is kept, and goes on with what it does.
         """
         with said(markup=False):
-            return learner_in_json(lessons.change(session, models.find(model)))
+            return _learner(lessons.change(session, models.find(model)))
 
     async def new_problem(session: str, family: str = "any", difficulty: int = 0) -> Json:
         """Draw a held-out problem and answer it with and without template and soft prompt.
@@ -221,7 +221,35 @@ def add_api(lessons: OpenLessons) -> None:
     def learner(session: str) -> Json:
         """The learner's counts and latest held-out result, as they are now."""
         with said(markup=False):
-            return learner_in_json(find(session))
+            return _learner(find(session))
+
+    def keep_snapshot(session: str, snapshot: str = "") -> list[Json]:
+        """Keep the learner as it is under a name; returns all that are kept."""
+        with said(markup=False):
+            lesson = find(session)
+            lesson.keep_snapshot(checked_name(snapshot))
+            return _snapshots(lesson)
+
+    def snapshots(session: str) -> list[Json]:
+        """The learners kept under a name, with their scores in the format learnt in."""
+        with said(markup=False):
+            return _snapshots(find(session))
+
+    async def go_to_snapshot(session: str, snapshot: str) -> Json:
+        """Go on with a learner that was kept; `undo` leads back. Returns its counts and result."""
+
+        def go(lesson: Lesson) -> None:
+            lesson.go_to_snapshot(checked_name(snapshot))
+
+        with said(markup=False):
+            return await told(await done(session, go, SLOW))
+
+    def remove_snapshot(session: str, snapshot: str) -> list[Json]:
+        """Forget a learner that was kept; returns those that are left."""
+        with said(markup=False):
+            lesson = find(session)
+            lesson.remove_snapshot(checked_name(snapshot))
+            return _snapshots(lesson)
 
     def status() -> Json:
         """What the service of the first model is doing.
@@ -237,6 +265,7 @@ def add_api(lessons: OpenLessons) -> None:
         *(new_session, new_problem, ask, train, start_training, progress, train_on_problem),
         *(train_on_list, tries, thumbs, evaluate, stop, undo, redo, reset, learner, status),
         *(list_models, choose_model),
+        *(keep_snapshot, snapshots, go_to_snapshot, remove_snapshot),
     ):
         endpoint(function)
 
@@ -275,7 +304,7 @@ def _own_list(lesson: Lesson) -> Json:
     return {
         **{
             name: {
-                when: score_in_json(score) if score else None
+                when: _score(score) if score else None
                 for when, score in zip(("before", "after"), scores, strict=True)
             }
             for name, scores in sides.items()
@@ -319,11 +348,11 @@ def _progress(lesson: Lesson) -> Json:
         "done": run.done if run else None,
         "total": run.total if run else None,
         "seconds_left": run.seconds_left if run else None,
-        "learner": learner_in_json(lesson),
+        "learner": _learner(lesson),
     }
 
 
-def learner_in_json(lesson: Lesson) -> Json:
+def _learner(lesson: Lesson) -> Json:
     learner = lesson.learner
     latest = learner.history[-1] if learner.history else None
     trained = [marks for marks in lesson.results() if marks.episodes]
@@ -341,6 +370,31 @@ def learner_in_json(lesson: Lesson) -> Json:
     }
 
 
+def _snapshots(lesson: Lesson) -> list[Json]:
+    """All snapshots; what was ``gained`` and ``lost`` is the present learner's against each."""
+    listed, now = [], lesson.score
+    for snapshot in lesson.session.snapshots:
+        then = snapshot.score(lesson.chat_template)
+        change = now.since(then) if now else None
+        listed.append(
+            {
+                "name": snapshot.name,
+                "episodes": snapshot.learner.episodes,
+                "held_out": _score(then) if then else None,
+                **_change(change),
+            }
+        )
+    return listed
+
+
+def _change(change: McNemar | None) -> Json:
+    return {
+        "gained": change.gained if change else None,
+        "lost": change.lost if change else None,
+        "p_value": change.p_value if change else None,
+    }
+
+
 def _offer(offer: Offer) -> Json:
     return {
         "model": offer.source.name,
@@ -353,22 +407,20 @@ def _offer(offer: Offer) -> Json:
 def _result(result: Score, exam: Exam) -> Json:
     gain, alone = exam.gain(result), exam.alone(result.chat_template)
     return {
-        **score_in_json(result),
+        **_score(result),
         "episodes": result.episodes,
         "chat_template": result.chat_template,
         "families": _scores(result.by_family(exam.problems)),
-        "model_alone": score_in_json(alone) if alone else None,
-        "gained": gain.gained if gain else None,
-        "lost": gain.lost if gain else None,
-        "p_value": gain.p_value if gain else None,
+        "model_alone": _score(alone) if alone else None,
+        **_change(gain),
     }
 
 
 def _scores(scores: Mapping[str, Tally]) -> Json:
-    return {name: score_in_json(score) for name, score in scores.items()}
+    return {name: _score(score) for name, score in scores.items()}
 
 
-def score_in_json(score: Tally) -> Json:
+def _score(score: Tally) -> Json:
     return {
         "correct": score.correct,
         "n": score.n,

@@ -21,15 +21,12 @@ from learner.view.inside_tab import inside_tab
 from learner.view.login import Login
 from learner.view.model_chooser import model_chooser
 from learner.view.origin import visitor_address
-from learner.view.page import Page
-from learner.view.parts import html
+from learner.view.page import Page, html
 from learner.view.room import present_room
-from learner.view.screen import Frame, said, tell
+from learner.view.screen import SLOW, Frame, in_thread, said, tell
 from learner.view.service_line import build_service_line
 from learner.view.share_tab import open_link, share_tab
-from learner.view.snapshots_api import add_snapshots_api
 from learner.view.teach_tab import teach_tab
-from learner.view.threads import SLOW, in_thread
 from learner.visitors.audience import Rooms
 from learner.visitors.lesson import Lesson
 from learner.visitors.open_lessons import OpenLessons
@@ -94,7 +91,6 @@ def build(
         html("spa-glossary", glossary() + popovers())
         build_service_line(lessons.models)
         add_api(page.lessons)  # first, so that its names are free
-        add_snapshots_api(page.lessons)
         add_inside_api(page.lessons)
         add_experiments_api(background)
         add_files_api(page.lessons)

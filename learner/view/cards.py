@@ -8,10 +8,17 @@ from collections.abc import Sequence
 from html import escape
 
 from arena import Grade, Problem, split_of
+from learner.measuring import NO_ANSWER, RIGHT, WRONG
 from learner.view.help import about
 from learner.visitors.comparison import CONDITIONS, GradedCompletion
 from learner.wording import count, duration
 
+VERDICTS = {
+    RIGHT: ("right", "✓", "right"),
+    WRONG: ("wrong", "✗", "wrong"),
+    NO_ANSWER: ("none", "–", "no answer"),
+}
+"""(kind, mark, word) of a graded answer, by its outcome."""
 LONG = 90
 """Characters from which on a completion is set smaller."""
 

@@ -8,8 +8,7 @@ from learner.experiments.plan import plan_of
 from learner.experiments.store import Entry, ExperimentError
 from learner.view.endpoint import endpoint
 from learner.view.experiments_chart import series_of
-from learner.view.screen import said
-from learner.view.threads import in_thread
+from learner.view.screen import in_thread, said
 
 Json = dict[str, Any]
 

@@ -1,4 +1,7 @@
-"""From a visitor's experiments to what their tab shows: pictures, lines, rows, buttons."""
+"""From a visitor's experiments to what their tab shows: pictures, lines, rows, buttons.
+
+Which of it they look at is kept in the notes of their session.
+"""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -6,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from html import escape
 from pathlib import Path
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from learner import wording
@@ -29,13 +33,56 @@ from learner.experiments.store import (
 from learner.view import cards
 from learner.view.answer_pairs import AnswersSource, Looking
 from learner.view.experiments_chart import Series, baselines_of, experiments_chart, series_of, slots
-from learner.view.experiments_seen import HIDDEN_AT_FIRST, PUBLISHED_NAMES, chosen_entry, seen_by
 from learner.view.experiments_table import Row, row_of, row_without
 from learner.wording import percent
 
 _MARKS = "ABC"
 NO_RUNS = "What your runs write comes here, problem by problem."
 _STATES = {GOING: "running", STOPPED: "stopped", FAILED: "failed", FINISHED: "finished"}
+
+NOTES = "experiments"  # where the notes have it
+PUBLISHED_NAMES = tuple(run.name for run in PUBLISHED)
+HIDDEN_AT_FIRST = PUBLISHED_NAMES[-1:]  # another model's
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a visitor looks at: everything but what is ``hidden``, and the run ``chosen``."""
+
+    hidden: tuple[str, ...] = HIDDEN_AT_FIRST
+    chosen: str = ""
+
+
+def seen_by(own: VisitorExperiments) -> Seen:
+    """What this visitor looks at, as noted down."""
+    notes: dict[str, Any] = own.session.notes.get(NOTES, {})
+    return Seen(tuple(notes.get("hidden", HIDDEN_AT_FIRST)), str(notes.get("chosen", "")))
+
+
+def look_at(own: VisitorExperiments, seen: Seen) -> None:
+    """Note down what this visitor looks at."""
+    own.session.note(**{NOTES: {"hidden": list(seen.hidden), "chosen": seen.chosen}})
+
+
+def choose_shown(own: VisitorExperiments, shown: object) -> None:
+    """Show these alone: places of runs, and names of published ones."""
+    wanted = shown if isinstance(shown, list) else []
+    known = [*(entry.place for entry in own.entries()), *PUBLISHED_NAMES]
+    seen = seen_by(own)
+    look_at(own, Seen(tuple(key for key in known if key not in wanted), seen.chosen))
+
+
+def choose_run(own: VisitorExperiments, place: object) -> None:
+    """Show this run in detail. Raises ExperimentError if there is none there."""
+    entry = own.store.read(place)
+    look_at(own, Seen(seen_by(own).hidden, entry.place))
+
+
+def chosen_entry(own: VisitorExperiments, entries: Sequence[Entry]) -> Entry | None:
+    """The run shown in detail: the chosen one, or else the latest."""
+    wanted = seen_by(own).chosen
+    latest = entries[-1] if entries else None
+    return next((entry for entry in entries if entry.place == wanted), latest)
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,20 @@ from learner.experiments.plan import (
 from learner.experiments.settings import TUNED
 from learner.view import cards
 from learner.view.answers_panel import FAMILY_CHOICES, answers_panel
-from learner.view.experiments_painting import NO_RUNS, SAVE_FIGURE, ExperimentsView, Options
-from learner.view.experiments_seen import Seen, choose_run, choose_shown, look_at, seen_by
+from learner.view.experiments_painting import (
+    NO_RUNS,
+    SAVE_FIGURE,
+    ExperimentsView,
+    Options,
+    Seen,
+    choose_run,
+    choose_shown,
+    look_at,
+    seen_by,
+)
 from learner.view.experiments_table import COLUMN_WIDTHS, table_of
-from learner.view.page import Page
-from learner.view.parts import FORMAT_CHOICES, format_choices, html
-from learner.view.screen import Frame, said, tell
-from learner.view.threads import in_thread
+from learner.view.page import FORMAT_CHOICES, Page, format_choices, html
+from learner.view.screen import Frame, in_thread, said, tell
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import SessionError
 

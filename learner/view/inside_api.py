@@ -6,8 +6,7 @@ from learner.inspection.record import as_record
 from learner.inspection.whole import inspect
 from learner.view.api import Json
 from learner.view.endpoint import endpoint
-from learner.view.screen import said
-from learner.view.threads import SLOW, in_thread
+from learner.view.screen import SLOW, in_thread, said
 from learner.visitors.checked_input import LessonError, checked_text
 from learner.visitors.followed import MOST_MEASURING
 from learner.visitors.open_lessons import OpenLessons

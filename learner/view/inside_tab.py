@@ -17,8 +17,7 @@ from learner.view.inside_charts import (
     watched_answer,
 )
 from learner.view.inside_charts import cards as part_cards
-from learner.view.page import Page
-from learner.view.parts import html
+from learner.view.page import Page, html
 from learner.view.screen import Frame, Screen
 from learner.visitors.checked_input import (
     MAX_TEXT,

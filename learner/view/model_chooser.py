@@ -7,10 +7,8 @@ from typing import Any
 import gradio as gr
 
 from learner.model.source import ModelSource
-from learner.view.page import Page
-from learner.view.parts import html
-from learner.view.screen import PRIVATE, Frame, said
-from learner.view.threads import in_thread
+from learner.view.page import Page, html
+from learner.view.screen import PRIVATE, Frame, in_thread, said
 from learner.visitors.models import Offer
 from learner.visitors.session import SessionError
 

@@ -1,19 +1,25 @@
 """Questions of a visitor's own on the Teach tab: one, or a list, learnt from as often as wanted."""
 
-from functools import partial
+import json
+import re
+from functools import cache, partial
+from html import escape
 from pathlib import Path
 
 import gradio as gr
 
-from learner.view import own_cards
-from learner.view.page import Page
-from learner.view.parts import html
+from learner.measuring import Score
+from learner.model.base_model import ModelFacts
+from learner.model.source import POCKET_FOLDER
+from learner.view.cards import VERDICTS
+from learner.view.page import Page, html
 from learner.view.picked_file import pick, picked
 from learner.view.screen import Frame
 from learner.visitors.checked_input import LessonError, checked_times, own_problem
 from learner.visitors.lesson import Lesson
-from learner.visitors.own_list import MAX_CHARACTERS, as_lines, read_list
+from learner.visitors.own_list import MAX_CHARACTERS, OwnList, as_lines, read_list
 from learner.visitors.session import SessionError
+from learner.wording import accuracy, count
 
 MAX_FILE = 1 << 16  # bytes of a CSV file
 TIMES = 20
@@ -42,7 +48,7 @@ LABEL = """(n) => {
 def own_question(page: Page, question: gr.Textbox, answer: gr.Textbox) -> None:
     """What goes with a question of one's own: its length, some to try, and learning from it."""
     lesson = page.lesson
-    counter = html("spa-own-counter", own_cards.counted(""))
+    counter = html("spa-own-counter", counted(""))
     with gr.Row(elem_classes="spa-own-examples"):
         examples = [
             gr.Button(asked, size="sm", min_width=120, elem_id=f"spa-own-example-{place}")
@@ -68,7 +74,7 @@ def own_question(page: Page, question: gr.Textbox, answer: gr.Textbox) -> None:
         )
     lesson.show(
         note,
-        lambda lesson: own_cards.unknown_note(_asked(lesson), lesson.base_model),
+        lambda lesson: unknown_note(_asked(lesson), lesson.base_model),
         lambda lesson: lesson.comparison.problem,
     )
     lesson.enable(train, lambda lesson: lesson.can_train_one)
@@ -119,12 +125,12 @@ def own_list(page: Page) -> None:
 
     lesson.show(
         note,
-        lambda lesson: own_cards.unknown_note(_listed(lesson), lesson.base_model),
+        lambda lesson: unknown_note(_listed(lesson), lesson.base_model),
         lambda lesson: lesson.own_list.problems,
     )
     lesson.show(
         card,
-        lambda lesson: own_cards.own_list_card(lesson.own_list, lesson.own_held_out),
+        lambda lesson: own_list_card(lesson.own_list, lesson.own_held_out),
         lambda lesson: (lesson.own_list, lesson.own_held_out),
     )
     for button in (train, keep, upload):
@@ -176,3 +182,83 @@ def _text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise LessonError("The file is not text in UTF-8; save it again as CSV UTF-8.") from error
+
+
+def own_list_card(own: OwnList, held_out: tuple[Score | None, Score | None]) -> str:
+    """The list, with its accuracy and that on the held-out set side by side: before, and now."""
+    if not own.problems:
+        return ""
+    before, now = own.scores
+    rows = [
+        (f"Your {count(len(own.problems), 'question')}, learnt from", (before, now)),
+        ("Held-out problems, never learnt from", held_out),
+    ]
+    asked = f"after {count(own.episodes[1], 'episode')}" if now else "now"
+    head = f'<tr><th scope="col"></th><th scope="col">before</th><th scope="col">{asked}</th></tr>'
+    table = (
+        f"<table><thead>{head}</thead><tbody>"
+        + "".join(
+            f'<tr><th scope="row">{name}</th>{"".join(map(_share, scores))}</tr>'
+            for name, scores in rows
+        )
+        + "</tbody></table>"
+        '<p class="spa-power">Where only the first row rises, it learns the answers by heart.</p>'
+    )
+    questions = "".join(_question(own, place) for place in range(len(own.problems)))
+    return (
+        f'<div class="spa-own">{table if before else ""}'
+        f'<ol class="spa-own-questions">{questions}</ol></div>'
+    )
+
+
+def counted(question: str) -> str:
+    """How long a question is; the page's own script writes the same (`COUNTED`)."""
+    return f'<p class="spa-power spa-counted">{len(question)} of 600 characters</p>'
+
+
+def unknown_note(text: str, base_model: ModelFacts) -> str:
+    """A warning where the embedded model cannot know what questions of one's own are about."""
+    unknown = unknown_words(text) if base_model.source.is_embedded else []
+    if not unknown:
+        return ""
+    words = ", ".join(f"“{escape(word)}”" for word in unknown[:3])
+    more = " and others" if len(unknown) > 3 else ""
+    return (
+        f'<p class="spa-power" role="status">The embedded model has read nothing but puzzles of '
+        f"five kinds, and never {words}{more}: it cannot know, and will hardly learn it even by "
+        "heart.</p>"
+    )
+
+
+def unknown_words(text: str) -> list[str]:
+    """The words of a text that the embedded model never read often enough to have in one piece."""
+    words = dict.fromkeys(re.findall(r"[^\W\d_]{3,}", text))
+    return [word for word in words if word.casefold() not in _known_words()]
+
+
+@cache
+def _known_words() -> frozenset[str]:
+    vocabulary = json.loads((POCKET_FOLDER / "tokenizer.json").read_text(encoding="utf-8"))
+    return frozenset(
+        token.removeprefix("\u0120").casefold() for token in vocabulary["model"]["vocab"]
+    )
+
+
+def _share(score: Score | None) -> str:
+    if score is None:
+        return "<td>–</td>"
+    return (
+        f"<td><b>{score.correct}</b> of {score.n}: {accuracy(score.accuracy, score.interval)}</td>"
+    )
+
+
+def _question(own: OwnList, place: int) -> str:
+    problem = own.problems[place]
+    verdicts = [VERDICTS[letters[place]] for letters in (own.before, own.now) if letters]
+    kind = verdicts[-1][0] if verdicts else "ungraded"
+    went = " → ".join(f'<i aria-hidden="true">{mark}</i> {word}' for _, mark, word in verdicts)
+    said = f"<span>it says: {escape(own.said[place]) or '(nothing)'}</span>" if own.said else ""
+    return (
+        f'<li class="spa-{kind}"><span>{escape(problem.question)} <b>{escape(problem.answer)}</b>'
+        f'</span>{said}<span class="spa-verdict">{went or "not asked yet"}</span></li>'
+    )

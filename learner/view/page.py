@@ -1,15 +1,24 @@
-"""What the tabs share: the visitor's lesson and experiments on the screen, and who serves them."""
+"""What the tabs share: the visitor's lesson and experiments on the screen, and who serves them.
+
+And what they are laid out from.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import gradio as gr
 from gradio.blocks import Block
 
 from learner.experiments.background import BackgroundExperiments, VisitorExperiments
+from learner.view import cards
 from learner.view.experiments_painting import ExperimentsPainter, ExperimentsView
 from learner.view.login import Login
 from learner.view.screen import Events, Screen
 from learner.visitors.audience import Rooms
 from learner.visitors.lesson import Lesson
 from learner.visitors.open_lessons import OpenLessons
+
+FORMAT_CHOICES = [("Without the chat template", False), ("With the chat template", True)]
 
 
 class Page:
@@ -48,3 +57,21 @@ class Page:
         first = lessons.models.first.base_model.name
         self.at = gr.Textbox(first, visible="hidden", elem_id="spa-at")
         self.lesson.show(self.at, lambda lesson: lesson.base_model.name)
+
+
+def format_choices(formats: Sequence[bool]) -> list[tuple[str, bool]]:
+    """These formats, to choose from."""
+    return [choice for choice in FORMAT_CHOICES if choice[1] in formats]
+
+
+def html(element_id: str, value: str = "", js_on_load: str | None = None) -> gr.HTML:
+    """A slot for our own HTML, without Gradio's prose styles around it."""
+    return gr.HTML(value, elem_id=element_id, apply_default_css=False, js_on_load=js_on_load)
+
+
+@contextmanager
+def explained(element_id: str, heading: str, words: str) -> Iterator[None]:
+    """A panel of the Save & share tab: what it is for, and below that what is made inside."""
+    with gr.Column(min_width=300, elem_classes="spa-panel"):
+        html(element_id, cards.explanation(heading, words))
+        yield

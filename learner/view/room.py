@@ -21,9 +21,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 
 from learner.view.page import Page
-from learner.view.screen import Frame
+from learner.view.screen import SLOW, Frame
 from learner.view.theme import ASSETS
-from learner.view.threads import SLOW
 from learner.visitors.audience import (
     Poll,
     Room,

@@ -13,11 +13,10 @@ from html import escape
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import gradio as gr
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from gradio.blocks import Block
 
 from learner.view.listeners import all_read
-from learner.view.threads import QUICK, in_thread
 
 
 class Watched(Protocol):
@@ -33,8 +32,13 @@ class Watched(Protocol):
 
 Subject = TypeVar("Subject", bound=Watched)
 View = TypeVar("View")
+Result = TypeVar("Result")
 Frame = dict[Block, Any]
 """What changes on the page: new values, or updates, by component."""
+
+# Threads for what a request does: lent while something is computed, never while somebody waits.
+QUICK = CapacityLimiter(64)  # clicks and pictures: milliseconds
+SLOW = CapacityLimiter(32)  # what takes as long as the Hub, or a measurement, takes
 
 # What comes in is checked by whoever takes it: Gradio's own checks take nonsense for its faults.
 PRIVATE: dict[str, Any] = {
@@ -42,6 +46,13 @@ PRIVATE: dict[str, Any] = {
     "show_progress": "hidden",
     "preprocess": False,
 }
+
+
+async def in_thread(
+    function: Callable[..., Result], *arguments: object, limiter: CapacityLimiter = QUICK
+) -> Result:
+    """Call ``function`` on one of the ``limiter``'s threads, in a copy of this task's context."""
+    return await to_thread.run_sync(function, *arguments, limiter=limiter)
 
 
 class _Part(NamedTuple):

@@ -9,7 +9,7 @@ from html import escape
 import gradio as gr
 
 from learner.service.protocol import ServiceStatus
-from learner.view.parts import html
+from learner.view.page import html
 from learner.visitors.models import Models
 
 LOOK_SECONDS = 5.0

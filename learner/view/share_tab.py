@@ -22,11 +22,9 @@ from learner.hub.soft_prompts import Fetched, browse, fetch
 from learner.learning.learner import Learner
 from learner.view import cards, hub_cards
 from learner.view.login import can_sign_in
-from learner.view.page import Page
-from learner.view.parts import explained, html
+from learner.view.page import Page, explained, html
 from learner.view.picked_file import pick, picked
-from learner.view.screen import Frame, said, tell
-from learner.view.threads import SLOW
+from learner.view.screen import SLOW, Frame, said, tell
 from learner.visitors.checked_input import LessonError
 from learner.visitors.lesson import Lesson
 from learner.visitors.models import Taught

@@ -6,10 +6,8 @@ from html import escape
 import gradio as gr
 
 from learner.measuring import Score
-from learner.view.page import Page
-from learner.view.parts import html
-from learner.view.screen import Frame
-from learner.view.threads import SLOW
+from learner.view.page import Page, html
+from learner.view.screen import SLOW, Frame
 from learner.visitors.checked_input import checked_name, checked_snapshot
 from learner.visitors.lesson import Lesson
 from learner.visitors.snapshots import MAX_NAME, Snapshot

@@ -10,11 +10,9 @@ from learner.learning.signals import SIGNALS
 from learner.view import cards, charts, painting
 from learner.view.hints import hint_of
 from learner.view.own_questions import own_list, own_question
-from learner.view.page import Page
-from learner.view.parts import FORMAT_CHOICES, format_choices, html
-from learner.view.screen import Frame
+from learner.view.page import FORMAT_CHOICES, Page, format_choices, html
+from learner.view.screen import SLOW, Frame
 from learner.view.snapshots import snapshots_part
-from learner.view.threads import SLOW
 from learner.view.thumb_cards import MARKING, thumbs_panel
 from learner.visitors.checked_input import (
     ANY_DIFFICULTY,

@@ -3,8 +3,13 @@
 import pytest
 
 from learner.experiments.store import ExperimentError
-from learner.view.experiments_painting import ExperimentsPainter, ExperimentsView
-from learner.view.experiments_seen import PUBLISHED_NAMES, choose_run, choose_shown
+from learner.view.experiments_painting import (
+    PUBLISHED_NAMES,
+    ExperimentsPainter,
+    ExperimentsView,
+    choose_run,
+    choose_shown,
+)
 from tests.learner.experiments.gated_engine import App, GatedEngine, plan, wait
 
 PUBLISHED = len(PUBLISHED_NAMES)

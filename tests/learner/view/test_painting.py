@@ -11,8 +11,7 @@ import pytest
 from arena import Problem
 from learner.view.build import show_strip
 from learner.view.login import Login
-from learner.view.page import Page
-from learner.view.parts import html
+from learner.view.page import Page, html
 from learner.view.screen import Screen
 from learner.view.teach_tab import teach_tab
 from learner.visitors.audience import Rooms

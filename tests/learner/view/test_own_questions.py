@@ -4,8 +4,7 @@ from dataclasses import replace
 
 from learner.measuring import score_of
 from learner.model.source import EMBEDDED, ModelSource
-from learner.view.own_cards import own_list_card, unknown_note, unknown_words
-from learner.view.own_questions import EXAMPLE_LIST
+from learner.view.own_questions import EXAMPLE_LIST, own_list_card, unknown_note, unknown_words
 from learner.visitors.own_list import OwnList, read_list
 from tests.learner.visitors.scripted import FACTS
 
