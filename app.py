@@ -15,11 +15,9 @@ import argparse
 import atexit
 import os
 import signal
-import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
@@ -29,13 +27,13 @@ os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # nobody says for others where
 
 from starlette.middleware import Middleware
 
-from arena.command_line import Parser, told, whole_number
+from arena.command_line import told
+from learner.cli.serving import options_of
 from learner.experiments.background import BackgroundExperiments
 from learner.experiments.engine import Engine, through
-from learner.hub.space_files import MCP_VARIABLE, MODELS_VARIABLE, SESSIONS_VARIABLE
-from learner.model.loading import DEVICES, DTYPES, load_base_model
+from learner.model.loading import load_base_model
 from learner.model.progress import Tell
-from learner.model.source import POCKET, ModelError, locate, split_revision
+from learner.model.source import POCKET, ModelError, locate
 from learner.service.bridge import Bridge, Deployment
 from learner.service.device import Device
 from learner.service.in_process import Service
@@ -46,16 +44,15 @@ from learner.view import theme
 from learner.view.build import build
 from learner.view.door import Door
 from learner.view.endpoint import answer_in_json
-from learner.view.gate import ANY, Gate
+from learner.view.gate import Gate, answered_names
 from learner.view.help import readme_route
 from learner.view.light_states import light_states
 from learner.view.link_preview import LinkPreview
 from learner.view.listeners import Listeners
-from learner.view.login import Login, is_loopback, lacking_for_sign_in, on_space
+from learner.view.login import Login, lacking_for_sign_in, on_loopback, on_space
 from learner.view.room import room_routes
 from learner.visitors.audience import Rooms
 from learner.visitors.models import Models, Opening, Taught
-from learner.visitors.object_store import open_store
 from learner.visitors.open_lessons import OpenLessons
 from learner.visitors.session import Session
 from learner.visitors.sessions import Sessions
@@ -64,32 +61,17 @@ NO_EXPERIMENTS = (
     "ZeroGPU lends this Space its GPU for seconds, and experiments take minutes: run them on your "
     "own machine, or on a Space with hardware of its own."
 )
-RAY = "learner/service/ray-requirements.txt"
 MOST_EVENTS = 1000  # that go on at a time; hardly any of them needs a thread
 HERE = Path(__file__).resolve().parent
-KEPT = HERE / "runs" / "sessions"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Open the app and serve it until interrupted; returns the exit status."""
-    options = parser(os.environ).parse_args(arguments)
-    if taken := why_not(options.host or "127.0.0.1", ports(options.port, os.environ)):
-        return told(ValueError(taken))
-    if options.use_my_login and on_space():
-        return told(ValueError("--use-my-login is for one's own machine; here visitors sign in."))
-    if options.mcp and find_spec("mcp") is None:
-        return told(ValueError("--mcp needs a package more; run: pip install 'gradio[mcp]'"))
-    if (options.replicas or options.ray) and find_spec("ray") is None:
-        return told(ValueError(f"Replicas need a package more; run: pip install -r {RAY}"))
     try:
-        # What cannot be one is told before the model is loaded.
-        options.store = open_store(options.sessions)
-        # Where else what belongs to sessions lies.
-        options.folder = KEPT if options.store else Path(options.sessions)
+        options = options_of(arguments, os.environ, __doc__)
         if options.replicas or options.ray:
             serve_replicas(options)
-            return 0
-        if os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"):
+        elif os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"):
             serve_on_zerogpu(options)
         else:
             serve_here(options)
@@ -101,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def serve_replicas(options: argparse.Namespace) -> None:
     """Serve the page where others hold the model: this process has no weights, nor Ray."""
     least, most = options.replicas or (1, 1)
-    (name, revision), *others = models_of(options.models)
+    (name, revision), *others = options.models
     if others:
         raise ValueError("Replicas hold one model; name one by --models.")
     deployment = Deployment(name, revision, options.device, options.dtype, least, most, options.ray)
@@ -114,9 +96,9 @@ def serve_replicas(options: argparse.Namespace) -> None:
 
 def serve_here(options: argparse.Namespace) -> None:
     """Serve the page at once: the embedded model, and the others as soon as they are loaded."""
-    wanted = models_of(options.models)
+    wanted = options.models
     if POCKET not in (name for name, _ in wanted):
-        wanted.append((POCKET, None))
+        wanted = [*wanted, (POCKET, None)]
     device = Device() if len(wanted) > 1 else None
 
     def load(name: str, revision: str | None, tell: Tell) -> ModelService:
@@ -151,7 +133,7 @@ def serve_on_zerogpu(options: argparse.Namespace) -> None:
         base_model = load_base_model(name, "cpu", dtype, revision, tell)
         return ZeroGpuService(base_model, spaces.GPU, faults, device)
 
-    wanted = models_of(options.models)
+    wanted = options.models
     models = Models([locate(name).source for name, _ in wanted])
     loads = [partial(load, name, revision) for name, revision in wanted]
     with Opening(models, loads, options.held_out, options.folder, visitors_only=True) as opening:
@@ -190,7 +172,7 @@ def serve(models: Models, opening: Opening, options: argparse.Namespace, shut: s
     with BackgroundExperiments(engine_of, sessions, shut=shut) as background:
         rooms = Rooms()
         login = Login(on_loopback(options.host), options.use_my_login)
-        gate = Middleware(Gate, login, answered_names(options, os.environ))
+        gate = Middleware(Gate, login, answered_names(options.host, options.allow_host, os.environ))
         demo = build(OpenLessons(models, sessions), background, rooms, login)
         demo.queue(default_concurrency_limit=None, max_size=1000, api_open=False)
         _, url, _ = demo.launch(
@@ -227,122 +209,6 @@ def serve(models: Models, opening: Opening, options: argparse.Namespace, shut: s
         opening.open_in_background(waiting, arrived)
         demo.block_thread()
         sessions.close()
-
-
-def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
-    """The flags; ``environment`` gives the default models."""
-    models = environment.get(MODELS_VARIABLE) or POCKET
-    flags = Parser(prog="python app.py", text=__doc__)
-    add = flags.add_argument_group("base model").add_argument
-    add(
-        "--models",
-        "--model",
-        default=models,
-        help="pocket (embedded), a folder, a .gguf file, or on the Hub user/name or "
-        f"user/name@revision; several with commas between them; now {models}",
-    )
-    add(
-        "--mcp",
-        action="store_true",
-        default=environment.get(MCP_VARIABLE, "").lower() in ("1", "true", "yes"),
-        help="offer the API to agents as MCP tools too (pip install 'gradio[mcp]')",
-    )
-    add("--device", default="auto", choices=DEVICES, help="where it runs")
-    add("--dtype", default="auto", choices=["auto", *DTYPES], help="of its weights")
-    add(
-        "--replicas",
-        type=replicas,
-        metavar="N",
-        help=f"have so many on this machine, or 1-4 by need (pip install -r {RAY})",
-    )
-    add("--ray", default="", metavar="ADDRESS", help="have the replicas on this Ray cluster")
-    add = flags.add_argument_group("server").add_argument
-    add(
-        "--host",
-        default=environment.get("GRADIO_SERVER_NAME") or None,
-        help="address to listen on; 0.0.0.0 for all (default: 127.0.0.1)",
-    )
-    add(
-        "--allow-host",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="answer to these names too while listening on 127.0.0.1, as behind a proxy; * for any",
-    )
-    add(
-        "--use-my-login",
-        action="store_true",
-        help="let whoever reaches the page use this machine's Hub login (default: only browsers "
-        "that opened the printed link)",
-    )
-    add("--port", type=whole_number(0, 65535), help="to listen on (default: first free from 7860)")
-    held_out = whole_number(1, 10_000)
-    add("--held-out", type=held_out, default=200, help="problems that everybody is scored on (200)")
-    add(
-        "--sessions",
-        default=environment.get(SESSIONS_VARIABLE) or str(KEPT),
-        help="where visitors' learners are kept: a folder on a local disk, or storage that several "
-        "apps may share: file:///folder (a mounted bucket, say), s3://, gs:// or az://bucket/folder",
-    )
-    return flags
-
-
-def replicas(text: str) -> tuple[int, int]:
-    """The fewest and the most replicas: "3" or "1-4". Raises ArgumentTypeError."""
-    least, _, most = text.partition("-")
-    count = whole_number(1, 10_000)
-    bounds = count(least), count(most or least)
-    if bounds[0] > bounds[1]:
-        raise argparse.ArgumentTypeError(f"the fewest come first, as in {most}-{least}")
-    return bounds
-
-
-def models_of(text: str) -> list[tuple[str, str | None]]:
-    """The models that were asked for and their revisions, each of them once."""
-    names = [name.strip() for name in text.split(",")]
-    return [*dict.fromkeys(split_revision(name) for name in names if name)] or [(POCKET, None)]
-
-
-def on_loopback(host: str | None) -> bool:
-    """Whether only this machine reaches an app that listens there."""
-    return is_loopback((host or "127.0.0.1").strip("[]"))
-
-
-def answered_names(options: argparse.Namespace, environment: Mapping[str, str]) -> Sequence[str]:
-    """The names that the app answers to beside this machine's own."""
-    shared = environment.get("GRADIO_SHARE", "").lower() == "true"
-    others = shared or environment.get("SPACE_ID") or not on_loopback(options.host)
-    return [ANY] if others else [name.lower() for name in options.allow_host]
-
-
-def ports(port: int | None, environment: Mapping[str, str]) -> Sequence[int]:
-    """The ports that Gradio will try, one after the other."""
-    if port is None and environment.get("GRADIO_SERVER_PORT", "").isdecimal():
-        port = int(environment["GRADIO_SERVER_PORT"])
-    return range(7860, 7960) if port is None else [port]
-
-
-def why_not(host: str, ports: Sequence[int]) -> str:
-    """Why nothing can listen on any of these ports of ``host``, in a sentence; "" if it can.
-
-    To be known before the model is loaded, which may take minutes.
-    """
-    reason = ""
-    for port in ports:
-        try:
-            if port not in range(1 << 16):  # as the environment may say
-                raise OSError("there is none beyond 65535")
-            family, kind, protocol, _, address = socket.getaddrinfo(
-                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            with socket.socket(family, kind, protocol) as listener:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.bind(address)
-            return ""
-        except OSError as error:
-            reason = error.strerror or str(error)
-    which = f"port {ports[0]}" if len(ports) == 1 else f"any port from {ports[0]} to {ports[-1]}"
-    return f"Nothing can listen on {which} of {host} ({reason}); choose another by --port."
 
 
 def leave(ended: Sequence[int]) -> None:

@@ -5,11 +5,11 @@ answers there; an app that only this machine reaches therefore answers to this m
 The policy keeps the page from fetching anything from anywhere else, whatever gets into it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import parse_qsl, urlencode
 
 from learner.view.link_preview import Application, Message, Receive, Send, respond
-from learner.view.login import KEY, Login, host_name, is_loopback
+from learner.view.login import KEY, Login, host_name, is_loopback, on_loopback
 
 ANY = "*"
 # Whoever wants to may show the page in a frame, as the Hub does: the secret does not come along.
@@ -31,6 +31,15 @@ _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
 ]
+
+
+def answered_names(
+    host: str | None, allowed: Sequence[str], environment: Mapping[str, str]
+) -> Sequence[str]:
+    """The names that an app on this host answers to beside this machine's own."""
+    shared = environment.get("GRADIO_SHARE", "").lower() == "true"
+    others = shared or environment.get("SPACE_ID") or not on_loopback(host)
+    return [ANY] if others else [name.lower() for name in allowed]
 
 
 class Gate:

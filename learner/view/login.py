@@ -130,3 +130,8 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def on_loopback(host: str | None) -> bool:
+    """Whether only this machine reaches an app that listens there."""
+    return is_loopback((host or "127.0.0.1").strip("[]"))
