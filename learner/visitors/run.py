@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from queue import Empty, Queue
 from typing import Any
@@ -20,9 +20,10 @@ from typing import Any
 from learner.learning.learner import Learner
 from learner.learning.step_report import StepReport
 from learner.learning.training import Material
-from learner.measuring import Score
+from learner.measuring import Answers, Score
 from learner.service.protocol import ModelService
 from learner.visitors.exam import Exam
+from learner.visitors.own_list import OwnList
 
 EXAMS_PER_RUN = 4
 LOOK_SECONDS = 0.1  # while only exams are on, how often it is looked whether to stop
@@ -37,7 +38,8 @@ class RunState:
     this very learner begins; ``examining`` that learning is over, and only exams go on. ``result``
     holds a held-out score where one has come or grown, and ``asked`` of how many problems it will
     be. ``report`` is that of the last step, ``taken`` how many steps were adopted; ``refused`` says
-    why the last one was not, if something was wrong with it.
+    why the last one was not, if something was wrong with it. ``own`` are the visitor's questions
+    where they have just been answered.
     """
 
     learner: Learner
@@ -52,6 +54,7 @@ class RunState:
     refused: str = ""
     report: StepReport | None = None
     taken: int = 0
+    own: OwnList | None = None
 
 
 def training_run(
@@ -121,6 +124,28 @@ def training_run(
                 yield state(milestone=True)
             if done >= episodes or exam.visitors_only:
                 yield from exams_to_end()
+
+
+def asked_around(
+    own: OwnList,
+    state: RunState,
+    run: Iterator[RunState],
+    answers: Answers,
+    stopped: Callable[[], bool],
+) -> Iterator[RunState]:
+    """A run from its first ``state`` on, with the visitor's questions asked before it and after it.
+
+    They are not where it was ``stopped`` meanwhile.
+    """
+    if written := own.asked_of(state.learner, answers, stopped):
+        chat_template, episodes = state.learner.config.chat_template, state.learner.episodes
+        own = own.asked_before(written, chat_template, episodes)
+        yield replace(state, own=own)
+    for state in run:
+        yield state
+    if written := own.asked_of(state.learner, answers, stopped):
+        own = own.asked_now(written, state.learner.episodes)
+        yield replace(state, own=own, milestone=False, result=None)
 
 
 class _Examiner:

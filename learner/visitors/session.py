@@ -160,8 +160,8 @@ class Session:
                 self._holders -= 1
 
     @contextmanager
-    def run(self) -> Iterator["Run"]:
-        """Teach the learner: the only way to. One undo takes back the whole run.
+    def run(self) -> Iterator[None]:
+        """Meanwhile the learner is taught, by `adopt`. One undo takes back the whole run.
 
         Clears ``stop`` first. Raises SessionBusy if a run is going on.
         """
@@ -173,7 +173,7 @@ class Session:
             self._begins(self)
             before = self.learner
             try:
-                yield Run(self)
+                yield
             finally:
                 with self._lock:
                     self._running = False
@@ -182,6 +182,12 @@ class Session:
                 self._ended(self)
         finally:
             self._running = False
+
+    def adopt(self, learner: Learner) -> None:
+        """Take over what a run has learnt."""
+        with self._lock:
+            episodes = max(0, learner.episodes - self.learner.episodes)
+            self._change(learner=learner, learnt=self._state.learnt + episodes)
 
     def replace_learner(self, learner: Learner) -> None:
         """Go on with another learner, say a loaded one; can be undone. Raises SessionBusy."""
@@ -316,25 +322,6 @@ class Session:
     def _change(self, **values: Any) -> None:
         self._state = dataclasses.replace(self._state, **values)
         self._changed(self, False)
-
-
-class Run:
-    """The right to teach a session's learner, while the ``with`` of `Session.run` lasts."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @property
-    def stopped(self) -> bool:
-        """Whether somebody asked for the run to end."""
-        return self._session.stop.is_set()
-
-    def adopt(self, learner: Learner) -> None:
-        """Make ``learner`` the session's."""
-        with self._session._lock:
-            state = self._session.state
-            episodes = max(0, learner.episodes - state.learner.episodes)
-            self._session._change(learner=learner, learnt=state.learnt + episodes)
 
 
 def _others(snapshot: Snapshot, score: Score) -> list[Score]:

@@ -57,5 +57,5 @@ class Server:
 
 def teach(session, steps, episodes=0):
     """As if the learner had taken so many steps."""
-    with session.run() as run:
-        run.adopt(dataclasses.replace(session.learner, steps=steps, episodes=episodes))
+    with session.run():
+        session.adopt(dataclasses.replace(session.learner, steps=steps, episodes=episodes))

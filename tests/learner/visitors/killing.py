@@ -48,11 +48,11 @@ def app(folder, store, ids, told):
     told.send(("open", 0))
     for session in itertools.cycle(known):
         try:
-            with session.run() as run:
+            with session.run():
                 for _ in range(3):
                     steps = session.learner.steps + 1
                     prompt = torch.full_like(session.learner.prompt, steps / 1000)
-                    run.adopt(dataclasses.replace(session.learner, steps=steps, prompt=prompt))
+                    session.adopt(dataclasses.replace(session.learner, steps=steps, prompt=prompt))
         except SessionBusy:  # it is still leased to the app that was killed before this one
             continue
         sessions.flush()

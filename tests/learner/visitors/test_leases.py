@@ -189,9 +189,9 @@ def test_what_only_one_app_has_is_not_lost(apps):
 def test_a_run_that_has_lost_its_lease_ends(apps, monkeypatch):
     one, _ = apps
     session = one.open()
-    with session.run() as run:
+    with session.run():
         (key,) = one._store.leases._held
         monkeypatch.setattr(one._store.leases, "_take", lambda key: False)
         one._store.leases.prolong()
-        assert run.stopped and "another server" in session.take_notice()
+        assert session.stop.is_set() and "another server" in session.take_notice()
         assert key not in one._store.leases._held

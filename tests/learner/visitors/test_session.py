@@ -44,9 +44,9 @@ def watched(qwen2):
 
 def test_a_run_adopts_step_by_step_and_is_undone_as_a_whole(watched):
     session = watched.session
-    with session.run() as run:
+    with session.run():
         for steps in (1, 2, 3):
-            run.adopt(watched.later(steps))
+            session.adopt(watched.later(steps))
             assert session.learner.steps == steps
     assert session.undo_depth == 1
     assert session.undo() is watched.first
@@ -57,8 +57,8 @@ def test_a_run_adopts_step_by_step_and_is_undone_as_a_whole(watched):
 
 def test_every_change_is_told_and_the_end_of_a_run_at_once(watched):
     session = watched.session
-    with session.run() as run:
-        run.adopt(watched.later(1))
+    with session.run():
+        session.adopt(watched.later(1))
         assert [at_once for _, at_once in watched.changes] == [False]
     assert [at_once for _, at_once in watched.changes] == [False, True]
     assert watched.changes[-1][0].learner.steps == 1
@@ -77,8 +77,8 @@ def test_a_run_that_learnt_nothing_leaves_nothing_to_undo(watched):
 
 def test_a_run_that_fails_keeps_what_was_learnt_and_lets_go(watched):
     session = watched.session
-    with pytest.raises(ZeroDivisionError), session.run() as run:
-        run.adopt(watched.later(1))
+    with pytest.raises(ZeroDivisionError), session.run():
+        session.adopt(watched.later(1))
         raise ZeroDivisionError
     assert session.learner.steps == 1
     assert not session.running
@@ -90,8 +90,8 @@ def test_while_a_run_goes_on_nothing_else_teaches(watched):
     started, go_on = threading.Event(), threading.Event()
 
     def other_tab():
-        with session.run() as run:
-            run.adopt(watched.later(1))
+        with session.run():
+            session.adopt(watched.later(1))
             started.set()
             assert go_on.wait(PATIENCE)
 
@@ -141,12 +141,12 @@ def test_of_many_tabs_that_start_at_once_one_runs(watched):
 
 def test_stop_reaches_the_run_and_the_next_one_starts_afresh(watched):
     session = watched.session
-    with session.run() as run:
-        assert not run.stopped
+    with session.run():
+        assert not session.stop.is_set()
         session.stop.set()
-        assert run.stopped
-    with session.run() as run:
-        assert not run.stopped
+        assert session.stop.is_set()
+    with session.run():
+        assert not session.stop.is_set()
 
 
 def test_reset_keeps_the_settings_or_takes_others_and_can_be_undone(watched):

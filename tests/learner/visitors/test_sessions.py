@@ -94,9 +94,9 @@ def test_everything_but_undo_survives_a_restart(server, qwen2):
     sessions = server.start()
     session = sessions.open()
     problems = [next(stream(seed)) for seed in range(2)]
-    with session.run() as run:
+    with session.run():
         for _ in range(3):
-            run.adopt(train_step(qwen2, session.learner, problems)[0])
+            session.adopt(train_step(qwen2, session.learner, problems)[0])
     session.note(problem={"question": "1 + 1?"})
     session.advance(5)
     sessions.close()
@@ -142,10 +142,10 @@ def test_a_session_that_never_changed_is_not_saved(server):
 def test_closing_stops_the_runs(server):
     sessions = server.start()
     session = sessions.open()
-    with session.run() as run:
+    with session.run():
         sessions.close()
-        assert run.stopped
-        run.adopt(dataclasses.replace(session.learner, steps=9))
+        assert session.stop.is_set()
+        session.adopt(dataclasses.replace(session.learner, steps=9))
     assert server.start().get(session.id).learner.steps == 9
 
 

@@ -3,7 +3,7 @@
 from learner.learning.learner import LearnerConfig
 from learner.measuring import score_of
 from learner.visitors.exam import Exam
-from learner.visitors.scores import KEPT, Scores
+from learner.visitors.teaching import KEPT, Scores
 from tests.learner.visitors.scripted import untrained
 
 FIRST, SECOND, CHAT = score_of("1", False, 4), score_of("0", False, 8), score_of("1", True, 8)
