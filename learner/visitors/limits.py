@@ -18,6 +18,15 @@ DAY = 86400.0  # seconds
 PROMISED_SECONDS = 7 * DAY
 PROMISED_EPISODES = 10  # of training here; loading a trained soft prompt costs nothing
 
+PROMISE = (
+    f"Whoever trained on {PROMISED_EPISODES} problems or more finds their soft prompt on this page "
+    f"for {PROMISED_SECONDS / DAY:.0f} days after its last use, and longer while there is room."
+)
+NO_PROMISE = (
+    "On this Space soft prompts are kept for as long as it runs: a restart forgets them, so "
+    "download what you want to keep."
+)
+
 
 @dataclass(frozen=True)
 class Limits:
