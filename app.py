@@ -41,16 +41,16 @@ from learner.service.protocol import ModelService
 from learner.service.replicas import ReplicaService
 from learner.service.zerogpu import ZeroGpuService
 from learner.view import theme
+from learner.view.api.endpoint import answer_in_json
 from learner.view.build import build
-from learner.view.door import Door
-from learner.view.endpoint import answer_in_json
-from learner.view.gate import Gate, answered_names
 from learner.view.help import readme_route
-from learner.view.light_states import light_states
-from learner.view.link_preview import LinkPreview
-from learner.view.listeners import Listeners
-from learner.view.login import Login, lacking_for_sign_in, on_loopback, on_space
 from learner.view.room import room_routes
+from learner.view.server.door import Door
+from learner.view.server.gate import Gate, answered_names
+from learner.view.server.light_states import light_states
+from learner.view.server.link_preview import LinkPreview
+from learner.view.server.listeners import Listeners
+from learner.view.server.login import Login, lacking_for_sign_in, on_loopback, on_space
 from learner.visitors.audience import Rooms
 from learner.visitors.models import Models, Opening, Taught
 from learner.visitors.open_lessons import OpenLessons

@@ -9,24 +9,25 @@ import gradio as gr
 
 from learner.experiments.background import BackgroundExperiments
 from learner.learning.learner import LearnerConfig
-from learner.view import cards, painting
+from learner.view import cards
 from learner.view.address import keep_address, open_demo
-from learner.view.api import add_api
-from learner.view.experiments_api import add_experiments_api
-from learner.view.experiments_tab import experiments_tab
-from learner.view.files_api import add_files_api
+from learner.view.api.experiments import add_experiments_api
+from learner.view.api.files import add_files_api
+from learner.view.api.inside import add_inside_api
+from learner.view.api.lessons import add_api
+from learner.view.experiments.tab import experiments_tab
 from learner.view.help import glossary, popovers
-from learner.view.inside_api import add_inside_api
-from learner.view.inside_tab import inside_tab
-from learner.view.login import Login
+from learner.view.inside.tab import inside_tab
 from learner.view.model_chooser import model_chooser
-from learner.view.origin import visitor_address
 from learner.view.page import Page, html
 from learner.view.room import present_room
 from learner.view.screen import SLOW, Frame, in_thread, said, tell
+from learner.view.server.login import Login
+from learner.view.server.origin import visitor_address
 from learner.view.service_line import build_service_line
-from learner.view.share_tab import open_link, share_tab
-from learner.view.teach_tab import teach_tab
+from learner.view.share.tab import open_link, share_tab
+from learner.view.teach import painting
+from learner.view.teach.tab import teach_tab
 from learner.visitors.audience import Rooms
 from learner.visitors.lesson import Lesson
 from learner.visitors.open_lessons import OpenLessons

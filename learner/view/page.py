@@ -11,9 +11,9 @@ from gradio.blocks import Block
 
 from learner.experiments.background import BackgroundExperiments, VisitorExperiments
 from learner.view import cards
-from learner.view.experiments_painting import ExperimentsPainter, ExperimentsView
-from learner.view.login import Login
+from learner.view.experiments.painting import ExperimentsPainter, ExperimentsView
 from learner.view.screen import Events, Screen
+from learner.view.server.login import Login
 from learner.visitors.audience import Rooms
 from learner.visitors.lesson import Lesson
 from learner.visitors.open_lessons import OpenLessons

@@ -16,7 +16,7 @@ import gradio as gr
 from anyio import CapacityLimiter, to_thread
 from gradio.blocks import Block
 
-from learner.view.listeners import all_read
+from learner.view.server.listeners import all_read
 
 
 class Watched(Protocol):

@@ -4,7 +4,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from learner.view.endpoint import PARAMETERS
+from learner.view.api.endpoint import PARAMETERS
 
 ENDPOINTS = {
     "/new_session",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from learner.cli import serving
-from learner.view.gate import answered_names
+from learner.view.server.gate import answered_names
 
 
 @pytest.mark.parametrize(

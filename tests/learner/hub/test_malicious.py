@@ -15,7 +15,7 @@ from learner.hub.client import HubError
 from learner.hub.reference import Reference, parse_reference
 from learner.hub.soft_prompts import browse, fetch
 from learner.hub.wariness import within
-from learner.view import hub_cards
+from learner.view.share import hub_cards
 from tests.hub.protocol import Response, reply
 from tests.hub.samples import POCKET_MODEL, put, trained_learner
 from tests.hub.server import DRIP, ENDLESS

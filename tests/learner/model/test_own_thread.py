@@ -28,7 +28,7 @@ def settled(expected):  # a thread that has ended may take a moment to be gone
 
 before = helpers()
 from learner.model.loading import load_base_model
-from learner.view import painting
+from learner.view.teach import painting
 
 base_model = load_base_model()
 painting.scale(base_model)

@@ -5,7 +5,7 @@ import pytest
 from arena import Problem
 from learner.learning.thumbs import Thumbs
 from learner.service.protocol import ServiceBusy
-from learner.view.hints import told
+from learner.view.teach.hints import told
 from learner.visitors.checked_input import LessonError
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson

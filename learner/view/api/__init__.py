@@ -1,0 +1,1 @@
+"""What programs can do, as the page does it."""

@@ -1,0 +1,204 @@
+"""The Look inside tab: switch vectors off, turn the soft prompt up and down, and see what it is."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+import gradio as gr
+
+from learner import wording
+from learner.inspection.inside import Inside, Insides
+from learner.inspection.strength import STRONGEST
+from learner.view import cards
+from learner.view.inside.charts import (
+    SWITCHING,
+    path_chart,
+    strength_chart,
+    switchboard,
+    watched_answer,
+)
+from learner.view.inside.charts import cards as part_cards
+from learner.view.page import Page, html
+from learner.view.screen import Frame, Screen
+from learner.view.teach import painting
+from learner.visitors.checked_input import (
+    MAX_TEXT,
+    checked_moment,
+    checked_strength,
+    checked_switch,
+    checked_text,
+)
+
+LEFT, RIGHT = ("likeness", "words", "changes", "nearest"), ("vectors", "listening", "size")
+_WORDS = (
+    "Pictures of it, the first in a moment. Each says how many problems it is from and how sure it "
+    "is, and stands beside a control that learnt nothing."
+)
+
+
+def inside_tab(page: Page, tab: gr.Tab) -> None:
+    """Lay out the tab and say what its controls do."""
+    insides = Insides()
+    screen: Screen[Inside, Inside] = Screen(
+        page.events,
+        page.browser,
+        lambda session_id: insides.of(page.lessons.get(session_id)),
+        lambda inside: inside,
+    )
+    with gr.Column(elem_classes="spa-panel"):
+        html("spa-inside-words", cards.explanation("What did it learn?", _WORDS))
+        _look(screen)
+    with gr.Row(elem_classes="spa-lab", equal_height=False):
+        with gr.Column(scale=6, min_width=320, elem_classes="spa-panel"):
+            _alter(page, screen)
+        with gr.Column(scale=5, min_width=320, elem_classes="spa-lab-side"):
+            strength = html("spa-strength", strength_chart(None, 1.0))
+            path = html("spa-path")
+    with gr.Row(elem_classes="spa-lab", equal_height=False):
+        for side, names in (("left", LEFT), ("right", RIGHT)):
+            with gr.Column(scale=1, min_width=320):
+                column = html(f"spa-inside-{side}")
+            screen.show(column, partial(part_cards, kinds=names), lambda inside: inside.parts)
+    screen.show(
+        strength,
+        lambda inside: strength_chart(inside.parts.get("strength"), inside.watched.place),
+        lambda inside: (inside.parts.get("strength"), inside.watched.place),
+    )
+    screen.show(
+        path,
+        lambda inside: path_chart(inside.parts.get("path"), _episodes(inside)),
+        lambda inside: (inside.parts.get("path"), inside.watched.moment),
+    )
+
+    async def arrive(session_id: object) -> AsyncIterator[Frame]:
+        async for frame in screen.doing(session_id, Inside.arrive):
+            yield frame
+
+    page.events.on([tab.select, page.at.change], arrive, [page.browser], [screen])
+
+
+def _alter(page: Page, screen: Screen[Inside, Inside]) -> None:
+    """Switches, strength, timeline, and the answer that they change."""
+    html("spa-apart", cards.title("Take it apart"))
+    switches = html("spa-switches", "", SWITCHING)
+    strength = gr.Slider(
+        0,
+        STRONGEST,
+        value=1,
+        step=0.05,
+        label="Strength: 0 is untrained, 1 trained",
+        buttons=[],
+        elem_id="spa-strength-slider",
+    )
+    moment = gr.Slider(
+        0, 1, value=0, step=1, label="Moment of training", buttons=[], elem_id="spa-moment"
+    )
+    answer = html("spa-watched")
+    again = gr.Button("All of it again", size="md", elem_id="spa-whole")
+
+    async def switch(session_id: object, event: gr.EventData) -> AsyncIterator[Frame]:
+        async for frame in screen.doing(
+            session_id,
+            lambda inside: inside.switch(checked_switch(event._data)),
+            _answering,
+        ):
+            yield frame
+
+    screen.show(
+        switches,
+        lambda inside: switchboard(inside, painting.scale(inside.base_model)),
+        lambda inside: (_altered(inside), inside.parts.get("vectors")),
+    )
+    screen.show(
+        answer,
+        lambda inside: watched_answer(
+            inside.watched, [moment.episodes for moment in inside.moments]
+        ),
+        lambda inside: inside.watched,
+    )
+    screen.show(strength, lambda inside: gr.update(value=inside.watched.place))
+    screen.show(
+        moment,
+        lambda inside: gr.update(
+            value=inside.watched.moment,
+            maximum=max(1, len(inside.moments) - 1),
+            label=f"Moment of training: after {_episodes(inside)} episodes",
+            interactive=len(inside.moments) > 1,
+        ),
+    )
+    screen.enable(again, lambda inside: not inside.watched.is_whole or not _is_now(inside))
+    page.events.on(switches.click, switch, [page.browser], [screen], trigger_mode="multiple")
+    screen.act(
+        strength.input,
+        lambda inside, place: inside.turn(checked_strength(place)),
+        [strength],
+        busy=_answering,
+        trigger_mode="always_last",
+    )
+    screen.act(
+        moment.input,
+        lambda inside, number: inside.scrub(checked_moment(number)),
+        [moment],
+        busy=_answering,
+        trigger_mode="always_last",
+    )
+    screen.act(again.click, Inside.whole, busy=_answering)
+
+
+def _look(screen: Screen[Inside, Inside]) -> None:
+    """The button that finds everything out, and a text of one's own to compare."""
+    with gr.Row(elem_classes="spa-choosers"):
+        own = gr.Textbox(
+            label="Does it act like … (a text of yours, optional)",
+            max_length=MAX_TEXT,
+            max_lines=1,
+            scale=4,
+            min_width=200,
+            elem_id="spa-own-text",
+        )
+        look = gr.Button(
+            "Look inside", variant="primary", scale=2, min_width=130, elem_id="spa-look-inside"
+        )
+        stop = gr.Button(
+            "Stop looking", interactive=False, scale=1, min_width=120, elem_id="spa-stop-looking"
+        )
+    status = html("spa-inside-status")
+    screen.show(
+        status, lambda inside: cards.status(_status(inside)), lambda inside: _status(inside)
+    )
+    screen.enable(look, lambda inside: inside.is_trained and not inside.working)
+    screen.enable(stop, lambda inside: inside.working)
+    screen.act(
+        [look.click, own.submit], lambda inside, text: inside.look(checked_text(text)), [own]
+    )
+    screen.act(stop.click, Inside.stop, always=True)
+
+
+def _status(inside: Inside) -> str:
+    if not inside.is_trained:
+        return "There is nothing to look into yet: train the soft prompt first."
+    done = len(inside.parts)
+    if inside.working:
+        asked = f", over {inside.asked} problems, which this pace allows" if inside.asked else ""
+        return f"Looking … {wording.count(done, 'picture')} so far{asked}. You can go on meanwhile."
+    if done:
+        return f"Looked into in {inside.seconds:.0f} seconds, over {inside.asked} problems."
+    return "Press Look inside; meanwhile, take it apart below."
+
+
+def _answering(inside: Inside) -> bool:
+    """What is followed after a click here: whoever looks inside follows the rest already."""
+    return inside.answering
+
+
+def _altered(inside: Inside) -> tuple[object, ...]:
+    """What the prompt that is watched follows from."""
+    watched = inside.watched
+    return inside.learner, watched.kept, watched.place, watched.moment
+
+
+def _episodes(inside: Inside) -> int:
+    return inside.moments[inside.watched.moment].episodes
+
+
+def _is_now(inside: Inside) -> bool:
+    return inside.watched.moment == len(inside.moments) - 1

@@ -1,0 +1,1 @@
+"""What stands between browsers and the page."""

@@ -1,0 +1,1 @@
+"""The Save & share tab."""

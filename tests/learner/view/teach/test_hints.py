@@ -1,0 +1,106 @@
+"""The line that says what to do now fits what has just been done."""
+
+from dataclasses import replace
+
+import pytest
+
+from arena import Problem
+from learner.measuring import score_of
+from learner.view.teach.hints import hint_of, told
+from learner.visitors.event import Event
+from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
+from learner.visitors.session import Session
+from tests.coroutines import follow
+from tests.learner.visitors.scripted import ScriptedService, untrained
+
+YES = Problem("own", 0, "Is water wet?", "Yes", "yes/no")
+
+
+@pytest.fixture
+def lesson(service: ScriptedService, exam: Exam, session: Session) -> Lesson:
+    return finished(Lesson(service, exam, session))
+
+
+def finished(lesson: Lesson) -> Lesson:
+    for _ in follow(lesson, lambda: lesson.busy):
+        pass
+    return lesson
+
+
+def hint(lesson: Lesson) -> str:
+    words, _ = hint_of(lesson)
+    return words
+
+
+def test_after_a_new_problem(lesson):
+    lesson.draw()
+    assert "**Train 80 episodes**" in hint(finished(lesson))
+    lesson.train(4)
+    finished(lesson)
+    lesson.draw()
+    assert "compare the two rows" in hint(finished(lesson))
+
+
+def test_on_a_question_of_ones_own(lesson):
+    lesson.show(YES)
+    assert "**Train on this problem**" in hint(finished(lesson))
+    lesson.show(replace(YES, answer=""))
+    assert "nothing is graded" in hint(finished(lesson))
+
+
+def test_after_another_format_or_signal(lesson):
+    lesson.choose_format(True)
+    assert "the ☞ answer is the one to watch" in hint(lesson)
+    lesson.choose_format(False)
+    lesson.train(4)
+    finished(lesson)
+    lesson.choose_format(True)
+    assert "with the chat template. What it knows there is not measured" in hint(lesson)
+    lesson.choose_signal("reward")
+    assert "told only which tries were right" in hint(lesson)
+
+
+def test_episodes_that_are_not_measured_are_counted(lesson):
+    lesson.show(YES)
+    finished(lesson)
+    for _ in range(3):
+        lesson.train_one()
+        finished(lesson)
+    assert "Not measured for 3 episodes: **Measure**" in hint(lesson)
+    lesson.measure()
+    assert "Not measured" not in hint(finished(lesson))
+
+
+@pytest.mark.parametrize(
+    ("chat_template", "instead"), [(False, "change the learning rate"), (True, "Without the chat")]
+)
+def test_after_a_run_that_gained_nothing(
+    lesson, exam, service, monkeypatch, chat_template, instead
+):
+    exam.measure_shared(untrained()).join()
+    monkeypatch.setattr(service, "_text", lambda ask: " ____")  # whatever it has learnt
+    lesson.choose_format(chat_template)
+    lesson.train(4)
+    words = hint(finished(lesson))
+    assert "no gain shows" in words
+    assert instead in words
+
+
+def test_a_gain_stands_beside_the_model_alone_with_what_was_gained_and_lost(exam):
+    exam.measure_shared(untrained()).join()
+    event = Event("run", 8, result=score_of("1" * 50, False, 8))
+    assert "without your soft prompt: +50 −0, p < 0.0001. Try a **New" in told(event, 8, exam)
+
+
+def test_after_a_restart_in_the_middle_of_a_run(lesson, exam, service):
+    service.gate.clear()
+    lesson.train(80)
+    state = lesson.session.state
+    state = replace(state, learner=replace(state.learner, episodes=24))
+    service.gate.set()
+    lesson.stop()
+    finished(lesson)
+    again = Lesson(service, exam, Session("an-id", state, lambda *_: None, untrained))
+    words = hint(finished(again))
+    assert "24 episodes of 80 were learnt, and are kept. **Go on** does the rest" in words
