@@ -26,7 +26,7 @@ from learner.view.server.login import Login
 from learner.view.server.origin import visitor_address
 from learner.view.service_line import build_service_line
 from learner.view.share.tab import open_link, share_tab
-from learner.view.teach import painting
+from learner.view.strip import strip_of
 from learner.view.teach.tab import teach_tab
 from learner.visitors.audience import Rooms
 from learner.visitors.lesson import Lesson
@@ -78,7 +78,7 @@ def build(
         first = lessons.models.first
         untrained = first.service.new_learner(LearnerConfig())
         html("spa-header", cards.header())
-        show_strip(page, painting.strip_of(untrained, first.base_model))
+        show_strip(page, strip_of(untrained, first.base_model))
         if len(lessons.models.offers) > 1:
             model_chooser(page)
         with gr.Tabs():
@@ -104,7 +104,7 @@ def show_strip(page: Page, first: str = "") -> None:
     strip = html("spa-strip", first)
     page.lesson.show(
         strip,
-        lambda lesson: painting.strip_of(lesson.learner, lesson.base_model, lesson.moments.all[0]),
+        lambda lesson: strip_of(lesson.learner, lesson.base_model, lesson.moments.all[0]),
         lambda lesson: (lesson.learner, lesson.base_model.source),
     )
 

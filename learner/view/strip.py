@@ -3,17 +3,41 @@
 from collections.abc import Sequence
 from html import escape
 
+from learner.learning.learner import Learner
+from learner.model.base_model import ModelFacts
 from learner.view.help import about
+from learner.visitors.moments import Moment
 from learner.wording import count, percent
 
 CELLS = 12
 """Cells drawn per virtual token."""
+SCALE = 2.0  # standard deviations of the word embeddings at which a cell is fully coloured
 
 _SNOWFLAKE = (
     '<svg class="spa-snowflake" viewBox="0 0 24 24" aria-hidden="true"><path d="M12 2v20M3.3 7l17.4'
     " 10M20.7 7 3.3 17M9 3.5l3 3 3-3M9 20.5l3-3 3 3M3 11l4-1-1-4M21 13l-4 1 1 4M3 13l4 1-1 4M21 11"
     'l-4-1 1-4"/></svg>'
 )
+
+
+def strip_of(learner: Learner, base_model: ModelFacts, first: Moment | None = None) -> str:
+    """The soft prompt's numbers in front of the frozen model; ``first`` is how it was once."""
+    moved = 0.0
+    if first is not None and first.prompt.shape == learner.prompt.shape:
+        moved = float((learner.prompt - first.prompt).norm() / first.prompt.norm())
+    return strip(
+        learner.prompt.tolist(),
+        scale(base_model),
+        base_model.name,
+        base_model.parameter_count,
+        learner.episodes,
+        moved,
+    )
+
+
+def scale(base_model: ModelFacts) -> float:
+    """The number at which a cell of a soft prompt is fully coloured."""
+    return SCALE * base_model.embedding_spread
 
 
 def strip(

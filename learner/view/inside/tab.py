@@ -19,7 +19,7 @@ from learner.view.inside.charts import (
 from learner.view.inside.charts import cards as part_cards
 from learner.view.page import Page, html
 from learner.view.screen import Frame, Screen
-from learner.view.teach import painting
+from learner.view.strip import scale
 from learner.visitors.checked_input import (
     MAX_TEXT,
     checked_moment,
@@ -105,7 +105,7 @@ def _alter(page: Page, screen: Screen[Inside, Inside]) -> None:
 
     screen.show(
         switches,
-        lambda inside: switchboard(inside, painting.scale(inside.base_model)),
+        lambda inside: switchboard(inside, scale(inside.base_model)),
         lambda inside: (_altered(inside), inside.parts.get("vectors")),
     )
     screen.show(

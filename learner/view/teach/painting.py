@@ -1,19 +1,13 @@
 """From a lesson to what the page shows of it: every picture and line, as HTML strings."""
 
 from learner import wording
-from learner.learning.learner import Learner
 from learner.learning.signals import RECORDED, SIGNALS
-from learner.model.base_model import ModelFacts
 from learner.view import cards, charts
-from learner.view.strip import strip
 from learner.view.teach.hints import hint_of
 from learner.view.teach.samples_chart import samples_chart
 from learner.view.teach.thumb_cards import thumbs_panel
 from learner.visitors.comparison import CONDITIONS
 from learner.visitors.lesson import Lesson
-from learner.visitors.moments import Moment
-
-STRIP_SCALE = 2.0  # standard deviations of the word embeddings at which a cell is fully coloured
 
 
 def problem(lesson: Lesson) -> str:
@@ -57,26 +51,6 @@ def hint(lesson: Lesson) -> str:
 def thumbs(lesson: Lesson) -> str:
     """The samples that a person can rate."""
     return thumbs_panel(lesson.samples.shown, enabled=lesson.run is None)
-
-
-def strip_of(learner: Learner, base_model: ModelFacts, first: Moment | None = None) -> str:
-    """The soft prompt's numbers in front of the frozen model; ``first`` is how it was once."""
-    moved = 0.0
-    if first is not None and first.prompt.shape == learner.prompt.shape:
-        moved = float((learner.prompt - first.prompt).norm() / first.prompt.norm())
-    return strip(
-        learner.prompt.tolist(),
-        scale(base_model),
-        base_model.name,
-        base_model.parameter_count,
-        learner.episodes,
-        moved,
-    )
-
-
-def scale(base_model: ModelFacts) -> float:
-    """The number at which a cell of a soft prompt is fully coloured."""
-    return STRIP_SCALE * base_model.embedding_spread
 
 
 def accuracy(lesson: Lesson) -> str:

@@ -28,10 +28,10 @@ def settled(expected):  # a thread that has ended may take a moment to be gone
 
 before = helpers()
 from learner.model.loading import load_base_model
-from learner.view.teach import painting
+from learner.view.strip import scale
 
 base_model = load_base_model()
-painting.scale(base_model)
+scale(base_model)
 print(settled(before) - before)
 torch.ones(1 << 20).exp()  # what shows that a team is seen where there is one
 print(helpers() - before)
