@@ -13,14 +13,13 @@ from learner.learning.training import Material
 from learner.measuring import Score
 from learner.service.protocol import ModelService
 from learner.visitors.checked_input import MAX_EPISODES, LessonError
-from learner.visitors.event import Event
 from learner.visitors.exam import Exam
 from learner.visitors.own_list import OwnList
 from learner.visitors.rated_samples import RatedSamples
 from learner.visitors.run import EXAMS_PER_RUN
 from learner.visitors.session import Session
 from learner.visitors.snapshots import Snapshot, free_name
-from learner.visitors.teaching import Teaching
+from learner.visitors.teaching import Event, Teaching
 
 FIRST_DIFFICULTY = 1  # of the problem that a newcomer finds on the page
 KEPT = 200  # problems known to be learnt from

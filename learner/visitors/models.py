@@ -119,10 +119,6 @@ class Models:
         names = ", ".join(offer.source.short_name for offer in self._offers)
         raise LessonError(f"There is no model of that name here; choose {names}.")
 
-    def that_fits(self, source: ModelSource) -> Taught | None:
-        """The model that was meant by ``source``, if it is there."""
-        return next((one for one in self.all_taught if source.fits(one.base_model.source)), None)
-
     def _change(self, place: int, **values: object) -> None:
         with self._lock:
             offers = [*self._offers]

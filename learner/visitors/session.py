@@ -102,11 +102,6 @@ class Session:
         return self._state.seed
 
     @property
-    def position(self) -> int:
-        """How many problems were taken from that stream."""
-        return self._state.position
-
-    @property
     def notes(self) -> dict[str, Any]:
         """What the page wants to find again after a reload; a copy."""
         notes: dict[str, Any] = json.loads(self._state.notes)
@@ -231,26 +226,14 @@ class Session:
 
         Raises SessionBusy, and SessionError when there is nothing to go back to.
         """
-        with self._lock:
-            self._check_idle()
-            if not self._undo:
-                raise SessionError("There is nothing to undo.")
-            self._redo.append(self.learner)
-            self._change(learner=self._undo.pop())
-            return self.learner
+        return self._step(self._undo, self._redo, "There is nothing to undo.")
 
     def redo(self) -> Learner:
         """Go forth again to the learner that the latest `undo` left.
 
         Raises SessionBusy, and SessionError when nothing was undone since the last change.
         """
-        with self._lock:
-            self._check_idle()
-            if not self._redo:
-                raise SessionError("There is nothing to redo.")
-            self._undo.append(self.learner)
-            self._change(learner=self._redo.pop())
-            return self.learner
+        return self._step(self._redo, self._undo, "There is nothing to redo.")
 
     def keep_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a learner under a name. Raises SessionError if the name is taken, or at too many."""
@@ -311,6 +294,16 @@ class Session:
     def _check_idle(self) -> None:
         if self._running:
             raise SessionBusy
+
+    def _step(self, back: deque[Learner], forth: deque[Learner], nothing: str) -> Learner:
+        """Go to the latest of ``back``, from where ``forth`` leads here again."""
+        with self._lock:
+            self._check_idle()
+            if not back:
+                raise SessionError(nothing)
+            forth.append(self.learner)
+            self._change(learner=back.pop())
+            return self.learner
 
     def _remember(self, before: Learner) -> None:
         if self.learner is not before:

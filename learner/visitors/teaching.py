@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack
 from contextvars import copy_context
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from learner.learning.learner import Learner, LearnerConfig
@@ -20,7 +20,6 @@ from learner.model.base_model import ModelFacts
 from learner.service.protocol import ModelService
 from learner.visitors.checked_input import LessonError
 from learner.visitors.comparison import Comparison
-from learner.visitors.event import Event, end_of
 from learner.visitors.exam import Exam
 from learner.visitors.followed import Followed
 from learner.visitors.moments import Moments
@@ -32,6 +31,45 @@ from learner.visitors.session import Session
 
 ANSWERING_SHARE = 0.25  # of the time of a run that its answers on the way may take
 KEPT = 200  # held-out results
+
+
+@dataclass(frozen=True)
+class Event:
+    """What just happened in a lesson; what is said of it is the page's.
+
+    ``kind`` is the end of a run (`end_of`), or undone, redone, reset or loaded, or kept or back (of
+    a snapshot, by its ``name``), or drawn or own (of the problem shown), or format or signal (of
+    what was chosen), or cut (a run, by a restart, with so many episodes ``left``). ``episodes``
+    were learnt just now, at ``rate`` a second; ``report`` is that of the last step and ``refused``
+    says why it was none; ``result`` is the last held-out result, of what is there now.
+    """
+
+    kind: str
+    episodes: int = 0
+    rate: float | None = None
+    result: Score | None = None
+    report: StepReport | None = None
+    refused: str = ""
+    name: str = ""
+    left: int = 0
+
+
+def end_of(run: RunState, result: Score | None) -> Event:
+    """The end of a run, of which ``result`` is the last held-out result.
+
+    Its kind is run, one, thumbs, measured, refused or stopped.
+    """
+    if not run.total:
+        return Event("measured" if result and result.n == run.asked else "stopped", result=result)
+    if run.done < run.total:
+        # What is kept is measured next.
+        return Event("stopped", run.done, run.rate, None, run.report)
+    if not run.taken:
+        return Event("refused", report=run.report, refused=run.refused)
+    if result is None:
+        kind = "thumbs" if run.report and run.report.marked else "one"
+        return Event(kind, run.done, run.rate, None, run.report)
+    return Event("run", run.done, run.rate, result, run.report)
 
 
 class Scores:

@@ -5,9 +5,9 @@ from learner.learning.signals import SIGNALS
 from learner.learning.step_report import StepReport
 from learner.measuring import Score
 from learner.view import charts
-from learner.visitors.event import Event
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
+from learner.visitors.teaching import Event
 from learner.wording import small_percent
 
 SIGNIFICANT = 0.05

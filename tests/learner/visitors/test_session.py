@@ -208,7 +208,7 @@ def test_positions_are_given_out_once_each(watched):
     for thread in threads:
         thread.join(PATIENCE)
     assert sorted(taken) == list(range(0, 8 * takes, 2))
-    assert session.position == 8 * takes
+    assert session.state.position == 8 * takes
     assert session.seed == 7
 
 

@@ -106,7 +106,7 @@ def test_at_the_first_start_they_are_taken_over(server, qwen2):
     for letter, steps in ("c4", "d5"):
         session = sessions.get(letter * 43)
         assert session.learner.steps == int(steps)
-        assert (session.seed, session.position, session.notes) == (7, 5, {"tab": "x"})
+        assert (session.seed, session.state.position, session.notes) == (7, 5, {"tab": "x"})
         assert session.state.learnt == 16
     assert not folders[0].exists()
     assert [path.name for path in folders[1].iterdir()] == ["experiments"]

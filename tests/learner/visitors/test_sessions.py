@@ -107,7 +107,7 @@ def test_everything_but_undo_survives_a_restart(server, qwen2):
     for name in ("prompt", "first_moment", "second_moment"):
         assert torch.equal(getattr(again.learner, name), getattr(session.learner, name))
     assert again.learner.history == session.learner.history
-    assert (again.notes, again.position, again.seed) == (session.notes, 5, session.seed)
+    assert (again.notes, again.state.position, again.seed) == (session.notes, 5, session.seed)
     assert again.undo_depth == 0
     uninterrupted, _ = train_step(qwen2, session.learner, problems)
     continued, _ = train_step(qwen2, again.learner, problems)

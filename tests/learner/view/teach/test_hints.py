@@ -7,10 +7,10 @@ import pytest
 from arena import Problem
 from learner.measuring import score_of
 from learner.view.teach.hints import hint_of, told
-from learner.visitors.event import Event
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session
+from learner.visitors.teaching import Event
 from tests.coroutines import follow
 from tests.learner.visitors.scripted import ScriptedService, untrained
 
