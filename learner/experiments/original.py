@@ -14,11 +14,10 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, with_config
 
 from learner.checkpoint.reading import LENIENT, Count, parse
-from learner.experiments.results import Results, Share
+from learner.experiments.results import UNKNOWN, Results, Share
 from learner.measuring import Score
 
 _FIRST_ASKED = 5  # train_continuous.py measured its initial accuracy on five problems only
-UNKNOWN = 0  # what nobody wrote down
 
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -67,12 +66,10 @@ class _Qwen:
         return Results(
             name=name,
             model=self.model_name,
-            parameters=UNKNOWN,
             chat_template=self.use_chat_template,
             soft_tokens=self.n_soft_tokens,
             learning_rate=self.learning_rate,
             episodes=self.n_episodes,
-            seed=UNKNOWN,
             losses=_losses(self.training),
             curve=tuple(_counted(one.n_correct, one.n_total, one.episode) for one in curve),
             final=_counted(last.n_correct, last.n_total, self.n_episodes),
@@ -80,7 +77,6 @@ class _Qwen:
                 family: (Share(before[family], UNKNOWN), Share(after[family], UNKNOWN))
                 for family in sorted(before.keys() & after.keys())
             },
-            difficulties={},
             episodes_per_second=self.episodes_per_sec,
         )
 
@@ -130,7 +126,6 @@ class _Continuous:
         return Results(
             name=name,
             model=config.model_name,
-            parameters=UNKNOWN,
             chat_template=True,
             soft_tokens=config.n_soft_tokens,
             learning_rate=config.learning_rate,
@@ -139,8 +134,6 @@ class _Continuous:
             losses=_losses(self.training_results),
             curve=(_counted(first, _FIRST_ASKED, 0), *curve),
             final=_counted(sum(answered), len(answered), config.n_episodes),
-            families={},
-            difficulties={},
             episodes_per_second=math.nan,
         )
 
@@ -189,20 +182,15 @@ def _published(
     return Results(
         name=name,
         model=model,
-        parameters=UNKNOWN,
         chat_template=chat,
         soft_tokens=8,
         learning_rate=1e-3,
         episodes=final.episodes,
-        seed=UNKNOWN,
-        losses=(),
         curve=tuple(
             _counted(right, _FIRST_ASKED if "Llama" in model and not episodes else 20, episodes)
             for episodes, right in curve.items()
         ),
         final=final,
-        families={},
-        difficulties={},
         episodes_per_second=rate,
     )
 

@@ -8,6 +8,8 @@ from learner.experiments.problem_order import Episode
 from learner.experiments.settings import Experiment
 from learner.measuring import Score
 
+UNKNOWN = 0  # what nobody wrote down
+
 
 @dataclass(frozen=True)
 class Share:
@@ -38,18 +40,18 @@ class Results:
 
     name: str
     model: str
-    parameters: int
     chat_template: bool
     soft_tokens: int
     learning_rate: float
     episodes: int
-    seed: int
-    losses: tuple[tuple[int, float], ...]
     curve: tuple[Score, ...]
     final: Score
-    families: Mapping[str, tuple[Share, Share]]
-    difficulties: Mapping[str, tuple[Share, Share]]
     episodes_per_second: float
+    parameters: int = UNKNOWN
+    seed: int = UNKNOWN
+    losses: tuple[tuple[int, float], ...] = ()
+    families: Mapping[str, tuple[Share, Share]] = field(default_factory=dict)
+    difficulties: Mapping[str, tuple[Share, Share]] = field(default_factory=dict)
     alone: Score | None = None
     examples_alone: Score | None = None
     kept: Score | None = None

@@ -8,17 +8,7 @@ from learner.hub.client import HubError
 from learner.hub.push import push
 from learner.hub.soft_prompts import browse
 from learner.model.source import FOLDER, ModelSource
-from tests.hub.samples import POCKET_MODEL, QWEN, put, sample_results, trained_learner
-
-
-@pytest.fixture
-def learner(qwen2):
-    return trained_learner(qwen2)
-
-
-@pytest.fixture
-def ada(hub):
-    return hub.store.add_login("ada")
+from tests.hub.samples import POCKET_MODEL, QWEN, put, sample_results
 
 
 @pytest.fixture

@@ -27,16 +27,6 @@ REPO = "ada/prompt"
 
 
 @pytest.fixture
-def learner(qwen2):
-    return trained_learner(qwen2)
-
-
-@pytest.fixture
-def ada(hub):
-    return hub.store.add_login("ada")
-
-
-@pytest.fixture
 def pushed(hub, ada, learner):
     """A public soft prompt of ada's, with results."""
     return push(learner, REPO, ada, private=False, results=sample_results(), endpoint=hub.endpoint)

@@ -35,16 +35,6 @@ def tried_again_at_once(monkeypatch):
     monkeypatch.setattr("learner.hub.push._RETRY_WAITS", (0.0, 0.0))
 
 
-@pytest.fixture
-def learner(qwen2):
-    return trained_learner(qwen2)
-
-
-@pytest.fixture
-def ada(hub):
-    return hub.store.add_login("ada")
-
-
 def remote(hub, repo_id=REPO):
     return hub.store.repos["model", repo_id]
 
