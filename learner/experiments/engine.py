@@ -19,7 +19,7 @@ from learner.experiments.problem_order import Episode, next_problems
 from learner.experiments.settings import Experiment
 from learner.experiments.starts import Train, joint_starts, meta_starts
 from learner.learning.learner import Learner, LearnerConfig, new_learner
-from learner.learning.reward import summarise
+from learner.learning.step_report import summarise
 from learner.learning.training import StepReport, train_steps
 from learner.learning.worked_examples import worked_examples
 from learner.measuring import (

@@ -27,13 +27,12 @@ all groups agree there is no gradient, and no step. The gold answer is seen by t
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
-from statistics import fmean
 
-from arena import Grade, Problem, grade
+from arena import Problem, grade
 from learner.learning.learner import Learner
 from learner.learning.signal import Signal
+from learner.learning.step_report import Group, Sample
 from learner.learning.targets import Target, check_fits, completion_targets, encode_for
 from learner.learning.worked_examples import worked_examples
 from learner.model.base_model import BaseModel
@@ -42,66 +41,6 @@ from learner.model.pace import Paces
 from learner.model.turns import Turns
 
 MAX_SAMPLE_TOKENS = 48  # as long as an answer may be wherever it is measured
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One sampled completion and its verdict."""
-
-    completion: Completion
-    grade: Grade
-
-    @property
-    def reward(self) -> float:
-        """1 for the right answer, else 0: hedging, listing and silence are not right."""
-        return float(self.grade.correct)
-
-
-@dataclass(frozen=True)
-class Group:
-    """The samples drawn for one problem in one step."""
-
-    problem: Problem
-    samples: tuple[Sample, ...]
-
-    @property
-    def agrees(self) -> bool:
-        """Whether all samples earned the same, so that nothing tells them apart."""
-        return len({sample.reward for sample in self.samples}) == 1
-
-    @property
-    def advantages(self) -> tuple[float, ...]:
-        """How much better each sample is than the group's mean; they sum to zero."""
-        return advantages([sample.reward for sample in self.samples])
-
-
-@dataclass(frozen=True)
-class SampleSummary:
-    """What a step's samples were like.
-
-    Of ``samples`` completions of ``problems`` problems ``correct`` were right and ``no_answer``
-    gave none that could be read; at ``with_signal`` problems some were right and some were not.
-    ``entropy`` is the mean of the policy's, in nats a token; ``length`` the mean number of tokens.
-    """
-
-    samples: int
-    problems: int
-    correct: int
-    no_answer: int
-    with_signal: int
-    entropy: float
-    length: float
-
-    @property
-    def reward(self) -> float:
-        """The mean reward."""
-        return self.correct / self.samples
-
-
-def advantages(rewards: Sequence[float]) -> tuple[float, ...]:
-    """Each reward less the mean of all."""
-    mean = fmean(rewards)
-    return tuple(reward - mean for reward in rewards)
 
 
 def check_samples(base_model: BaseModel, learner: Learner, problems: Sequence[Problem]) -> None:
@@ -158,22 +97,6 @@ def policy_targets(
             base_model, learner, group.problem.question, list(weights.items())
         )
     return tuple(targets)
-
-
-def summarise(groups: Sequence[Group]) -> SampleSummary:
-    """What the samples of one step, at least one, were like."""
-    samples = [sample for group in groups for sample in group.samples]
-    tokens = sum(sample.completion.tokens for sample in samples)
-    entropy = sum((s.completion.entropy or 0.0) * s.completion.tokens for s in samples)
-    return SampleSummary(
-        samples=len(samples),
-        problems=len(groups),
-        correct=sum(sample.grade.correct for sample in samples),
-        no_answer=sum(sample.grade.extracted is None for sample in samples),
-        with_signal=sum(not group.agrees for group in groups),
-        entropy=entropy / tokens,
-        length=tokens / len(samples),
-    )
 
 
 def nothing_to_learn(groups: Sequence[Group]) -> str:

@@ -6,18 +6,15 @@ and checkpoints are checked, and an entry in `learner.learning.signals`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from arena.problem import Problem
 from learner.learning.learner import Learner, LearnerConfig
+from learner.learning.step_report import Group
 from learner.learning.targets import Target
 from learner.model.base_model import BaseModel
 
-if TYPE_CHECKING:
-    from learner.learning.reward import Group
-
 Told = Callable[[BaseModel, Learner, Sequence[Problem]], tuple[Target, ...]]
-Earned = Callable[[BaseModel, Learner, "Sequence[Group]"], tuple[Target, ...]]
+Earned = Callable[[BaseModel, Learner, Sequence[Group]], tuple[Target, ...]]
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,9 @@ from arena.problem import Problem
 from learner.learning.gradients import Found, find_gradients
 from learner.learning.learner import MAX_HISTORY, Learner, StepRecord
 from learner.learning.optimiser import adam, clipped
-from learner.learning.reward import (
-    Group,
-    check_samples,
-    draw_groups,
-    nothing_to_learn,
-    summarise,
-)
+from learner.learning.reward import check_samples, draw_groups, nothing_to_learn
 from learner.learning.signals import SIGNALS
-from learner.learning.step_report import StepReport
+from learner.learning.step_report import Group, StepReport, summarise
 from learner.learning.targets import Target, check_prompt
 from learner.learning.thumbs import THUMBS, Thumbs, learn_from_thumbs
 from learner.model.base_model import BaseModel

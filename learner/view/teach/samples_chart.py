@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from html import escape
 
 from learner import wording
-from learner.learning.reward import Group, Sample, SampleSummary, summarise
+from learner.learning.step_report import Group, Sample, SampleSummary, summarise
 from learner.view import cards
 
 ROWS, COLUMNS = 6, 16  # drawn at most; a learner that was made elsewhere may have more

@@ -10,7 +10,7 @@ from arena import FAMILIES, Grade, Problem, stream
 from learner.experiments.engine import Engine
 from learner.experiments.settings import Experiment
 from learner.learning.learner import Learner, LearnerConfig, StepRecord, new_learner
-from learner.learning.reward import Group, Sample
+from learner.learning.step_report import Group, Sample
 from learner.learning.training import StepReport
 from learner.model.completion import Ask, Completion
 from tests.learner.tiny_models import build_base_model

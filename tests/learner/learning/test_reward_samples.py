@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from arena import FAMILIES, Problem, held_out
 from learner.checkpoint.files import load, save
 from learner.learning import reward
-from learner.learning.reward import MAX_SAMPLE_TOKENS, Group, Sample, advantages, draw_groups
+from learner.learning.reward import MAX_SAMPLE_TOKENS, draw_groups
+from learner.learning.step_report import Group, Sample, advantages
 from learner.learning.training import train_step, train_steps
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion

@@ -9,8 +9,7 @@ import torch
 
 from arena import Grade, Problem
 from learner.learning.learner import Learner, LearnerConfig, StepRecord
-from learner.learning.reward import Group, Sample
-from learner.learning.step_report import Marked, StepReport
+from learner.learning.step_report import Group, Marked, Sample, StepReport
 from learner.learning.thumbs import Thumbs
 from learner.learning.training import Material
 from learner.model.base_model import ModelFacts
