@@ -131,11 +131,26 @@ class ExperimentsView:
 
     @property
     def hint(self) -> str:
-        return cards.hint(*_hint(self))
+        """What happens, what happened, or what to do now."""
+        return cards.hint(*self._hint())
 
     @property
     def progress_bar(self) -> str:
-        return _progress_bar(self.progress)
+        """How far the experiment is that is on."""
+        progress = self.progress
+        if progress is None:
+            return cards.progress(0, 0, None, None)
+        left = progress.seconds_left
+        rest = "" if left is None else f" · {wording.duration(left)} left"
+        note = {
+            WAITING: "waiting for its turn",
+            STARTING: f"learning where to start, {progress.part} of {progress.whole}",
+            MEASURING: f"testing, {progress.part} of {progress.whole} answers{rest}",
+            LEARNING: "",
+        }[progress.phase]
+        if not progress.total:
+            return cards.progress(0, 0, None, None, note)
+        return cards.progress(progress.done, progress.total, progress.rate, left, note)
 
     @property
     def lines(self) -> tuple[Known, ...]:
@@ -159,7 +174,22 @@ class ExperimentsView:
     @property
     def rows(self) -> tuple[Row, ...]:
         """The table, newest first."""
-        return _rows(self)
+        rows, progress, known = [], self.progress, self.known
+        for entry in self.entries:
+            plan = entry.plan
+            state = _STATES[entry.state]
+            if entry.state == GOING and progress is None:
+                state = "interrupted"
+            elif progress is not None and self.running == entry.place and progress.phase == WAITING:
+                state = "waiting"
+            elif entry.state == FINISHED and entry.place not in known:
+                state = "unreadable"
+            if entry.place in known:
+                rows.append((*known[entry.place].row[:-1], state))
+            else:
+                chat = plan.experiment.config.chat_template
+                rows.append(row_without(plan.name, plan.technique, chat, state))
+        return (*reversed(rows), *(row for _, row in _published()))
 
     @property
     def runs(self) -> Options:
@@ -169,7 +199,21 @@ class ExperimentsView:
 
     @property
     def figure(self) -> str:
-        return _figure(self)
+        """The picture of the chosen run, once it has ended."""
+        chosen, path = self.chosen, self.picture
+        if chosen is None:
+            return _no_figure("Your runs' figures come here.")
+        if chosen.state != FINISHED or path is None or not path.is_file():
+            return _no_figure("Its figure is drawn when it has ended.")
+        data = base64.b64encode(path.read_bytes()).decode()
+        name = escape(chosen.plan.name, quote=True)
+        words = "loss, held-out accuracy, and accuracy by family and by difficulty before and after"
+        return (
+            f'<figure class="spa-figure"><img src="data:image/png;base64,{data}" '
+            f'alt="Learning curves of {name}: {words}"><figcaption><a href="#" '
+            f'download="{escape(chosen.place)}-learning_curves.png">Download the figure</a>'
+            "</figcaption></figure>"
+        )
 
     @property
     def answers(self) -> AnswersSource:
@@ -201,9 +245,37 @@ class ExperimentsView:
     def can_delete(self) -> bool:
         return self.chosen is not None and self.chosen.place != self.running
 
+    def _hint(self) -> tuple[str, str]:
+        focus, progress, known = self.focus, self.progress, self.known
+        if focus is None:
+            return _FIRST, "next"
+        name, seeds = f"“{focus.plan.name}”", wording.count(len(focus.plan.seeds), "seed")
+        if progress is not None:
+            if progress.phase == WAITING and self.ahead:
+                others = wording.count(self.ahead, "experiment")
+                return (
+                    f"{name} waits: {others} of others came first. It starts by itself.",
+                    "working",
+                )
+            what = TECHNIQUES[focus.plan.technique].name
+            return (
+                f"{name} is running: {what}, {seeds}. Close the page if you like; it goes on.",
+                "working",
+            )
+        if focus.state == FAILED:
+            return f"{name} ended early: {focus.message}", "next"
+        if focus.state in (STOPPED, GOING):
+            return (
+                f"{name} is stopped; what was learnt is kept. **Continue** goes on from there.",
+                "next",
+            )
+        if focus.place not in known:
+            return f"{name} cannot be read any more. **Delete** it.", "next"
+        return _outcome(name, known[focus.place].arm), "done"
+
 
 class ExperimentsPainter:
-    """Looks at desks. What a run's results come to is worked out once."""
+    """Looks at visitors' experiments. What a run's results come to is worked out once."""
 
     def __init__(self) -> None:
         self._known: WeakKeyDictionary[VisitorExperiments, dict[str, Known]] = WeakKeyDictionary()
@@ -271,51 +343,6 @@ def _published() -> list[tuple[Series, Row]]:
     return found
 
 
-def _rows(view: ExperimentsView) -> tuple[Row, ...]:
-    rows, progress, known = [], view.progress, view.known
-    for entry in view.entries:
-        plan = entry.plan
-        state = _STATES[entry.state]
-        if entry.state == GOING and progress is None:
-            state = "interrupted"
-        elif progress is not None and view.running == entry.place and progress.phase == WAITING:
-            state = "waiting"
-        elif entry.state == FINISHED and entry.place not in known:
-            state = "unreadable"
-        if entry.place in known:
-            rows.append((*known[entry.place].row[:-1], state))
-        else:
-            chat = plan.experiment.config.chat_template
-            rows.append(row_without(plan.name, plan.technique, chat, state))
-    return (*reversed(rows), *(row for _, row in _published()))
-
-
-def _hint(view: ExperimentsView) -> tuple[str, str]:
-    focus, progress, known = view.focus, view.progress, view.known
-    if focus is None:
-        return _FIRST, "next"
-    name, seeds = f"“{focus.plan.name}”", wording.count(len(focus.plan.seeds), "seed")
-    if progress is not None:
-        if progress.phase == WAITING and view.ahead:
-            others = wording.count(view.ahead, "experiment")
-            return f"{name} waits: {others} of others came first. It starts by itself.", "working"
-        what = TECHNIQUES[focus.plan.technique].name
-        return (
-            f"{name} is running: {what}, {seeds}. Close the page if you like; it goes on.",
-            "working",
-        )
-    if focus.state == FAILED:
-        return f"{name} ended early: {focus.message}", "next"
-    if focus.state in (STOPPED, GOING):
-        return (
-            f"{name} is stopped; what was learnt is kept. **Continue** goes on from there.",
-            "next",
-        )
-    if focus.place not in known:
-        return f"{name} cannot be read any more. **Delete** it.", "next"
-    return _outcome(name, known[focus.place].arm), "done"
-
-
 def _outcome(name: str, arm: Arm) -> str:
     after, before = arm.estimate(final), arm.estimate(initial)
     change = arm.effect(final, initial)
@@ -325,39 +352,6 @@ def _outcome(name: str, arm: Arm) -> str:
         f"({100 * low:.0f}–{percent(high)}, {wording.count(after.seeds, 'seed')}), "
         f"{percent(before.value)} before: {change.points} points, "
         f"{wording.p_value(change.p_value)}."
-    )
-
-
-def _progress_bar(progress: Progress | None) -> str:
-    if progress is None:
-        return cards.progress(0, 0, None, None)
-    left = progress.seconds_left
-    rest = "" if left is None else f" · {wording.duration(left)} left"
-    note = {
-        WAITING: "waiting for its turn",
-        STARTING: f"learning where to start, {progress.part} of {progress.whole}",
-        MEASURING: f"testing, {progress.part} of {progress.whole} answers{rest}",
-        LEARNING: "",
-    }[progress.phase]
-    if not progress.total:
-        return cards.progress(0, 0, None, None, note)
-    return cards.progress(progress.done, progress.total, progress.rate, left, note)
-
-
-def _figure(view: ExperimentsView) -> str:
-    chosen, path = view.chosen, view.picture
-    if chosen is None:
-        return _no_figure("Your runs' figures come here.")
-    if chosen.state != FINISHED or path is None or not path.is_file():
-        return _no_figure("Its figure is drawn when it has ended.")
-    data = base64.b64encode(path.read_bytes()).decode()
-    name = escape(chosen.plan.name, quote=True)
-    words = "loss, held-out accuracy, and accuracy by family and by difficulty before and after"
-    return (
-        f'<figure class="spa-figure"><img src="data:image/png;base64,{data}" '
-        f'alt="Learning curves of {name}: {words}"><figcaption><a href="#" '
-        f'download="{escape(chosen.place)}-learning_curves.png">Download the figure</a>'
-        "</figcaption></figure>"
     )
 
 
