@@ -10,7 +10,7 @@ estimate of the whole.
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -104,6 +104,12 @@ class Score(Tally):
     def right(self) -> tuple[bool, ...]:
         """Whether each was right, for pairing with other scores."""
         return tuple(outcome == RIGHT for outcome in self.outcomes)
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What `score_of` makes it of again, as plain JSON values."""
+        names = "outcomes", "chat_template", "episodes"
+        return {name: getattr(self, name) for name in names}
 
     def by(self, keys: Sequence[Key]) -> dict[Key, Tally]:
         """A tally for each distinct key, in order; ``keys`` has one for each problem."""

@@ -95,9 +95,7 @@ def _left_out(names: list[str], model: str) -> str:
 
 def _facts(lesson: Lesson) -> str:
     """Where the lesson is, as JSON for the page's scripts."""
-    run, results = lesson.run, lesson.results()
-    trained = [score for score in results if score.episodes]
-    alone = lesson.exam.alone(lesson.chat_template)
+    run, alone = lesson.run, lesson.exam.alone(lesson.chat_template)
     told = {
         "address": demo.address(lesson),
         "model": _model(lesson),
@@ -107,7 +105,7 @@ def _facts(lesson: Lesson) -> str:
         "chat": lesson.chat_template,
         "heldOut": len(lesson.exam.problems),
         "alone": _score(alone),
-        "score": _score(trained[-1] if trained else None),
+        "score": _score(lesson.latest_score),
         "gold": lesson.comparison.problem.answer if lesson.comparison.problem else "",
     }
     return f'<i hidden data-facts="{escape(json.dumps(told), quote=True)}"></i>'

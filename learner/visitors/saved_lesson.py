@@ -39,10 +39,7 @@ def to_json(saved: SavedLesson) -> dict[str, object]:
     return {
         "problem": saved.problem and asdict(saved.problem),
         "chat_template": saved.chat_template,
-        "marks": [
-            {key: getattr(score, key) for key in ("outcomes", "chat_template", "episodes")}
-            for score in saved.results
-        ],
+        "marks": [score.kept for score in saved.results],
         "learnt": list(saved.learnt),
         "signal": saved.signal,
         "place": saved.place,

@@ -42,13 +42,7 @@ def pack_session(state: SessionState, base_model: ModelFacts) -> bytes:
         "learnt": state.learnt,
         "notes": json.loads(state.notes),
         "snapshots": [
-            {
-                "name": one.name,
-                "scores": [
-                    {key: getattr(score, key) for key in ("outcomes", "chat_template", "episodes")}
-                    for score in one.scores
-                ],
-            }
+            {"name": one.name, "scores": [score.kept for score in one.scores]}
             for one in state.snapshots
         ],
     }

@@ -178,6 +178,11 @@ class Teaching(Followed):
         at = self.learner.episodes
         return next((score for score in self.results() if score.episodes == at), None)
 
+    @property
+    def latest_score(self) -> Score | None:
+        """The latest result of those after learning, if there is one."""
+        return next((score for score in reversed(self.results()) if score.episodes), None)
+
     def results(self) -> list[Score]:
         """The held-out results in the format learnt in, by episodes; the untrained prompt first."""
         return self._scores.of(self.learner, self.chat_template)

@@ -355,7 +355,7 @@ def _progress(lesson: Lesson) -> Json:
 def _learner(lesson: Lesson) -> Json:
     learner = lesson.learner
     latest = learner.history[-1] if learner.history else None
-    trained = [marks for marks in lesson.results() if marks.episodes]
+    held_out = lesson.latest_score
     return {
         "model": lesson.base_model.name,
         "episodes": learner.episodes,
@@ -366,7 +366,7 @@ def _learner(lesson: Lesson) -> Json:
         "chat_template": lesson.chat_template,
         "undo": lesson.session.undo_depth,
         "redo": lesson.session.redo_depth,
-        "held_out": _result(trained[-1], lesson.exam) if trained else None,
+        "held_out": _result(held_out, lesson.exam) if held_out else None,
     }
 
 

@@ -89,9 +89,7 @@ def families(lesson: Lesson) -> str:
     """Accuracy by family, before and after."""
     chat_template = lesson.chat_template
     alone = lesson.exam.alone(chat_template)
-    trained = [marks for marks in lesson.results() if marks.episodes]
-    problems = lesson.exam.problems
-    after = trained[-1] if trained else None
+    problems, after = lesson.exam.problems, lesson.latest_score
     if alone and after:  # on the problems that both have been asked
         both = min(alone.n, after.n)
         alone, after = alone.first(both), after.first(both)
