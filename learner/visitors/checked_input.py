@@ -54,18 +54,12 @@ def checked_difficulty(difficulty: object) -> int | None:
 
 def checked_episodes(episodes: object) -> int:
     """How many episodes to train. Raises LessonError unless it is 1 to ``MAX_EPISODES``."""
-    number = _whole_number(episodes)
-    if number is None or not 1 <= number <= MAX_EPISODES:
-        raise LessonError(f"Episodes is a whole number from 1 to {MAX_EPISODES}.")
-    return number
+    return _within(episodes, MAX_EPISODES, f"Episodes is a whole number from 1 to {MAX_EPISODES}.")
 
 
 def checked_times(times: object) -> int:
     """How many times to learn from the same. Raises LessonError unless it is 1 to ``MAX_TIMES``."""
-    number = _whole_number(times)
-    if number is None or not 1 <= number <= MAX_TIMES:
-        raise LessonError(f"Times is a whole number from 1 to {MAX_TIMES}.")
-    return number
+    return _within(times, MAX_TIMES, f"Times is a whole number from 1 to {MAX_TIMES}.")
 
 
 def checked_format(chat_template: object) -> bool:
@@ -139,18 +133,13 @@ def checked_learning_rate(rate: object) -> float:
 
 def checked_step_size(episodes: object) -> int:
     """How many problems make a step. Raises LessonError unless it is 1 to 64."""
-    number = _whole_number(episodes)
-    if number is None or not 1 <= number <= MAX_EPISODES_PER_STEP:
-        raise LessonError(f"A step takes 1 to {MAX_EPISODES_PER_STEP} problems.")
-    return number
+    most = MAX_EPISODES_PER_STEP
+    return _within(episodes, most, f"A step takes 1 to {most} problems.")
 
 
 def checked_vectors(vectors: object) -> int:
     """How many vectors to learn. Raises LessonError unless it is 1 to ``MAX_VECTORS``."""
-    number = _whole_number(vectors)
-    if number is None or not 1 <= number <= MAX_VECTORS:
-        raise LessonError(f"A soft prompt has 1 to {MAX_VECTORS} vectors here.")
-    return number
+    return _within(vectors, MAX_VECTORS, f"A soft prompt has 1 to {MAX_VECTORS} vectors here.")
 
 
 def checked_thumb(thumb: object) -> tuple[int, int, int]:
@@ -194,6 +183,14 @@ def _answer_kind(answer: str) -> str:
     if _NUMBER.fullmatch(answer):
         return "number"
     return "yes/no" if _YES_NO.fullmatch(answer) else "text"
+
+
+def _within(value: object, most: int, sentence: str) -> int:
+    """A whole number from 1 to ``most``. Raises LessonError with this sentence otherwise."""
+    number = _whole_number(value)
+    if number is None or not 1 <= number <= most:
+        raise LessonError(sentence)
+    return number
 
 
 def _whole_number(value: object) -> int | None:
