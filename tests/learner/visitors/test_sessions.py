@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from arena import stream
-from learner.learning.learner import LearnerConfig
 from learner.learning.training import train_step
 from learner.visitors.session import SessionError
 from learner.visitors.sqlite_store import SqliteStore
@@ -155,11 +154,6 @@ def test_base_models_keep_their_learners_apart(server, qwen2):
     with pytest.raises(SessionError, match="no longer kept"):
         server.start(other).get(session_id)
     assert server.start().get(session_id).learner.steps == 1
-
-
-def test_new_visitors_start_with_the_apps_settings(server):
-    sessions = server.start(config=LearnerConfig(soft_tokens=3))
-    assert sessions.open().learner.prompt.shape[0] == 3
 
 
 def test_what_is_promised_is_what_the_store_can_keep(server):

@@ -152,7 +152,7 @@ def test_a_locked_database_is_told_and_written_when_it_is_free(server):
 
 
 def test_those_that_have_learnt_least_are_let_go_if_too_many_wait(server, broken, monkeypatch):
-    monkeypatch.setattr("learner.visitors.sessions._UNSAVED", 2)
+    monkeypatch.setattr("learner.visitors.kept_sessions._UNSAVED", 2)
     sessions = server.start()
     broken("write")
     learnt = []
