@@ -13,7 +13,7 @@ from arena.command_line import Parser, whole_number
 from learner.hub.space_files import MCP_VARIABLE, MODELS_VARIABLE, SESSIONS_VARIABLE
 from learner.model.loading import DEVICES, DTYPES
 from learner.model.source import POCKET, split_revision
-from learner.visitors.object_store import open_store
+from learner.visitors.stores.object_store import open_store
 
 RAY = "learner/service/ray-requirements.txt"
 KEPT = Path(__file__).resolve().parents[2] / "runs" / "sessions"

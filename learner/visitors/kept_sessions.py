@@ -27,8 +27,8 @@ from learner.visitors.autosave import Autosaver
 from learner.visitors.limits import KEPT, NO_PROMISE, PROMISE, Arrivals, Limits, surplus
 from learner.visitors.session import Session, SessionBusy, SessionError, SessionState
 from learner.visitors.session_data import pack_session, take_over, unpack_session
-from learner.visitors.sqlite_store import SqliteStore
-from learner.visitors.store import Conflict, Row, Store, StoreError, Summary
+from learner.visitors.stores.sqlite import SqliteStore
+from learner.visitors.stores.store import Conflict, Row, Store, StoreError, Summary
 
 _FOLDER = re.compile(r"[0-9a-f]{64}")
 _TOUCH_SECONDS = 60.0  # a use is noted down this often: far below any age that matters

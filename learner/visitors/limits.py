@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from learner.visitors.store import Summary
+from learner.visitors.stores.store import Summary
 
 DAY = 86400.0  # seconds
 PROMISED_SECONDS = 7 * DAY

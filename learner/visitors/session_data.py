@@ -22,7 +22,7 @@ from learner.measuring import score_of
 from learner.model.base_model import ModelFacts
 from learner.visitors.session import MAX_NOTES_BYTES, SessionState
 from learner.visitors.snapshots import MOST, Snapshot
-from learner.visitors.store import Conflict, Store
+from learner.visitors.stores.store import Conflict, Store
 
 SESSION_FILE = "session.json"
 MAX_FILE_BYTES = 1 << 24  # of a file, whatever the base model

@@ -23,7 +23,7 @@ from learner.model.source import ModelSource
 from learner.visitors.kept_sessions import KeptSessions, ServedModel
 from learner.visitors.limits import VISITS, Arrivals
 from learner.visitors.session import Session, SessionError
-from learner.visitors.store import StoreError
+from learner.visitors.stores.store import StoreError
 
 _ID = re.compile(r"[A-Za-z0-9_-]{43}")  # what secrets.token_urlsafe(32) makes: 256 random bits
 _CHOICES = 10_000  # visitors whose choice of a model is remembered without looking it up

@@ -5,7 +5,7 @@ from functools import partial
 
 from learner.learning.learner import new_learner
 from learner.visitors.sessions import Sessions
-from learner.visitors.sqlite_store import NAME, SqliteStore
+from learner.visitors.stores.sqlite import NAME, SqliteStore
 
 NEVER = 1e6  # an interval that no test outlives: saved at the end of a run and when flushed
 

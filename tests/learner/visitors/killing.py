@@ -18,13 +18,13 @@ from pathlib import Path
 import torch
 
 from learner.learning.learner import new_learner
-from learner.visitors.leases import ObjectLeases
-from learner.visitors.object_store import ObjectStore
-from learner.visitors.objects import FolderObjects
 from learner.visitors.session import SessionBusy
 from learner.visitors.session_data import unpack_session
 from learner.visitors.sessions import Sessions
-from learner.visitors.sqlite_store import SqliteStore
+from learner.visitors.stores.leases import ObjectLeases
+from learner.visitors.stores.object_store import ObjectStore
+from learner.visitors.stores.objects import FolderObjects
+from learner.visitors.stores.sqlite import SqliteStore
 from tests.learner.tiny_models import build_base_model
 
 VISITORS = 4

@@ -2,7 +2,7 @@
 
 import pytest
 
-from learner.visitors.sqlite_store import SqliteStore
+from learner.visitors.stores.sqlite import SqliteStore
 from tests.learner.visitors.killing import in_objects, kill
 
 

@@ -16,7 +16,7 @@ from learner.visitors.limits import (
     surplus,
 )
 from learner.visitors.session import SessionError
-from learner.visitors.store import Summary
+from learner.visitors.stores.store import Summary
 from tests.learner.session_server import teach
 
 NOW = 100 * DAY

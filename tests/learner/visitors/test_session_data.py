@@ -16,7 +16,7 @@ from learner.visitors import session_data
 from learner.visitors.session import SessionState
 from learner.visitors.session_data import join, pack_session, split, unpack_session
 from learner.visitors.snapshots import Snapshot
-from learner.visitors.store import StoreError
+from learner.visitors.stores.store import StoreError
 
 
 def test_everything_comes_back(qwen2):
@@ -120,7 +120,7 @@ def test_what_the_store_cannot_take_stays_in_its_folder(server, qwen2, monkeypat
         raise StoreError("there is no room left")
 
     with monkeypatch.context() as broken:
-        broken.setattr("learner.visitors.sqlite_store.SqliteStore.write", fail)
+        broken.setattr("learner.visitors.stores.sqlite.SqliteStore.write", fail)
         server.start()
         assert (folder / "checkpoint" / TRAINING_STATE).exists()
     assert server.start().get("a" * 43).learner.steps == 4

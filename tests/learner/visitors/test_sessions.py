@@ -10,7 +10,7 @@ import torch
 from arena import stream
 from learner.learning.training import train_step
 from learner.visitors.session import SessionError
-from learner.visitors.sqlite_store import SqliteStore
+from learner.visitors.stores.sqlite import SqliteStore
 from tests.learner.session_server import teach
 
 # Ids

@@ -6,8 +6,8 @@ import sqlite3
 import pytest
 
 from learner.visitors.session import SessionError
-from learner.visitors.sqlite_store import SqliteStore
-from learner.visitors.store import StoreError
+from learner.visitors.stores.sqlite import SqliteStore
+from learner.visitors.stores.store import StoreError
 from tests.learner.session_server import teach
 
 

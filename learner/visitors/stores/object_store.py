@@ -20,9 +20,9 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import NamedTuple
 
-from learner.visitors.leases import ObjectLeases
-from learner.visitors.objects import Objects, open_objects
-from learner.visitors.store import Conflict, Leases, Row, StoreError, Summary
+from learner.visitors.stores.leases import ObjectLeases
+from learner.visitors.stores.objects import Objects, open_objects
+from learner.visitors.stores.store import Conflict, Leases, Row, StoreError, Summary
 
 _ATTEMPTS = 5
 _LISTED_SECONDS = 60.0  # what others have written is counted this much later

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from learner.visitors.store import StoreError
+from learner.visitors.stores.store import StoreError
 
 SCHEMES = ("file", "s3", "gs", "az", "memory")
 _ATTEMPTS = 3

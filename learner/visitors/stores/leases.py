@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from learner.visitors.objects import Objects
-from learner.visitors.store import StoreError
+from learner.visitors.stores.objects import Objects
+from learner.visitors.stores.store import StoreError
 
 LEASE_SECONDS = 15.0
 PROLONGED = 3  # times within that

@@ -7,12 +7,12 @@ from itertools import count
 import pytest
 
 from learner.learning.learner import new_learner
-from learner.visitors.leases import LEASE_SECONDS, ObjectLeases
-from learner.visitors.object_store import ObjectStore
-from learner.visitors.objects import RemoteObjects
 from learner.visitors.session import SessionBusy
 from learner.visitors.sessions import Sessions
-from learner.visitors.store import StoreError
+from learner.visitors.stores.leases import LEASE_SECONDS, ObjectLeases
+from learner.visitors.stores.object_store import ObjectStore
+from learner.visitors.stores.objects import RemoteObjects
+from learner.visitors.stores.store import StoreError
 from tests.learner.session_server import teach
 
 

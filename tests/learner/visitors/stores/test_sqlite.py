@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from learner.visitors.sqlite_store import NAME, SqliteStore
-from learner.visitors.store import Conflict, Row, StoreError, Summary
+from learner.visitors.stores.sqlite import NAME, SqliteStore
+from learner.visitors.stores.store import Conflict, Row, StoreError, Summary
 
 PATIENCE = 30.0
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from learner.visitors.store import Conflict, Leases, Row, StoreError, Summary
+from learner.visitors.stores.store import Conflict, Leases, Row, StoreError, Summary
 
 NAME = "sessions.sqlite3"
 LOCK_SECONDS = 0.5  # that a click may have to wait while another program writes

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from learner.visitors.object_store import ObjectStore
-from learner.visitors.objects import FolderObjects, RemoteObjects, open_objects
-from learner.visitors.store import Conflict, Row, StoreError, Summary
+from learner.visitors.stores.object_store import ObjectStore
+from learner.visitors.stores.objects import FolderObjects, RemoteObjects, open_objects
+from learner.visitors.stores.store import Conflict, Row, StoreError, Summary
 from tests.learner.session_server import teach
 from tests.object_storage import PAGE, ObjectStorage
 
@@ -227,7 +227,7 @@ def test_what_is_no_address_is_a_sentence(url):
 
 
 def test_without_obstore_one_is_told_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr("learner.visitors.objects.find_spec", lambda name: None)
+    monkeypatch.setattr("learner.visitors.stores.objects.find_spec", lambda name: None)
     with pytest.raises(ValueError, match="pip install obstore"):
         open_objects("s3://bucket")
     assert open_objects(tmp_path.as_uri()).create("a/b", b"")  # a folder needs nothing

@@ -1,0 +1,1 @@
+"""Where sessions are stored: in a database on a local disk, or as objects that apps share."""
