@@ -33,6 +33,15 @@ PATIENCE = 15.0  # seconds that a child has to go by itself
 VALUE, END, GONE, FAULT = "value", "end", "gone", "fault"  # what is told of a call
 READY, REFUSED, TROUBLE = "ready", "refused", "trouble"  # what is told of all
 
+# Values go from a replica to the child directly, not as objects of the cluster, and the child calls
+# on one loop: at a few milliseconds a value, half of a small machine would be busy with that.
+_RAY = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+}
+
 _CHILD = "from learner.service.ray_serve import main; main()"
 _STARTING = "The machines that compute are starting."
 _OUT_OF_REACH = (
@@ -220,7 +229,7 @@ def _child_of(arguments: str) -> "Iterator[tuple[subprocess.Popen[bytes], Connec
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for this process; the child is told to go
-            env=os.environ | {"PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0"},
+            env=os.environ | _RAY | {"PYTHONPATH": path},
         )
     connection = Connection(ours.detach())
     try:

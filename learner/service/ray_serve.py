@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from grpc.aio import AioRpcError
 from ray import serve
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
 from ray.serve.config import RequestRouterConfig
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
@@ -117,21 +118,21 @@ def main() -> None:
     """Serve the app at the other end of a socket: its arguments are a deployment and the socket."""
     deployment, connection = loads(sys.argv[1]), Connection(int(sys.argv[2]))
     try:
-        handle = deploy(deployment)
+        deploy(deployment)
     except (RayError, RayServeException, ConnectionError, RuntimeError, ValueError) as error:
         connection.send((None, "refused", why(str(error), deployment["address"])))
         return
     connection.send((None, "ready", ""))
     leaving = threading.Event()
     threading.Thread(target=watch, args=(leaving,), daemon=True).start()
-    asyncio.run(carry(connection, handle))
+    asyncio.run(carry(connection))
     leaving.set()
     # A cluster of one's own ends with this process; what still runs in a thread does not matter.
     ray.shutdown()
     os._exit(0)
 
 
-def deploy(deployment: dict[str, Any]) -> DeploymentHandle:
+def deploy(deployment: dict[str, Any]) -> None:
     """Join or start a cluster, and find or start the replicas there; returns once they serve."""
     own = not deployment["address"]
     cores = os.cpu_count() or 1
@@ -156,8 +157,7 @@ def deploy(deployment: dict[str, Any]) -> DeploymentHandle:
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # each death is told once per call
     serve.start(proxy_location="Disabled")
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # which has set it anew
-    name = APPLICATION
-    if name not in serve.status().applications:
+    if APPLICATION not in serve.status().applications:
         gpu = deployment["device"] != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
         options: dict[str, Any] = {"ray_actor_options": {"num_cpus": 1, "num_gpus": int(gpu)}}
         if deployment["least"] == deployment["most"]:
@@ -168,8 +168,7 @@ def deploy(deployment: dict[str, Any]) -> DeploymentHandle:
                 "max_replicas": deployment["most"],
                 "target_ongoing_requests": ONGOING,
             }
-        serve.run(application(deployment, **options), name=name, route_prefix=None)
-    return serve.get_app_handle(name).options(method_name="run", stream=True)
+        serve.run(application(deployment, **options), name=APPLICATION, route_prefix=None)
 
 
 def why(error: str, address: str) -> str:
@@ -206,9 +205,10 @@ def watch(leaving: threading.Event) -> None:
         os._exit(1)
 
 
-async def carry(connection: Connection, handle: DeploymentHandle) -> None:
+async def carry(connection: Connection) -> None:
     """Make the calls that come in by the connection, and send back what comes of them."""
     loop = asyncio.get_running_loop()
+    handle = serve.get_app_handle(APPLICATION).options(method_name="run", stream=True)
     calls: dict[int, asyncio.Task[None]] = {}
     gone = asyncio.Event()
 
@@ -240,10 +240,12 @@ async def call(
         async for value in response:
             connection.send((number, "value", value))
         connection.send((number, "end", None))
-    except asyncio.CancelledError:
+    except asyncio.CancelledError:  # by whoever called, or by a replica that is stopped
         response.cancel()
+        with suppress(OSError):  # at the end the other side may be gone
+            connection.send((number, "gone", "It was cancelled."))
         raise
-    except RayTaskError as error:
-        connection.send((number, "fault", f"A replica failed: {error.cause}"))
-    except (RayError, RayServeException) as error:  # the replica, its node or the way there
+    except (RayError, RayServeException, AioRpcError) as error:  # the replica, or the way there
         connection.send((number, "gone", f"{type(error).__name__}: {error}"))
+    except Exception as error:  # not swallowed: it is raised again at the caller
+        connection.send((number, "fault", f"A replica failed: {error!r}"))

@@ -12,8 +12,7 @@ import asyncio
 import hashlib
 import pickle
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Hashable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -28,9 +27,8 @@ from learner.service.protocol import ServiceBusy, ServiceClosed
 
 BEAT = b""
 BEAT_SECONDS = 2.0
-TELL_SECONDS = 0.03  # between two states of answers, but for the last one
+FIRST_TELL_SECONDS, TELL_SECONDS = 0.02, 0.1  # between two states of answers, ever longer
 PROMPTS_KEPT = 64  # a prefix that was read is found again by the very tensor (`Prefixes`)
-READERS = 1024  # threads that wait for answers, one for each call
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,6 @@ class Replica:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._prompts: OrderedDict[bytes, torch.Tensor] = OrderedDict()
-        self._readers = ThreadPoolExecutor(READERS, "reader")
 
     def check(self) -> None:
         """Raise ServiceClosed if it serves nobody any more: its worker has died."""
@@ -124,11 +121,7 @@ class Replica:
             case Starting():
                 yield self._service.new_learner(work.config)
             case Training():
-                learner = work.learner
-                for step in work.steps:
-                    future = self._service.train(learner, step, work.owner)
-                    stepped: tuple[Learner, StepReport] = await asyncio.wrap_future(future)
-                    learner = stepped[0]
+                async for stepped in self._steps(work):
                     yield stepped
             case Asking():
                 async for grown in self._answers(work):
@@ -136,31 +129,34 @@ class Replica:
             case Looking():
                 yield await asyncio.wrap_future(self._service.look(work.work))
 
+    async def _steps(self, work: Training) -> AsyncGenerator[tuple[Learner, StepReport], None]:
+        coming = self._service.train(work.learner, work.steps[0], work.owner)
+        try:
+            for step in work.steps[1:]:
+                stepped: tuple[Learner, StepReport] = await asyncio.wrap_future(coming)
+                try:  # before it is told, which takes a while: a pass with others would be missed
+                    coming = self._service.train(stepped[0], step, work.owner)
+                finally:
+                    yield stepped
+            yield await asyncio.wrap_future(coming)
+        finally:
+            coming.cancel()
+
     async def _answers(self, work: Asking) -> AsyncGenerator[dict[int, Completion], None]:
-        loop = asyncio.get_running_loop()
         asks = [self._known(ask) for ask in work.asks]
         stream = self._service.ask(asks, work.max_new_tokens)
-        told: Sequence[Completion | None] = [None] * len(asks)
-        latest: tuple[Completion, ...] | None = None
-        quiet_until = 0.0
-
-        def read() -> "asyncio.Future[tuple[Completion, ...] | None]":
-            return loop.run_in_executor(self._readers, next, stream, None)
-
-        coming: asyncio.Future[tuple[Completion, ...] | None] | None = read()
+        over = asyncio.wrap_future(stream.request.over)
+        told, pause, is_over = stream.request.latest(), FIRST_TELL_SECONDS, False
         try:
-            while coming is not None:
-                wait = None if latest is None else max(0.0, quiet_until - loop.time())
-                if (await asyncio.wait([coming], timeout=wait))[0]:
-                    state = coming.result()
-                    latest = latest if state is None else state
-                    coming = None if state is None else read()
-                if latest is not None and (coming is None or loop.time() >= quiet_until):
-                    yield {i: new for i, new in enumerate(latest) if new is not told[i]}
-                    told, latest = latest, None
-                    quiet_until = loop.time() + TELL_SECONDS
+            while not is_over:
+                is_over = bool((await asyncio.wait([over], timeout=pause))[0])
+                latest = stream.request.latest()
+                grown = {i: new for i, new in enumerate(latest) if new is not told[i]}
+                if grown:
+                    yield grown
+                told, pause = latest, min(2 * pause, TELL_SECONDS)
         finally:
-            stream.close()  # also wakes the reader
+            stream.close()
 
     def _known(self, ask: Ask) -> Ask:
         """The ask with a soft prompt that was here before, if it has the same numbers."""

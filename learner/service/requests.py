@@ -45,6 +45,9 @@ class AskingRequest:
         self._unread = not self.asks  # no questions: the empty answer is there at once
         self._error: Exception | None = None
         self._abandoned = False
+        self.over: Future[None] = Future()  # done when no more will come
+        if not self.asks:
+            self.over.set_result(None)
 
     @property
     def wanted(self) -> bool:
@@ -70,19 +73,29 @@ class AskingRequest:
             self._missing -= ended
             self._unread = True
             self._changed.notify_all()
+            if not self._missing and not self.over.done():
+                self.over.set_result(None)
 
     def fail(self, error: Exception) -> None:
         """End with ``error``, unless every row is final already."""
         with self._changed:
-            if self._missing:
+            if self._missing and not self.over.done():
                 self._error = error
                 self._changed.notify_all()
+                self.over.set_result(None)
 
     def abandon(self) -> None:
         """Say that nobody reads any more."""
         with self._changed:
             self._abandoned = True
             self._changed.notify_all()
+
+    def latest(self) -> tuple[Completion, ...]:
+        """The state as it is now, read or not; raises what the request has ended with."""
+        with self._changed:
+            if self._error is not None:
+                raise self._error
+            return tuple(self._rows)
 
     def read(self) -> tuple[Completion, ...]:
         """Wait for a state that was not read yet; raises StopIteration after the final one."""
@@ -107,14 +120,14 @@ class RequestStream(Iterator[tuple[Completion, ...]]):
     """
 
     def __init__(self, request: AskingRequest) -> None:
-        self._request = request
+        self.request = request
 
     def __next__(self) -> tuple[Completion, ...]:
-        return self._request.read()
+        return self.request.read()
 
     def close(self) -> None:
         """Stop reading: rows still waiting are never run."""
-        self._request.abandon()
+        self.request.abandon()
 
     def __del__(self) -> None:
         self.close()

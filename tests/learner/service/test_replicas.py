@@ -61,7 +61,7 @@ def far(base_model):
 @pytest.fixture
 def letters(monkeypatch):
     """The same in front of a model whose answer is the question, letter by letter."""
-    monkeypatch.setattr(replica_module, "TELL_SECONDS", 0.0)
+    monkeypatch.setattr(replica_module, "FIRST_TELL_SECONDS", 0.0)
     monkeypatch.setattr(replicas_module, "step_rows", lambda learner, problems: len(problems))
     fake = FakeModel()
     inner = started(fake)
