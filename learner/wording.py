@@ -46,6 +46,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f}{NARROW_SPACE}%"
 
 
+def between(interval: Interval) -> str:
+    """``55–68 %``."""
+    return f"{100 * interval.low:.0f}–{percent(interval.high)}"
+
+
 def small_percent(share: float) -> str:
     """A share that may be tiny: ``41 %``, ``under 1 %``."""
     return f"under 1{NARROW_SPACE}%" if 0 < share < 0.01 else percent(share)

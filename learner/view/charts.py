@@ -23,7 +23,7 @@ from learner.view.chart_parts import (
     svg,
 )
 from learner.view.labels import places
-from learner.wording import NARROW_SPACE, percent
+from learner.wording import NARROW_SPACE, between, percent
 from learner.wording import power as power_words
 
 FORMAT_WORDS = {True: "with the chat template", False: "without the chat template"}
@@ -39,11 +39,8 @@ class CurvePoint:
 
 def score_words(score: Tally) -> str:
     """A score with all that is needed to judge it: ``62 % of 200 (95 % interval 55–68 %)``."""
-    low, high = score.interval.low, score.interval.high
-    return (
-        f"{percent(score.accuracy)} of {score.n} "
-        f"(95{NARROW_SPACE}% interval {100 * low:.0f}–{percent(high)})"
-    )
+    interval = f"95{NARROW_SPACE}% interval {between(score.interval)}"
+    return f"{percent(score.accuracy)} of {score.n} ({interval})"
 
 
 def accuracy_chart(

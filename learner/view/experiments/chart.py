@@ -22,7 +22,7 @@ from learner.view.chart_parts import (
 )
 from learner.view.charts import FORMAT_WORDS, baseline
 from learner.view.labels import places
-from learner.wording import NARROW_SPACE, count, percent
+from learner.wording import NARROW_SPACE, between, count, percent
 
 SLOTS = 8  # colours that lines can have
 
@@ -150,7 +150,7 @@ def _key(lines: Sequence[Series]) -> str:
         value = "not measured yet"
         if one.points:
             last = one.points[-1]
-            value = f"<b>{percent(last.value)}</b> {_between(last.interval)}"
+            value = f"<b>{percent(last.value)}</b> ({between(last.interval)})"
         rows.append(
             f'<li><span class="spa-run-end {_class(one)}">{escape(one.mark)}</span>'
             f'<span class="spa-runs-name">{escape(one.name)}</span>'
@@ -160,16 +160,12 @@ def _key(lines: Sequence[Series]) -> str:
     return f'<ul class="spa-runs-key">{"".join(rows)}</ul>'
 
 
-def _between(interval: Interval) -> str:
-    return f"({100 * interval.low:.0f}–{percent(interval.high)})"
-
-
 def _told(lines: Sequence[Series], top: int) -> list[tuple[float, str]]:
     """What every line says after so many episodes, at its share of the width."""
     said: dict[int, list[str]] = {}
     for one in lines:
         for point in one.points:
-            words = f"{one.name}: {percent(point.value)} {_between(point.interval)}"
+            words = f"{one.name}: {percent(point.value)} ({between(point.interval)})"
             said.setdefault(point.episodes, []).append(words)
     return [
         (episodes / top, f"after {episodes} episodes: {'; '.join(said[episodes])}")
@@ -179,7 +175,7 @@ def _told(lines: Sequence[Series], top: int) -> list[tuple[float, str]]:
 
 def _words(one: Series) -> str:
     points = ", ".join(
-        f"{percent(point.value)} {_between(point.interval)} after {point.episodes} episodes"
+        f"{percent(point.value)} ({between(point.interval)}) after {point.episodes} episodes"
         for point in one.points
     )
     return f"{one.name}: {points or 'not measured yet'}; of {one.asked}."
@@ -188,5 +184,5 @@ def _words(one: Series) -> str:
 def _alone_words(chat_template: bool, estimate: Estimate) -> str:
     return (
         f"Model alone {FORMAT_WORDS[chat_template]}: {percent(estimate.value)} "
-        f"{_between(estimate.interval)} of {estimate.problems}."
+        f"({between(estimate.interval)}) of {estimate.problems}."
     )

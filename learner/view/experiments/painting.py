@@ -346,10 +346,9 @@ def _published() -> list[tuple[Series, Row]]:
 def _outcome(name: str, arm: Arm) -> str:
     after, before = arm.estimate(final), arm.estimate(initial)
     change = arm.effect(final, initial)
-    low, high = after.interval.low, after.interval.high
     return (
         f"{name}: **{percent(after.value)} right** on {after.problems} held-out problems "
-        f"({100 * low:.0f}–{percent(high)}, {wording.count(after.seeds, 'seed')}), "
+        f"({wording.between(after.interval)}, {wording.count(after.seeds, 'seed')}), "
         f"{percent(before.value)} before: {change.points} points, "
         f"{wording.p_value(change.p_value)}."
     )

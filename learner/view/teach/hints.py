@@ -152,11 +152,8 @@ def _score(score: Score, exam: Exam) -> str:
 
 def _right(score: Score) -> str:
     """How often it was right on how many problems."""
-    low, high = score.interval.low, score.interval.high
-    return (
-        f"**{wording.percent(score.accuracy)} right** on {score.n} held-out problems "
-        f"({100 * low:.0f}–{wording.percent(high)})"
-    )
+    right = f"**{wording.percent(score.accuracy)} right** on {score.n} held-out problems"
+    return f"{right} ({wording.between(score.interval)})"
 
 
 def _instead(score: Score) -> str:

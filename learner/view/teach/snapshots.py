@@ -11,7 +11,7 @@ from learner.view.screen import SLOW, Frame
 from learner.visitors.checked_input import checked_name, checked_snapshot
 from learner.visitors.lesson import Lesson
 from learner.visitors.snapshots import MAX_NAME, Snapshot
-from learner.wording import count, p_value, percent
+from learner.wording import between, count, p_value, percent
 
 CHOOSING = """
 element.addEventListener("click", (event) => {
@@ -118,8 +118,7 @@ def snapshots_list(
 def _score(score: Score | None) -> str:
     if score is None:
         return "not measured"
-    low, high = score.interval.low, score.interval.high
-    return f"{percent(score.accuracy)} of {score.n} ({100 * low:.0f}–{percent(high)})"
+    return f"{percent(score.accuracy)} of {score.n} ({between(score.interval)})"
 
 
 def _since(now: Score | None, then: Score | None) -> str:
