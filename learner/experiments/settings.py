@@ -14,7 +14,7 @@ from pydantic import with_config
 
 from arena import DIFFICULTIES, FAMILIES, Problem, held_out
 from learner.checkpoint.reading import STRICT
-from learner.learning.learner import LearnerConfig
+from learner.learning.learner import LearnerConfig, require
 
 ORDERS = ("mixed", "curriculum", "sequence")
 STARTS = ("fresh", "meta", "joint")
@@ -53,49 +53,49 @@ class Experiment:
     eval_at: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             1 <= self.episodes <= MAX_EPISODES,
             f"A run has 1 to {MAX_EPISODES} episodes, not {self.episodes}.",
         )
-        _require(self.eval_interval >= 1, "There is at least 1 episode between evaluations.")
-        _require(
+        require(self.eval_interval >= 1, "There is at least 1 episode between evaluations.")
+        require(
             1 <= self.eval_problems <= MAX_PROBLEMS,
             f"An evaluation takes 1 to {MAX_PROBLEMS} problems, not {self.eval_problems}.",
         )
-        _require(
+        require(
             0 <= self.validation_problems <= MAX_PROBLEMS,
             f"Validation takes 0 to {MAX_PROBLEMS} problems, not {self.validation_problems}.",
         )
         unknown = [family for family in self.families if family not in FAMILIES]
-        _require(
+        require(
             bool(self.families) and not unknown and _distinct(self.families),
             f"Families are chosen, each once, from {', '.join(FAMILIES)}.",
         )
-        _require(
+        require(
             bool(self.difficulties)
             and set(self.difficulties) <= set(DIFFICULTIES)
             and _distinct(self.difficulties),
             f"Difficulties are chosen, each once, from {DIFFICULTIES[0]} to {DIFFICULTIES[-1]}.",
         )
-        _require(
+        require(
             self.order in ORDERS, f"There is no order {self.order!r}; choose {', '.join(ORDERS)}."
         )
-        _require(
+        require(
             self.start in STARTS, f"There is no start {self.start!r}; choose {', '.join(STARTS)}."
         )
-        _require(
+        require(
             all(0 < episodes <= self.episodes for episodes in self.eval_at),
             f"Evaluations come after 1 to {self.episodes} episodes, the last one of the run.",
         )
-        _require(
+        require(
             self.order == "mixed" or not self.per_family,
             "With a prompt for each family, each meets its own problems in one order: mixed.",
         )
-        _require(
+        require(
             self.order != "sequence" or 2 <= len(self.families) <= self.episodes,
             "A sequence takes at least two families, and an episode for each.",
         )
-        _require(
+        require(
             not self.per_family or len(self.families) <= self.episodes,
             "A prompt for each family takes at least an episode for each.",
         )
@@ -150,11 +150,6 @@ def _problems(
 
 def _distinct(values: tuple[object, ...]) -> bool:
     return len(set(values)) == len(values)
-
-
-def _require(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise ValueError(sentence)
 
 
 TUNED = Experiment()

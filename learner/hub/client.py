@@ -12,6 +12,7 @@ of error, the status code, and what the Hub itself said about it.
 """
 
 import errno
+import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ from huggingface_hub import (
     set_client_factory,
 )
 from huggingface_hub import errors as client
+from huggingface_hub.hf_api import ModelInfo, RepoFile, SpaceInfo
 from huggingface_hub.utils import hf_raise_for_status, httpx, parse_ratelimit_headers
 
 from learner.hub.wariness import WarinessError, check_request, check_response
@@ -314,3 +316,18 @@ def _quoted(error: client.HfHubHTTPError) -> str:
     """What the Hub said about it, printable and in bounds; or nothing."""
     said = " ".join((error.server_message or "").split()).rstrip(".")
     return f": {ascii(said[:_MAX_QUOTE])[1:-1]}" if said else ""
+
+
+def is_same(remote: RepoFile, data: bytes) -> bool:
+    """Whether a file of a repository holds these bytes; ``remote`` says what is known of it."""
+    if remote.lfs is not None:
+        return remote.lfs.sha256 == hashlib.sha256(data).hexdigest()
+    blob = b"blob %d\0" % len(data) + data  # as git names it
+    return remote.blob_id == hashlib.sha1(blob, usedforsecurity=False).hexdigest()
+
+
+def head_of(info: ModelInfo | SpaceInfo) -> str:
+    """The newest commit of a repository."""
+    if info.sha is None:
+        raise ValueError("the Hub names no commit")
+    return info.sha

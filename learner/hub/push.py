@@ -1,6 +1,5 @@
 """Push a soft prompt to the Hub: one commit with every file, never two, never over unseen work."""
 
-import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +24,11 @@ from learner.hub.client import (
     Account,
     HubError,
     RemoteChangedError,
+    head_of,
     hub_api,
     hub_errors,
     is_conflict,
+    is_same,
     may_have_arrived,
     whoami,
 )
@@ -85,7 +86,7 @@ def push(
     api = hub_api(token, endpoint)
     with hub_errors(name, signed_in=True):
         info = _open_repository(api, name, private)
-        head = _head(info)
+        head = head_of(info)
         if private and not info.private:
             raise HubError(f"{name} is public already; switch Private off, or push to a new name.")
         if head == parent_commit or _is_empty(info):
@@ -147,7 +148,7 @@ def _commit(
     there = {file.rfilename for file in info.siblings or ()}
     ours = {name for name in there if name in FILES or name.startswith(FINDING_PREFIX)}
     stale = ours - set(files)
-    parent = _head(info)
+    parent = head_of(info)
     for wait in (*_RETRY_WAITS, None):
         try:
             operations = _operations(files, stale)  # fresh each time: the client writes into them
@@ -161,7 +162,7 @@ def _commit(
             if head is not None:
                 return head
             if is_conflict(error):
-                raise _changed(info.id, _head(api.model_info(info.id))) from error
+                raise _changed(info.id, head_of(api.model_info(info.id))) from error
             if wait is None:
                 raise
         time.sleep(wait)
@@ -180,7 +181,7 @@ def _operations(
 def _head_that_holds(api: HfApi, repo_id: str, files: Mapping[str, bytes]) -> str | None:
     """The head, if it holds exactly these files; None if not, or if the Hub cannot be asked."""
     try:
-        head = _head(api.model_info(repo_id))
+        head = head_of(api.model_info(repo_id))
         return head if _holds(api, repo_id, head, files) else None
     except (httpx.TransportError, HfHubHTTPError):
         return None  # the next attempt, or the error that is being handled, will tell
@@ -194,15 +195,8 @@ def _holds(api: HfApi, repo_id: str, commit: str, files: Mapping[str, bytes]) ->
         if isinstance(entry, RepoFile)
     }
     return set(found) == set(files) and all(
-        _is_same(found[name], data) for name, data in files.items()
+        is_same(found[name], data) for name, data in files.items()
     )
-
-
-def _is_same(remote: RepoFile, data: bytes) -> bool:
-    if remote.lfs is not None:
-        return remote.lfs.sha256 == hashlib.sha256(data).hexdigest()
-    blob = b"blob %d\0" % len(data) + data  # as git names it
-    return remote.blob_id == hashlib.sha1(blob, usedforsecurity=False).hexdigest()
 
 
 def _changed(repo_id: str, head: str) -> RemoteChangedError:
@@ -216,9 +210,3 @@ def _changed(repo_id: str, head: str) -> RemoteChangedError:
 def _is_empty(info: ModelInfo) -> bool:
     """Whether a repository holds nothing but what it was made with."""
     return {file.rfilename for file in info.siblings or ()} <= {".gitattributes"}
-
-
-def _head(info: ModelInfo) -> str:
-    if info.sha is None:
-        raise ValueError("the Hub names no commit")
-    return info.sha

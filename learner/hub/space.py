@@ -3,7 +3,6 @@
 Its secrets are nobody's business here. What somebody else has put into a Space is not touched.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,8 +11,6 @@ from huggingface_hub import (
     CommitOperationAdd,
     CommitOperationDelete,
     HfApi,
-    ModelInfo,
-    SpaceInfo,
     SpaceRuntime,
     SpaceStage,
     Volume,
@@ -23,7 +20,16 @@ from huggingface_hub.errors import BucketNotFoundError, HfHubHTTPError, Reposito
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import httpx
 
-from learner.hub.client import HubError, hub_api, hub_errors, is_conflict, may_have_arrived, whoami
+from learner.hub.client import (
+    HubError,
+    head_of,
+    hub_api,
+    hub_errors,
+    is_conflict,
+    is_same,
+    may_have_arrived,
+    whoami,
+)
 from learner.hub.push import check_rights
 from learner.hub.reference import checked_repo_id
 from learner.hub.space_files import BUCKET_MOUNT, MARKER, SpaceModel, flavor
@@ -107,7 +113,7 @@ def find_model(name: str, token: str | None, endpoint: str | None = None) -> Spa
     if not any(path.lower().endswith((".gguf", ".safetensors")) for path in files):
         wanted = gguf or "weights as safetensors"
         raise HubError(f"{repository} has no {wanted}; choose another model.")
-    return SpaceModel(name, _head(info), files, sum(sizes[path] for path in files))
+    return SpaceModel(name, head_of(info), files, sum(sizes[path] for path in files))
 
 
 def plan(
@@ -147,8 +153,8 @@ def plan(
             raise HubError(f"{name} is a Space of something else; choose another name.")
         if private and not info.private:
             raise HubError(f"{name} is public already; make it private in its settings first.")
-        changed, gone = _difference(api, name, _head(info), files)
-    return replace(new, private=bool(info.private), there=_head(info), changed=changed, gone=gone)
+        changed, gone = _difference(api, name, head_of(info), files)
+    return replace(new, private=bool(info.private), there=head_of(info), changed=changed, gone=gone)
 
 
 def carry_out(plan: Plan, token: str, endpoint: str | None = None) -> str:
@@ -256,7 +262,7 @@ def _commit(api: HfApi, plan: Plan) -> str:
     """One commit with everything that differs; when its answer is lost, look before repeating."""
     parent = plan.there
     for attempt in range(1, _ATTEMPTS + 1):
-        head = _head(api.space_info(plan.repo_id))
+        head = head_of(api.space_info(plan.repo_id))
         changed, gone = _difference(api, plan.repo_id, head, plan.files)
         if not changed and not gone:
             return head
@@ -293,16 +299,9 @@ def _difference(
         if isinstance(entry, RepoFile)
     }
     changed = (
-        path for path, data in files.items() if path not in there or not _same(there[path], data)
+        path for path, data in files.items() if path not in there or not is_same(there[path], data)
     )
     return tuple(sorted(changed)), tuple(sorted(there.keys() - files.keys() - _KEPT))
-
-
-def _same(remote: RepoFile, data: bytes) -> bool:
-    if remote.lfs is not None:
-        return remote.lfs.sha256 == hashlib.sha256(data).hexdigest()
-    blob = b"blob %d\0" % len(data) + data  # as git names it
-    return remote.blob_id == hashlib.sha1(blob, usedforsecurity=False).hexdigest()
 
 
 def _failure(api: HfApi, repo_id: str, runtime: SpaceRuntime) -> SpaceFailed:
@@ -318,9 +317,3 @@ def _failure(api: HfApi, repo_id: str, runtime: SpaceRuntime) -> SpaceFailed:
     said = " ".join(str(runtime.raw.get("errorMessage") or "").split())
     message = f"{_FAULTS[SpaceStage(runtime.stage)]}{f': {said}' if said else '.'}"
     return SpaceFailed(message, log[-_LOG_LINES:])
-
-
-def _head(info: SpaceInfo | ModelInfo) -> str:
-    if info.sha is None:
-        raise ValueError("the Hub names no commit")
-    return info.sha

@@ -60,45 +60,45 @@ class LearnerConfig:
         return self.soft_tokens, self.initialiser, self.init_text, self.init_std, self.seed
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             -(2**63) <= self.seed < 2**64, "A seed has no more than 64 bits; choose a smaller one."
         )
-        _require(
+        require(
             1 <= self.soft_tokens <= MAX_SOFT_TOKENS,
             f"A soft prompt has 1 to {MAX_SOFT_TOKENS} tokens, not {self.soft_tokens}.",
         )
-        _require(
+        require(
             self.initialiser in INITIALISERS,
             f"There is no initialiser {self.initialiser!r}; choose {', '.join(INITIALISERS)}.",
         )
-        _require(
+        require(
             self.initialiser != "text" or bool(self.init_text.strip()),
             "The text initialiser needs a text to start from.",
         )
-        _require(
+        require(
             1 <= self.episodes_per_step <= MAX_EPISODES_PER_STEP,
             f"A step takes 1 to {MAX_EPISODES_PER_STEP} episodes, not {self.episodes_per_step}.",
         )
-        _require(
+        require(
             self.loss in LOSSES,
             f"There is no loss over {self.loss!r}; choose {' or '.join(LOSSES)}.",
         )
-        _require(
+        require(
             0 <= self.shots <= MAX_SHOTS,
             f"A question stands behind 0 to {MAX_SHOTS} worked examples, not {self.shots}.",
         )
-        _require(
+        require(
             self.signal in SIGNAL_NAMES,
             f"There is no signal {self.signal!r}; choose {', '.join(SIGNAL_NAMES)}.",
         )
-        _require(
+        require(
             2 <= self.samples_per_problem <= MAX_SAMPLES_PER_PROBLEM,
             f"A problem is sampled 2 to {MAX_SAMPLES_PER_PROBLEM} times, because samples are "
             f"compared with each other, not {self.samples_per_problem}.",
         )
         for name in ("init_std", "learning_rate", "max_grad_norm"):
             value = getattr(self, name)
-            _require(
+            require(
                 math.isfinite(value) and value > 0,
                 f"The {name.replace('_', ' ')} is a positive number, not {value}.",
             )
@@ -136,11 +136,11 @@ class StepRecord:
     length: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.signal in (*SIGNAL_NAMES, "thumbs"),
             f"There is no step from the signal {self.signal!r}.",
         )
-        _require(
+        require(
             0 <= self.no_answer <= self.samples,
             f"{self.no_answer} of {self.samples} samples cannot be without an answer.",
         )
@@ -151,7 +151,7 @@ class StepRecord:
             ("length", 1e6),
         ):
             value = getattr(self, name)
-            _require(0 <= value <= most, f"A step's {name} is from 0 to {most:g}, not {value}.")
+            require(0 <= value <= most, f"A step's {name} is from 0 to {most:g}, not {value}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,6 +230,7 @@ def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def _require(holds: bool, sentence: str) -> None:
+def require(holds: bool, sentence: str) -> None:
+    """Raise ValueError with this sentence unless it ``holds``."""
     if not holds:
         raise ValueError(sentence)

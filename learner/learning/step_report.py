@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 from statistics import fmean
 
 from arena import Grade, Problem
@@ -121,3 +122,8 @@ class StepReport:
     def samples(self) -> SampleSummary | None:
         """What the samples were like; None where nothing was sampled."""
         return summarise(self.groups) if self.groups else None
+
+
+def refused(message: str) -> StepReport:
+    """That a step was not taken, and why."""
+    return StepReport(nan, nan, (), False, message)

@@ -33,7 +33,7 @@ from learner.learning.learner import MAX_HISTORY, Learner, StepRecord
 from learner.learning.optimiser import adam
 from learner.learning.reward import MAX_SAMPLE_TOKENS
 from learner.learning.signal import Signal
-from learner.learning.step_report import Marked, StepReport
+from learner.learning.step_report import Marked, StepReport, refused
 from learner.learning.targets import (
     Target,
     check_fits,
@@ -111,7 +111,7 @@ def learn_from_thumbs(
     try:
         targets = _targets(base_model, learner, thumbs)
     except ValueError as error:
-        return learner, _refused(str(error))
+        return learner, refused(str(error))
     zeros = torch.zeros_like(learner.prompt)
     rate = RATE * base_model.embedding_spread
     walker = replace(
@@ -123,7 +123,7 @@ def learn_from_thumbs(
     )
     log_p = start = best = yield from _log_likelihoods(base_model, walker, targets, paces)
     if not math.isfinite(thumbs.loss(start)):
-        return learner, _refused("This soft prompt has numbers that are not finite; undo or reset.")
+        return learner, refused("This soft prompt has numbers that are not finite; undo or reset.")
     prompt, grad_norm = learner.prompt, 0.0
     for _ in range(MAX_STEPS):
         weighed = [
@@ -142,7 +142,7 @@ def learn_from_thumbs(
         if not thumbs.loss(log_p) > GOAL * thumbs.loss(start):  # also where it is not a number
             break
     if prompt is learner.prompt:
-        return learner, _refused("No small step brings the learner closer to these marks.")
+        return learner, refused("No small step brings the learner closer to these marks.")
     record = StepRecord(
         step=learner.steps,
         episodes=learner.episodes + 1,
@@ -184,10 +184,6 @@ def _log_likelihoods(
 def _log_rest(log_p: float) -> float:
     """log (1 − p), for a p that is at most ``MOST``."""
     return math.log1p(-math.exp(min(log_p, math.log(MOST))))
-
-
-def _refused(message: str) -> StepReport:
-    return StepReport(math.nan, math.nan, (), False, message)
 
 
 THUMBS = Signal(

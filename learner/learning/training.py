@@ -21,7 +21,7 @@ from learner.learning.learner import MAX_HISTORY, Learner, StepRecord
 from learner.learning.optimiser import adam, clipped
 from learner.learning.reward import check_samples, draw_groups, nothing_to_learn
 from learner.learning.signals import SIGNALS
-from learner.learning.step_report import Group, StepReport, summarise
+from learner.learning.step_report import Group, StepReport, refused, summarise
 from learner.learning.targets import Target, check_prompt
 from learner.learning.thumbs import THUMBS, Thumbs, learn_from_thumbs
 from learner.model.base_model import BaseModel
@@ -97,7 +97,7 @@ def train_in_turns(
                     base_model, learner, [p for p in material if isinstance(p, Problem)]
                 )
         except ValueError as error:
-            results[i] = (learner, _rejected(str(error)))
+            results[i] = (learner, refused(str(error)))
     for i, task in (yield from _sampled(base_model, tasks, paces)).items():
         if task.targets:
             tasks[i] = task
@@ -238,7 +238,7 @@ def _agreed(task: _Task) -> tuple[Learner, StepReport]:
     """No group has a signal, so there is no step. (The samples of a broken prompt agree too.)"""
     drawn = summarise(task.groups)
     if not math.isfinite(drawn.entropy):
-        return task.learner, _rejected(_not_finite("policy"))
+        return task.learner, refused(_not_finite("policy"))
     message = nothing_to_learn(task.groups)
     report = StepReport(1 - drawn.reward, 0.0, (), False, message, task.groups, agreed=True)
     return replace(task.learner, episodes=task.learner.episodes + task.episodes), report
@@ -249,7 +249,3 @@ def _not_finite(what: str) -> str:
         f"The {what} of this step was not a finite number, so it was not taken; "
         "a smaller learning rate or an earlier prompt may help."
     )
-
-
-def _rejected(message: str) -> StepReport:
-    return StepReport(math.nan, math.nan, (), False, message)

@@ -14,7 +14,7 @@ from learner.experiments.figures import comparison, effects, learning_curves
 from learner.experiments.original import PUBLISHED
 from learner.experiments.results import Results
 from learner.report.signals import NEAR, reached_text, samples_text, signal_arms, signals_text
-from learner.report.study import Study
+from learner.report.study import Study, in_format
 from learner.report.sweep import sweep, sweep_text
 from learner.report.tables import markdown
 from learner.report.techniques import default_arm, findings, findings_table
@@ -34,7 +34,7 @@ def experiments_chapter(study: Study) -> str:
     for chat in formats(study):
         number, where = (1, "with the chat template") if chat else (2, "without the template")
         best = default_arm(study, chat)
-        original = study.arm(f"{_short(chat)}, original settings", study.original(chat))
+        original = study.arm(f"{in_format(chat)}, original settings", study.original(chat))
         figure = f"experiment-{number}.png"
         write_file(learning_curves(best.runs), study.folder / figure)
         rows = [["", "accuracy", "against the model alone"]]
@@ -64,7 +64,7 @@ def comparison_chapter(study: Study) -> str:
     """The four arms of experiments 1 and 2 in one table, beside what the original published."""
     arms = []
     for chat in formats(study):
-        short = _short(chat)
+        short = in_format(chat)
         arms.append(Arm(f"{short}, best settings", default_arm(study, chat).runs))
         name = f"{short}, original settings"
         arms.append(Arm(name, study.arm(name, study.original(chat)).runs))
@@ -81,7 +81,7 @@ def settings_chapter(study: Study) -> str:
     """Which settings hold, and whether any gains something where the model answers well already."""
     parts = ["## Settings: which hold, and what is there to gain?"]
     for chat in formats(study):
-        parts.append(f"### {_short(chat).capitalize()}\n\n{sweep_text(sweep(study, chat))}")
+        parts.append(f"### {in_format(chat).capitalize()}\n\n{sweep_text(sweep(study, chat))}")
     return "\n\n".join(parts)
 
 
@@ -111,7 +111,7 @@ def signals_chapter(study: Study) -> str:
     templated = _templated(study)
     for chat in formats(study):
         arms = signal_arms(study, chat)
-        parts += [f"{_short(chat)}:\n\n{signals_text(arms)}", samples_text(arms)]
+        parts += [f"{in_format(chat)}:\n\n{signals_text(arms)}", samples_text(arms)]
         if templated is not None and not chat:
             parts.append(f"By reward alone, {reached_text(arms['reward'], templated)}")
     return "\n\n".join(parts)
@@ -122,7 +122,7 @@ def sequence_chapter(study: Study) -> str:
     parts = ["## Families in sequence"]
     for chat in formats(study):
         arm = sequence_arm(study, chat)
-        parts.append(f"{_short(chat)}:\n\n{sequence_text(arm, default_arm(study, chat))}")
+        parts.append(f"{in_format(chat)}:\n\n{sequence_text(arm, default_arm(study, chat))}")
     return "\n\n".join(parts)
 
 
@@ -190,7 +190,3 @@ def _episodes_to(run: Results, accuracy: float) -> int | None:
         if all(there[i : i + 2]):
             return score.episodes
     return None
-
-
-def _short(chat: bool) -> str:
-    return "with the template" if chat else "without it"

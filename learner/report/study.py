@@ -78,3 +78,8 @@ class Study:
             held_out_seed=self.scale.held_out_seed,
         )
         return replace(scaled, **changes)  # type: ignore[arg-type]
+
+
+def in_format(chat: bool) -> str:
+    """The format in a few words, for a name or a heading."""
+    return "with the template" if chat else "without it"

@@ -24,7 +24,7 @@ from learner.experiments.estimates import (
 )
 from learner.learning.worked_examples import worked_examples
 from learner.measuring import Measurement, measured
-from learner.report.study import Study
+from learner.report.study import Study, in_format
 
 SHOTS = (1, 2, 4, 8)  # numbers of worked examples tried in validation
 
@@ -82,11 +82,11 @@ def findings_table(found: Sequence[Finding]) -> str:
 def default_arm(study: Study, chat: bool) -> Arm:
     """The best settings: what everything is compared with."""
     early = tuple(n for n in (8, 16, 24, 40, 60) if n < study.scale.episodes)
-    return study.arm(f"{_format(chat)}, best", study.best(chat, eval_at=early))
+    return study.arm(f"{in_format(chat)}, best", study.best(chat, eval_at=early))
 
 
 def _in_format(study: Study, chat: bool) -> list[Finding]:
-    default, name = default_arm(study, chat), _format(chat)
+    default, name = default_arm(study, chat), in_format(chat)
     plain = study.best(chat, eval_interval=study.scale.episodes, validation_problems=0)
     many = replace(plain, episodes=study.scale.episodes * len(plain.families))
     arms = {
@@ -123,7 +123,7 @@ def _few_shot(study: Study, chat: bool, default: Arm) -> list[Finding]:
     """Worked examples alone and with the soft prompt, as many as did best in validation."""
     shots = best_shots(study, chat)
     last_only = study.best(chat, eval_interval=study.scale.episodes, validation_problems=0)
-    name = f"{_format(chat)}, {wording.count(shots, 'worked example')}"
+    name = f"{in_format(chat)}, {wording.count(shots, 'worked example')}"
     arm = study.arm(name, last_only.with_config(shots=shots))
     without = Arm("examples alone", arm.runs[:1])
     return [
@@ -150,7 +150,3 @@ def best_shots(study: Study, chat: bool) -> int:
     wanted = [Measurement(problems, chat, examples=worked_examples(shots)) for shots in SHOTS]
     rights = [score.correct for score in measured(study.engine.answers, wanted)]
     return SHOTS[rights.index(max(rights))]
-
-
-def _format(chat: bool) -> str:
-    return "with the template" if chat else "without it"

@@ -75,3 +75,8 @@ def explained(element_id: str, heading: str, words: str) -> Iterator[None]:
     with gr.Column(min_width=300, elem_classes="spa-panel"):
         html(element_id, cards.explanation(heading, words))
         yield
+
+
+def answering(lesson: Lesson) -> bool:
+    """Whether the four answers are being written."""
+    return lesson.comparison.answering

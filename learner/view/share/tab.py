@@ -21,7 +21,7 @@ from learner.hub.reference import checked_repo_id, default_repo_id, parse_refere
 from learner.hub.soft_prompts import Fetched, browse, fetch
 from learner.learning.learner import Learner
 from learner.view import cards
-from learner.view.page import Page, explained, html
+from learner.view.page import Page, answering, explained, html
 from learner.view.picked_file import pick, picked
 from learner.view.screen import SLOW, Frame, said, tell
 from learner.view.server.login import can_sign_in
@@ -123,7 +123,7 @@ def _files(page: Page) -> None:
         load_picked,
         [accept_other_model, file_name_picked, file_picked],
         [status, file_picked],
-        busy=_answering,
+        busy=answering,
         js=pick([".zip", *ORIGINAL_SUFFIXES]),
         at_first={**nothing_yet, file_picked: ""},  # Gradio need not remember the file
         limiter=SLOW,
@@ -304,7 +304,7 @@ def _pull(page: Page) -> None:
             return {preview: hub_cards.note(told), adopt: gr.update(visible="hidden")}
 
         yield {preview: hub_cards.note("")}
-        async for frame in page.lesson.doing(session_id, change, _answering, limiter=SLOW):
+        async for frame in page.lesson.doing(session_id, change, answering, limiter=SLOW):
             yield frame
 
     def list_found(
@@ -428,10 +428,6 @@ def _seen(lesson: Lesson) -> dict[str, str]:
 def _see(lesson: Lesson, repo_id: str, commit: str) -> None:
     others = [(repo, head) for repo, head in _seen(lesson).items() if repo != repo_id]
     lesson.session.note(hub_seen=dict([*others, (repo_id, commit)][-MAX_SEEN:]))
-
-
-def _answering(lesson: Lesson) -> bool:
-    return lesson.comparison.answering
 
 
 def file_name(learner: Learner) -> str:

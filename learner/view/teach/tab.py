@@ -8,7 +8,7 @@ import gradio as gr
 from arena import DIFFICULTIES, FAMILIES
 from learner.learning.signals import SIGNALS
 from learner.view import cards, charts
-from learner.view.page import FORMAT_CHOICES, Page, format_choices, html
+from learner.view.page import FORMAT_CHOICES, Page, answering, format_choices, html
 from learner.view.screen import SLOW, Frame
 from learner.view.teach import painting
 from learner.view.teach.hints import hint_of
@@ -126,13 +126,13 @@ def _problem(page: Page) -> None:
         new_problem.click,
         draw,
         [family, difficulty],
-        busy=_answering,
+        busy=answering,
         trigger_mode="multiple",
     )
     for button in (new_problem, ask):
         lesson.enable(button, lambda _: True)
     asked = [ask.click, question.submit, answer.submit]
-    lesson.act(asked, show_own, [question, answer], busy=_answering, trigger_mode="multiple")
+    lesson.act(asked, show_own, [question, answer], busy=answering, trigger_mode="multiple")
 
 
 def _training(page: Page) -> None:
@@ -367,7 +367,3 @@ def _chooser(
         interactive=True,
         elem_id=element_id,
     )
-
-
-def _answering(lesson: Lesson) -> bool:
-    return lesson.comparison.answering
