@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, sync_pl
 
 from tests.browser.running_app import open_app
 from tests.browser.visitor import Visitor
+from tests.hub.server import HubServer
 
 CHROMIUM = "/usr/bin/chromium"
 # What Gradio's page asks for on a Space, to show its name and likes in a corner of the window.
@@ -23,6 +24,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the app is open."""
     with open_app(tmp_path_factory.mktemp("app")) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[HubServer]:
+    """The Hub, as far as those know it who are sent there."""
+    with HubServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

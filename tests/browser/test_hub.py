@@ -14,16 +14,9 @@ from tests.browser.forwarder import Forwarder
 from tests.browser.running_app import open_by_link
 from tests.browser.visitor import Visitor
 from tests.hub.samples import sample_results
-from tests.hub.server import HubServer
 from tests.hub.store import File
 
 REPO = "bob/his-prompt"
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with HubServer() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

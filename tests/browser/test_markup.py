@@ -16,7 +16,6 @@ from learner.model.source import POCKET_FOLDER
 from tests.browser.running_app import open_app
 from tests.browser.visitor import Visitor
 from tests.hub.samples import put
-from tests.hub.server import HubServer
 
 REPO = "bob/his-prompt"
 MODEL = "<img src=model onerror=alert(1)>"
@@ -60,12 +59,6 @@ def markup(spy):
     """What strangers write: something that calls home, and a form."""
     home = f"http://127.0.0.1:{spy.port}"
     return f"<img src={home}/i><form action={home}/f><button>Win</button></form>"
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with HubServer() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

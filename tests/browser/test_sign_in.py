@@ -6,13 +6,6 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.running_app import open_app
-from tests.hub.server import HubServer
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with HubServer() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

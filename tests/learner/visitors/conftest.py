@@ -4,8 +4,9 @@ import pytest
 from hypothesis import settings
 
 from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session, SessionState
-from tests.learner.visitors.scripted import ScriptedService, untrained
+from tests.learner.visitors.scripted import ScriptedService, finished, untrained
 
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
@@ -24,3 +25,8 @@ def exam(service: ScriptedService) -> Exam:
 @pytest.fixture
 def session() -> Session:
     return Session("an-id", SessionState(untrained(), seed=7), lambda *_: None, untrained)
+
+
+@pytest.fixture
+def lesson(service: ScriptedService, exam: Exam, session: Session) -> Lesson:
+    return finished(Lesson(service, exam, session))

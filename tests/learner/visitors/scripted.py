@@ -16,7 +16,9 @@ from learner.model.base_model import ModelFacts
 from learner.model.completion import Ask, Completion
 from learner.model.source import FOLDER, ModelSource
 from learner.visitors.exam import Exam
+from learner.visitors.lesson import Lesson
 from learner.visitors.models import Models, Taught
+from tests.coroutines import follow
 
 HIDDEN = 16
 SOURCE = ModelSource(FOLDER, "scripted", "1")
@@ -45,6 +47,20 @@ def offered(service: "ScriptedService", exam: Exam) -> Models:
     models = Models([service.base_model.source])
     models.add(0, Taught(service, exam))
     return models
+
+
+def finished(lesson: Lesson) -> Lesson:
+    """Once no run is on and all answers are written."""
+    for _ in follow(lesson, lambda: lesson.run is not None or lesson.comparison.answering):
+        pass
+    return lesson
+
+
+def idle(lesson: Lesson) -> Lesson:
+    """Once nothing goes on in it."""
+    for _ in follow(lesson, lambda: lesson.busy):
+        pass
+    return lesson
 
 
 def tried(problem: Problem, right: int, tries: int = 4) -> Group:

@@ -14,20 +14,9 @@ from learner.visitors.lesson import Lesson
 from learner.visitors.own_list import OwnList, read_list
 from learner.visitors.session import Session, SessionBusy, SessionError, SessionState
 from tests.coroutines import follow
-from tests.learner.visitors.scripted import ScriptedService, untrained
+from tests.learner.visitors.scripted import finished, untrained
 
 YES = Problem("own", 0, "Is water wet?", "Yes", "yes/no")
-
-
-@pytest.fixture
-def lesson(service: ScriptedService, exam: Exam, session: Session) -> Lesson:
-    return finished(Lesson(service, exam, session))
-
-
-def finished(lesson: Lesson) -> Lesson:
-    for _ in follow(lesson, lambda: lesson.run is not None or lesson.comparison.answering):
-        pass
-    return lesson
 
 
 def words(lesson: Lesson) -> list[str]:

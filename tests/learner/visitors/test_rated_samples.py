@@ -11,8 +11,8 @@ from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.rated_samples import MOST_DRAWN, SHOWN
 from learner.visitors.session import Session
-from tests.coroutines import follow
 from tests.learner.visitors.scripted import ScriptedService, untrained
+from tests.learner.visitors.scripted import idle as finished
 
 OWN = Problem("own", 0, "Why is the sky blue?", "", "text")
 
@@ -22,12 +22,6 @@ def lesson(service: ScriptedService, exam: Exam, session: Session) -> Lesson:
     lesson = finished(Lesson(service, exam, session))
     lesson.show(OWN)
     return finished(lesson)
-
-
-def finished(lesson: Lesson) -> Lesson:
-    for _ in follow(lesson, lambda: lesson.busy):
-        pass
-    return lesson
 
 
 def drawn(lesson: Lesson) -> Lesson:

@@ -7,25 +7,13 @@ import pytest
 from arena import Problem
 from learner.measuring import score_of
 from learner.view.teach.hints import hint_of, told
-from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session
 from learner.visitors.teaching import Event
-from tests.coroutines import follow
-from tests.learner.visitors.scripted import ScriptedService, untrained
+from tests.learner.visitors.scripted import idle as finished
+from tests.learner.visitors.scripted import untrained
 
 YES = Problem("own", 0, "Is water wet?", "Yes", "yes/no")
-
-
-@pytest.fixture
-def lesson(service: ScriptedService, exam: Exam, session: Session) -> Lesson:
-    return finished(Lesson(service, exam, session))
-
-
-def finished(lesson: Lesson) -> Lesson:
-    for _ in follow(lesson, lambda: lesson.busy):
-        pass
-    return lesson
 
 
 def hint(lesson: Lesson) -> str:

@@ -18,9 +18,8 @@ from learner.visitors.audience import Rooms
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.open_lessons import OpenLessons
-from learner.visitors.session import Session
 from tests.coroutines import each, follow
-from tests.learner.visitors.scripted import FACTS, ScriptedService, offered, untrained
+from tests.learner.visitors.scripted import FACTS, ScriptedService, finished, offered, untrained
 
 
 @pytest.fixture
@@ -53,17 +52,6 @@ def pressable(picture: SimpleNamespace) -> set[str]:
     """Which of the buttons that teach can be pressed."""
     names = ("train", "stop", "train_one", "undo", "reset")
     return {name for name in names if getattr(picture, name)["interactive"]}
-
-
-@pytest.fixture
-def lesson(service: ScriptedService, exam: Exam, session: Session) -> Lesson:
-    return finished(Lesson(service, exam, session))
-
-
-def finished(lesson: Lesson) -> Lesson:
-    for _ in follow(lesson, lambda: lesson.run is not None or lesson.comparison.answering):
-        pass
-    return lesson
 
 
 def visible(html: str) -> str:
