@@ -2,18 +2,19 @@
 
 python -m learner inspect --checkpoint runs/mine
 python -m learner inspect --checkpoint runs/mine --text "Answer key" --output-dir inside
-python -m learner inspect --checkpoint user/name --problems 40 --json -
+python -m learner inspect --checkpoint user/name --problems 40 --json
 """
 
 import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-import torch
+from tqdm import tqdm
 
 from arena import held_out
 from learner import wording
@@ -25,13 +26,14 @@ from learner.hub.opening import open_checkpoint
 from learner.inspection.findings import found, made, markdown
 from learner.inspection.pictures import pictures
 from learner.inspection.record import as_record
-from learner.inspection.size import Size, made_smaller
+from learner.inspection.size import Size, smallest_of
 from learner.inspection.strength import Snapshot
 from learner.inspection.subject import subject_of
-from learner.inspection.whole import Material, Parts, inspect
+from learner.inspection.whole import ANSWERS_A_PROBLEM, Material, Parts, inspect
 from learner.learning.learner import Learner, new_learner
-from learner.measuring import answers_of
+from learner.measuring import Answers, answers_of
 from learner.model.base_model import BaseModel
+from learner.model.completion import Ask, Completion
 from learner.model.loading import load_base_model
 
 REPORT, RECORD = "inspection.md", "inspection.json"
@@ -73,11 +75,14 @@ def run(options: argparse.Namespace) -> None:
     )
     began = time.perf_counter()
     parts: Parts = {}
-    for name, part in inspect(material):
+    about = options.problems * ANSWERS_A_PROBLEM[base_model.source.is_embedded]
+    bar = tqdm(total=about, unit="answer", leave=False)
+    for name, part in inspect(replace(material, answers=_counted(material.answers, bar))):
         parts[name] = part
-        heading, sentence = found(part)
+        heading, short, evidence = found(part)
         seconds = time.perf_counter() - began
-        print(f"[{seconds:.1f} s] {heading}: {sentence}\n", file=sys.stderr, flush=True)
+        tqdm.write(f"[{seconds:.1f} s] {heading}\n{short}\n{evidence}\n", file=sys.stderr)
+    bar.close()
     if options.save_smallest:
         _save_smallest(learner, parts, options.save_smallest, base_model)
     record = {
@@ -111,6 +116,16 @@ def run(options: argparse.Namespace) -> None:
     print(f"Written to {folder / REPORT}, with {RECORD} and {len(drawn)} pictures.")
 
 
+def _counted(answers: Answers, bar: tqdm) -> Answers:
+    def counted(asks: Sequence[Ask]) -> Iterator[Sequence[Completion]]:
+        before = bar.n
+        for completions in answers(asks):
+            bar.update(before + sum(one.tokens > 0 for one in completions) - bar.n)
+            yield completions
+
+    return counted
+
+
 def _fresh_folder(base_model: BaseModel) -> Path:
     now = datetime.now().strftime("%Y-%m-%d-%H%M%S")
     return Path("runs") / f"{now}-{base_model.source.short_name}-inside"
@@ -130,17 +145,9 @@ def _save_smallest(learner: Learner, parts: Parts, folder: Path, base_model: Bas
     """Save the smallest that loses nothing, in PEFT's format as any other; say so if none does."""
     part = parts["size"]
     assert isinstance(part, Size)
-    smallest = part.smallest
-    if smallest is None:
+    smaller = smallest_of(learner, part)
+    if smaller is None or part.smallest is None:
         print("Nothing smaller is sure to do as well, so nothing was saved.", file=sys.stderr)
         return
-    prompt = made_smaller(learner.prompt, smallest.bits, smallest.rank, smallest.kept)
-    smaller = replace(
-        learner,
-        config=replace(learner.config, soft_tokens=len(prompt)),
-        prompt=prompt,
-        first_moment=torch.zeros_like(prompt),
-        second_moment=torch.zeros_like(prompt),
-    )
     saved = save(smaller, folder, base_model)
-    print(f"The smallest, {made(smallest)}, is in {saved}.", file=sys.stderr)
+    print(f"The smallest, {made(part.smallest)}, is in {saved}.", file=sys.stderr)

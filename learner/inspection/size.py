@@ -7,12 +7,13 @@ of anything with few problems. The control is the same alterations of the untrai
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from arena import Problem
 from learner.inspection.subject import Change, Subject, change, scores
+from learner.learning.learner import Learner
 from learner.measuring import Answers, Score
 
 BITS = (32, 16, 8, 4, 3, 2, 1)
@@ -120,6 +121,21 @@ def made_smaller(prompt: torch.Tensor, bits: int, rank: int, kept: Sequence[int]
     """The prompt cut to the vectors ``kept``, flattened to a rank, in so many bits a number."""
     few = prompt[list(kept)]
     return rounded(flattened(few, rank) if rank < len(few) else few, bits)
+
+
+def smallest_of(learner: Learner, found: Size) -> Learner | None:
+    """The learner with the smallest prompt that loses nothing in place of its own, to be saved."""
+    one = found.smallest
+    if one is None:
+        return None
+    prompt = made_smaller(learner.prompt, one.bits, one.rank, one.kept)
+    return replace(
+        learner,
+        config=replace(learner.config, soft_tokens=len(prompt)),
+        prompt=prompt,
+        first_moment=torch.zeros_like(prompt),
+        second_moment=torch.zeros_like(prompt),
+    )
 
 
 def _tried(

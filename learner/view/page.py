@@ -69,6 +69,11 @@ def html(element_id: str, value: str = "", js_on_load: str | None = None) -> gr.
     return gr.HTML(value, elem_id=element_id, apply_default_css=False, js_on_load=js_on_load)
 
 
+def follow(element_id: str) -> str:
+    """A script that has the browser take the file of a hidden download button."""
+    return f'() => requestAnimationFrame(() => document.querySelector("#{element_id}").click())'
+
+
 @contextmanager
 def explained(element_id: str, heading: str, words: str) -> Iterator[None]:
     """A panel of the Save & share tab: what it is for, and below that what is made inside."""

@@ -36,16 +36,13 @@ from learner.view.experiments.painting import (
     seen_by,
 )
 from learner.view.experiments.table import COLUMN_WIDTHS, table_of
-from learner.view.page import FORMAT_CHOICES, Page, format_choices, html
+from learner.view.page import FORMAT_CHOICES, Page, follow, format_choices, html
 from learner.view.screen import Frame, in_thread, said, tell
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import SessionError
 
 TECHNIQUE_CHOICES = [(technique.name, key) for key, technique in TECHNIQUES.items()]
 DEFAULT_NAME, DEFAULT_SEEDS = "run 1", 3
-FOLLOW_DOWNLOAD = (
-    '() => requestAnimationFrame(() => document.querySelector("#spa-run-file").click())'
-)
 
 
 def experiments_tab(page: Page, _: gr.Tab) -> None:
@@ -276,7 +273,7 @@ def _one_run(page: Page) -> None:
     page.experiments.act(really_delete.click, remove, [chosen], [sure])
     page.lesson.act(use.click, adopt, [chosen], busy=lambda lesson: lesson.comparison.answering)
     page.events.on(
-        download.click, save, [page.browser, chosen], [file], then={"js": FOLLOW_DOWNLOAD}
+        download.click, save, [page.browser, chosen], [file], then={"js": follow("spa-run-file")}
     )
     for button, visible in ((delete, True), (keep, False)):
         page.events.on(button.click, partial(gr.update, visible=visible), [], [sure])

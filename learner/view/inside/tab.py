@@ -1,13 +1,18 @@
 """The Look inside tab: switch vectors off, turn the soft prompt up and down, and see what it is."""
 
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from pathlib import Path
 
 import gradio as gr
 
 from learner import wording
+from learner.checkpoint.files import save_zip
 from learner.inspection.inside import Inside, Insides
+from learner.inspection.size import Size, smallest_of
 from learner.inspection.strength import STRONGEST
+from learner.learning.learner import Learner
 from learner.view import cards
 from learner.view.inside.charts import (
     SWITCHING,
@@ -17,18 +22,20 @@ from learner.view.inside.charts import (
     watched_answer,
 )
 from learner.view.inside.charts import cards as part_cards
-from learner.view.page import Page, html
-from learner.view.screen import Frame, Screen
+from learner.view.page import Page, follow, html
+from learner.view.screen import Frame, Screen, said
+from learner.view.share.tab import file_name
 from learner.view.strip import scale
 from learner.visitors.checked_input import (
     MAX_TEXT,
+    LessonError,
     checked_moment,
     checked_strength,
     checked_switch,
     checked_text,
 )
 
-LEFT, RIGHT = ("likeness", "words", "changes", "nearest"), ("vectors", "listening", "size")
+LEFT, RIGHT = ("changes", "likeness", "words", "nearest"), ("vectors", "size", "listening")
 _WORDS = (
     "Pictures of it, the first in a moment. Each says how many problems it is from and how sure it "
     "is, and stands beside a control that learnt nothing."
@@ -58,6 +65,7 @@ def inside_tab(page: Page, tab: gr.Tab) -> None:
             with gr.Column(scale=1, min_width=320):
                 column = html(f"spa-inside-{side}")
             screen.show(column, partial(part_cards, kinds=names), lambda inside: inside.parts)
+    _save_smallest(page, screen)
     screen.show(
         strength,
         lambda inside: strength_chart(inside.parts.get("strength"), inside.watched.place),
@@ -144,6 +152,26 @@ def _alter(page: Page, screen: Screen[Inside, Inside]) -> None:
     screen.act(again.click, Inside.whole, busy=_answering)
 
 
+def _save_smallest(page: Page, screen: Screen[Inside, Inside]) -> None:
+    """The smallest prompt that loses nothing, as a file."""
+    save = gr.Button("Save the smallest that loses nothing", size="md", elem_id="spa-save-smallest")
+    file = gr.DownloadButton("Smallest soft prompt", visible="hidden", elem_id="spa-smallest")
+
+    def save_file(session_id: object) -> Iterator[Frame]:
+        with said(), tempfile.TemporaryDirectory() as folder:
+            inside = screen.find(session_id)
+            smaller = _smallest(inside)
+            if smaller is None:
+                raise LessonError("Nothing smaller is known yet that is sure to do as well.")
+            path = Path(folder) / f"smallest-{file_name(smaller)}"
+            yield {file: str(save_zip(smaller, path, inside.base_model))}
+
+    screen.enable(save, lambda inside: _smallest(inside) is not None)
+    page.events.on(
+        save.click, save_file, [page.browser], [file], then={"js": follow("spa-smallest")}
+    )
+
+
 def _look(screen: Screen[Inside, Inside]) -> None:
     """The button that finds everything out, and a text of one's own to compare."""
     with gr.Row(elem_classes="spa-choosers"):
@@ -162,9 +190,11 @@ def _look(screen: Screen[Inside, Inside]) -> None:
             "Stop looking", interactive=False, scale=1, min_width=120, elem_id="spa-stop-looking"
         )
     status = html("spa-inside-status")
+    progress = html("spa-inside-progress")
     screen.show(
         status, lambda inside: cards.status(_status(inside)), lambda inside: _status(inside)
     )
+    screen.show(progress, _progress)
     screen.enable(look, lambda inside: inside.is_trained and not inside.working)
     screen.enable(stop, lambda inside: inside.working)
     screen.act(
@@ -173,16 +203,38 @@ def _look(screen: Screen[Inside, Inside]) -> None:
     screen.act(stop.click, Inside.stop, always=True)
 
 
+def _smallest(inside: Inside) -> Learner | None:
+    part = inside.parts.get("size")
+    return smallest_of(inside.learner, part) if isinstance(part, Size) else None
+
+
 def _status(inside: Inside) -> str:
     if not inside.is_trained:
         return "There is nothing to look into yet: train the soft prompt first."
-    done = len(inside.parts)
+    done, of = len(inside.parts), inside.all_parts
+    over = f" over {wording.count(inside.asked, 'problem')}" if inside.asked else ""
     if inside.working:
-        asked = f", over {inside.asked} problems, which this pace allows" if inside.asked else ""
-        return f"Looking … {wording.count(done, 'picture')} so far{asked}. You can go on meanwhile."
-    if done:
-        return f"Looked into in {inside.seconds:.0f} seconds, over {inside.asked} problems."
-    return "Press Look inside; meanwhile, take it apart below."
+        if not inside.asked:
+            return "The first picture is coming, of few problems. You can go on meanwhile."
+        return (
+            f"{done} of {of} pictures{over}, as many as this machine's pace allows. You can go on "
+            "meanwhile."
+        )
+    if done == of:
+        return f"Looked into in {inside.seconds:.0f} seconds{over}."
+    if inside.answers:
+        return f"Stopped after {inside.seconds:.0f} seconds: {done} of {of} pictures{over}."
+    return "Press Look inside for pictures; or take it apart below."
+
+
+def _progress(inside: Inside) -> str:
+    if not inside.working:
+        return cards.progress(0, 0, None, None)
+    left = inside.seconds_left
+    rate = inside.answers / inside.seconds if inside.seconds else None
+    return cards.progress(
+        inside.answers, inside.all_answers, rate, left, "", "answer", "Looking inside"
+    )
 
 
 def _answering(inside: Inside) -> bool:

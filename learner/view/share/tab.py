@@ -21,7 +21,7 @@ from learner.hub.reference import checked_repo_id, default_repo_id, parse_refere
 from learner.hub.soft_prompts import Fetched, browse, fetch
 from learner.learning.learner import Learner
 from learner.view import cards
-from learner.view.page import Page, answering, explained, html
+from learner.view.page import Page, answering, explained, follow, html
 from learner.view.picked_file import pick, picked
 from learner.view.screen import SLOW, Frame, said, tell
 from learner.view.server.login import can_sign_in
@@ -33,7 +33,6 @@ from learner.visitors.models import Taught
 MAX_SEEN = 20  # repositories whose head a session remembers
 SORTS = [("newest", "recent"), ("most liked", "liked")]
 
-FOLLOW_DOWNLOAD = '() => requestAnimationFrame(() => document.querySelector("#spa-file").click())'
 # Offers a repository's name, but never in place of one that somebody typed, even meanwhile.
 TAKE_OFFERED = """(repo, offered, taken) =>
     !repo || repo === taken ? [offered, offered] : [repo, taken]"""
@@ -113,10 +112,14 @@ def _files(page: Page) -> None:
         return {status: cards.status(told)}
 
     page.events.on(
-        save.click, save_file, [page.browser], [file, status], then={"js": FOLLOW_DOWNLOAD}
+        save.click, save_file, [page.browser], [file, status], then={"js": follow("spa-file")}
     )
     page.events.on(
-        save_table.click, save_results, [page.browser], [file, status], then={"js": FOLLOW_DOWNLOAD}
+        save_table.click,
+        save_results,
+        [page.browser],
+        [file, status],
+        then={"js": follow("spa-file")},
     )
     page.lesson.act(
         load.click,
