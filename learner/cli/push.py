@@ -83,7 +83,8 @@ def _inside(base_model: BaseModel, learner: Learner, options: argparse.Namespace
         "vectors": vectors(answers, subject, problems),
     }
     return [
-        Finding(name, *found(parts[name]), picture) for name, picture in pictures(parts).items()
+        Finding(name, found(parts[name]).heading, found(parts[name]).sentence, picture)
+        for name, picture in pictures(parts).items()
     ]
 
 

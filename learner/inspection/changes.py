@@ -24,12 +24,16 @@ BEGINNINGS = 6  # first tokens that are shown
 
 @dataclass(frozen=True)
 class Flip:
-    """A problem whose verdict changed, with both answers; ``gained`` or lost."""
+    """A problem whose verdict changed, with both answers; ``gained`` or lost.
+
+    It has been right ever since so many episodes; None: it is not, or no moments are known.
+    """
 
     problem: Problem
     before: str
     after: str
     gained: bool
+    since: int | None
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ def changes(
     before, after = found["before"], found["after"]
     families = [problem.family for problem in problems]
     difficulties = [problem.difficulty for problem in problems]
+    since = tuple(first_right(moments, i) for i in range(len(problems)))
     return Changes(
         before,
         after,
@@ -85,9 +90,9 @@ def changes(
         change(before, found["other"]),
         _counts(families, before, after),
         _counts(difficulties, before, after),
-        _shown(answers, subject, problems, before, after),
+        _shown(answers, subject, problems, before, after, since),
         _beginnings(on_model, subject, problems),
-        tuple(first_right(moments, i) for i in range(len(problems))),
+        since,
     )
 
 
@@ -159,12 +164,14 @@ def _shown(
     problems: Sequence[Problem],
     before: Score,
     after: Score,
+    since: Sequence[int | None],
 ) -> tuple[Flip, ...]:
     """A few flips each way, with what was answered."""
     pairs = list(enumerate(zip(before.right, after.right, strict=True)))
     gained = [i for i, (then, now) in pairs if now and not then][:SHOWN]
     lost = [i for i, (then, now) in pairs if then and not now][:SHOWN]
-    chosen = [problems[i] for i in (*gained, *lost)]
+    numbers = (*gained, *lost)
+    chosen = [problems[i] for i in numbers]
     if not chosen:
         return ()
     texts = []
@@ -173,6 +180,6 @@ def _shown(
         *_, completions = answers([asked.ask(problem) for problem in chosen])
         texts.append([completion.text for completion in completions])
     return tuple(
-        Flip(problem, then, now, grade(problem, now).correct)
-        for problem, then, now in zip(chosen, *texts, strict=True)
+        Flip(problems[i], then, now, grade(problems[i], now).correct, since[i])
+        for i, then, now in zip(numbers, *texts, strict=True)
     )

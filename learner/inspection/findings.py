@@ -1,162 +1,223 @@
 """An inspection in words: a sentence that says what was found and how sure it is, and its table."""
 
+from typing import NamedTuple
+
 from learner import wording
 from learner.inspection.changes import Changes
-from learner.inspection.likeness import BLANK, LINE, NONSENSE, Likeness, Ranking
+from learner.inspection.likeness import BLANK, EXAMPLES, LINE, NONSENSE, VOUCHES, Likeness, Ranking
 from learner.inspection.listening import Listening
 from learner.inspection.nearest import Nearest, NearestWords
 from learner.inspection.size import Size, Smaller
 from learner.inspection.strength import Strength
-from learner.inspection.subject import Change
+from learner.inspection.subject import SIGNIFICANT, Change, change
 from learner.inspection.vectors import Effect, Vectors
 from learner.inspection.whole import Part, Parts, Path
 from learner.inspection.words import Words
 from learner.measuring import Tally
 
-SIGNIFICANT = 0.05
+
+class Found(NamedTuple):
+    """What a part found: the ``short`` of it in plain words, and the ``evidence`` with numbers."""
+
+    heading: str
+    short: str
+    evidence: str
+
+    @property
+    def sentence(self) -> str:
+        """All of it."""
+        return f"{self.short} {self.evidence}"
 
 
-def strength_found(part: Strength) -> str:
+def strength_found(part: Strength) -> tuple[str, str]:
     """Where between untrained and trained the gain comes, and what the control says."""
-    end = part.scores[part.places.index(1.0)]
+    start, end = part.scores[0], part.scores[part.places.index(1.0)]
     control = part.control[part.control_places.index(1.0)]
-    where = "It gains nothing on the way."
-    if part.half is not None:
-        where = f"Half of the gain is there at {part.half:.0%} of the way."
-    return (
-        f"{where} Untrained {_accuracy(part.scores[0])}, trained {_accuracy(end)}, and as far in "
-        f"a random direction {_accuracy(control)} (n = {end.n})."
+    if not change(start, end).gains:
+        short = f"In {wording.count(end.n, 'problem')} no gain can be told from chance."
+    else:
+        way = "What it learnt makes the answers better"
+        if part.half is not None:
+            way = f"Half of the gain is there at {wording.percent(part.half)} of the way"
+        also = "brings some too" if change(start, control).gains else "brings nothing"
+        short = f"{way}; going as far anywhere else {also}."
+    return short, (
+        f"Untrained {_accuracy(start)}, trained {_accuracy(end)}, and as far in a random direction "
+        f"{_accuracy(control)} (n = {end.n})."
     )
 
 
-def vectors_found(part: Vectors) -> str:
+def path_found(part: Path) -> tuple[str, str]:
+    """When accuracy came on the way that training took."""
+    first, last = part.moments[0][1], part.moments[-1][1]
+    if not change(first, last).gains:
+        short = "At no moment can a gain be told from chance."
+    else:
+        there = next(e for e, score in part.moments if score.accuracy >= 0.9 * last.accuracy)
+        short = f"Nearly all of it was learnt in the first {wording.count(there, 'episode')}."
+    return short, (
+        f"From {_accuracy(first)} to {_accuracy(last)} at {len(part.moments)} moments of training "
+        f"(n = {last.n})."
+    )
+
+
+def vectors_found(part: Vectors) -> tuple[str, str]:
     """Which vector carries most, and whether any is needed."""
     first = part.order[0]
     share = part.shares[first]
     gain = part.whole.accuracy - part.none.accuracy
-    carries = "No single vector carries a share that can be told from nothing."
-    if share.p_value < SIGNIFICANT and share.value > 0:
-        carries = (
-            f"Vector {first + 1} carries most: {wording.change(share.value, share.interval)} "
-            f"points of the {gain * 100:+.1f} that all of them gain."
-        )
-    needed = [i + 1 for i, one in enumerate(part.put_back) if _harms(one)]
-    alone = [i + 1 for i, one in enumerate(part.alone) if _helps(one)]
-    return (
-        f"{carries} Put back one by one, {_named(needed)} missed; trained alone, "
-        f"{_named(alone)} enough to gain anything (n = {part.whole.n}, Shapley values over "
-        f"{part.problems_for_shares}; p-values after Holm's correction)."
+    told = [i + 1 for i in part.order if part.shares[i].carries]
+    if not told:
+        short = "No single vector's share can be told from chance."
+    elif share.value > gain / 2:
+        short = f"Vector {first + 1} does most of the work."
+    else:
+        short = f"{_listed(told)} {'does' if len(told) == 1 else 'share'} the work."
+    needed = [i + 1 for i, one in enumerate(part.put_back) if one.harms]
+    alone = [i + 1 for i, one in enumerate(part.alone) if one.helps]
+    return short, (
+        f"Vector {first + 1} carries {wording.change(share.value, share.interval)} points of the "
+        f"{gain * 100:+.1f} that all of them gain. Put back one by one, {_named(needed)} missed; "
+        f"trained alone, {_named(alone)} enough to gain anything (n = {part.whole.n}, Shapley "
+        f"values over {part.problems_for_shares}; p-values after Holm's correction)."
     )
 
 
-def likeness_found(part: Ranking) -> str:
+def likeness_found(part: Ranking) -> tuple[str, str]:
     """What it acts like, and what the control says."""
     best, control = part.trained[0], part.untrained[0]
+    nothing = next(one for one in part.trained if not one.tokens)
     tied = sum(one.first for one in part.trained) - 1
     line = any(one.kind == LINE and one.first for one in part.trained)
-    words = ""
-    if line and best.kind != LINE:
-        words = " A line of random tokens comes as close: the line may count, and not its words."
-    also = f", and so do {wording.count(tied, 'other text')} nearly" if tied else ""
-    return (
-        f"Of {len(part.trained)} texts it acts most like {shown(best)} ({best.kind}): "
-        f"{best.divergence:.2f} nats an answer{also}. As a plain prefix that text gets "
-        f"{_accuracy(best.score)}. Untrained, it acts most like {shown(control)} "
+    if nothing.first:
+        short = "None of these texts is surely closer to it than no text at all."
+    elif line and best.kind != LINE:
+        short = (
+            f"It acts most like {shown(best)}, but a line of random words comes as close: the line "
+            "counts, not what it says."
+        )
+    else:
+        kind = (
+            "" if best.kind == EXAMPLES else f", which {best.kind}" if best.kind == VOUCHES else ""
+        )
+        short = f"It acts most like {shown(best)}{kind}."
+    also = f"; {wording.count(tied, 'other text')} cannot be told from it" if tied else ""
+    return short, (
+        f"Of {len(part.trained)} texts it is the closest: its answers are "
+        f"{wording.quantity(best.divergence, best.interval)} nats away, those without any text "
+        f"{nothing.divergence:.2f}{also}. Written in front of the question it gets "
+        f"{_accuracy(best.score)}. Untrained, the closest is {shown(control)} "
         f"(n = {part.problems})."
-    ) + words
-
-
-def nearest_found(part: NearestWords) -> str:
-    """That the nearest words say nothing, with the numbers."""
-    return (
-        f"The nearest words are {_words(part.trained)}. Do not believe them: {part.unchanged} of "
-        f"{len(part.trained)} are those that it began as, and put in its place they get "
-        f"{_accuracy(part.as_text)}, where it gets {_accuracy(part.whole)} (n = {part.whole.n})."
     )
 
 
-def size_found(part: Size) -> str:
+def nearest_found(part: NearestWords) -> tuple[str, str]:
+    """That the nearest words say nothing, with the numbers."""
+    return "Do not believe these words: they are only what its numbers lie nearest to.", (
+        f"{_words(part.trained)}: {part.unchanged} of {len(part.trained)} are those that it began "
+        f"as. Put in its place they get {_accuracy(part.as_text)}, the untrained one's words "
+        f"{_accuracy(part.untrained_as_text)}, and it itself {_accuracy(part.whole)} "
+        f"(n = {part.whole.n})."
+    )
+
+
+def size_found(part: Size) -> tuple[str, str]:
     """How small it can be."""
     smallest = part.smallest
     if smallest is None:
-        return (
-            f"It takes {part.bytes:,} bytes, and of nothing smaller is it sure that less than 5 "
-            f"points are lost (n = {part.whole.n})."
+        return "Nothing smaller is sure to do as well.", (
+            f"It takes {part.bytes:,} bytes; whatever is smaller may lose 5 points or more "
+            f"(n = {part.whole.n})."
         )
-    return (
-        f"It takes {part.bytes:,} bytes; {smallest.bytes:,} would do ({made(smallest)}): "
-        f"{wording.change(smallest.change.value, smallest.change.interval)} points "
-        f"(n = {part.whole.n}; sure to lose less than 5)."
+    return f"{smallest.bytes:,} of its {part.bytes:,} bytes would do as well.", (
+        f"{made(smallest)}: {wording.change(smallest.change.value, smallest.change.interval)} "
+        f"points (n = {part.whole.n}; sure to lose less than 5)."
     )
 
 
-def changes_found(part: Changes) -> str:
+def changes_found(part: Changes) -> tuple[str, str]:
     """How many problems flipped, both ways."""
-    return (
-        f"{part.change.gained} of {part.after.n} problems became right and {part.change.lost} "
-        f"became wrong ({wording.p_value(part.change.p_value)}); from one untrained prompt to "
-        f"another, {part.control.gained} and {part.control.lost}."
+    gained, lost, n = part.change.gained, part.change.lost, part.after.n
+    short = f"{gained} of {n} problems became right, and {lost} became wrong."
+    if part.change.p_value >= SIGNIFICANT:
+        short += " That could be chance."
+    return short, (
+        f"{wording.p_value(part.change.p_value)}; from one untrained prompt to another "
+        f"{part.control.gained} and {part.control.lost} (n = {n})."
     )
 
 
-def listening_found(part: Listening) -> str:
+def listening_found(part: Listening) -> tuple[str, str]:
     """How much of its attention goes to the soft prompt."""
     loudest = max(range(len(part.vectors)), key=lambda i: part.vectors[i])
-    return (
-        f"Before it answers, the model gives {part.trained[0]:.0%} of its attention to the soft "
-        f"prompt, {part.untrained[0]:.0%} to the untrained one: "
-        f"{wording.change(part.change, part.interval)} points, most of it to vector {loudest + 1} "
-        f"(n = {part.problems})."
+    trained, untrained = part.trained[0], part.untrained[0]
+    short = "It listens to the soft prompt as much as before training."
+    if part.p_value < SIGNIFICANT:
+        before, now = wording.percent(untrained), wording.percent(trained)
+        short = f"It gives {now} of its attention to the soft prompt, {before} before training."
+    return f"{short} Only a hint: any two prompts differ so.", (
+        f"Where the answer begins: {wording.change(part.change, part.interval)} points against the "
+        f"untrained prompt, most of it to vector {loudest + 1} (n = {part.problems})."
     )
 
 
-def words_found(part: Words) -> str:
+def words_found(part: Words) -> tuple[str, str]:
     """What the model says of it, and what its words are worth."""
     best, control = part.best, part.best_control
-    return (
-        f"Asked what it says, the model's best of {len(part.trained)} answers is “{best.text}”. "
-        f"Put in its place, these words get {_accuracy(best.score)}, where it gets "
-        f"{_accuracy(part.whole)}, the model alone {_accuracy(part.alone)}, and what the model "
-        f"says of the untrained one {_accuracy(control.score)} (n = {part.whole.n})."
-    )
-
-
-def path_found(part: Path) -> str:
-    """When accuracy came on the way that training took."""
-    last = part.moments[-1][1]
-    there = next(e for e, score in part.moments if score.accuracy >= 0.9 * last.accuracy)
-    return (
-        f"On the way that training took, nine tenths of the final accuracy were there after "
-        f"{wording.count(there, 'episode')} (n = {last.n})."
+    short = "The model cannot say what it learnt: its words do not do the work."
+    if change(control.score, best.score).gains:
+        short = "The model's own words for it do some of its work."
+    return short, (
+        f"The best of {len(part.trained)} descriptions, “{_clipped(best.text)}”, gets "
+        f"{_accuracy(best.score)} in its place, the best of the untrained one "
+        f"{_accuracy(control.score)}, the model alone {_accuracy(part.alone)}, and it itself "
+        f"{_accuracy(part.whole)} (n = {part.whole.n})."
     )
 
 
 FOUND = {
-    Strength: ("Strength", strength_found),
+    Strength: ("How much of it does it take?", strength_found),
     Path: ("The way training took", path_found),
-    Changes: ("What changed", changes_found),
+    Changes: ("What changed in the answers?", changes_found),
     NearestWords: ("Nearest words, which mislead", nearest_found),
-    Ranking: ("Acts like", likeness_found),
-    Listening: ("Where it listens", listening_found),
-    Vectors: ("Which vector matters", vectors_found),
-    Size: ("How small it can be", size_found),
-    Words: ("In words", words_found),
+    Ranking: ("What does it act like?", likeness_found),
+    Listening: ("Where does it listen?", listening_found),
+    Vectors: ("Which vector matters?", vectors_found),
+    Size: ("How small can it be?", size_found),
+    Words: ("What does the model say of it?", words_found),
 }
 
+TESTED = {Strength: (5, 0), Vectors: (5, 0), Ranking: (5, 0), Size: (5, 0), Changes: (5, 0)}
+TESTED |= {Listening: (5, 4), NearestWords: (0, 5)}
+"""How often of 5 a method found the truth where it is known, and was fooled by its control: the
+table of `tests.benchmarks inside`."""
 
-def found(part: Part) -> tuple[str, str]:
+
+def tested(part: Part) -> str:
+    """What is known of the method; empty where it has not been put to the test."""
+    if type(part) not in TESTED:
+        return ""
+    right, fooled = TESTED[type(part)]
+    return (
+        f"Where the truth is known, on the embedded model, this method found it {right} times of "
+        f"5, and its control fooled it {fooled} times of 5."
+    )
+
+
+def found(part: Part) -> Found:
     """The heading of a part, and what was found."""
-    heading, sentence = FOUND[type(part)]
-    return heading, sentence(part)  # type: ignore[operator]
+    heading, words = FOUND[type(part)]
+    return Found(heading, *words(part))  # type: ignore[operator]
 
 
 def markdown(parts: Parts, pictures: dict[str, str], about: str) -> str:
     """The report: a section for each part with its sentence, its picture and its table."""
     sections = [f"# Inside a soft prompt\n\n{about}"]
     for name, part in parts.items():
-        heading, sentence = found(part)
+        heading, short, evidence = found(part)
         picture = f"![{heading}]({pictures[name]})" if name in pictures else ""
-        body = "\n\n".join(text for text in (sentence, picture, _table(part)) if text)
+        said = f"**{short}** {evidence}"
+        body = "\n\n".join(text for text in (said, picture, _table(part)) if text)
         sections.append(f"## {heading}\n\n{body}")
     return "\n\n".join(sections) + "\n"
 
@@ -176,8 +237,7 @@ def shown(one: Likeness) -> str:
     if examples := one.text.count("Question:"):
         blank = " left blank" if BLANK in one.text else ""
         return f"{wording.count(examples, 'worked example')}{blank}"
-    text = " ".join(one.text.split())
-    return f"“{text if len(text) <= 44 else text[:43] + '…'}”"
+    return f"“{_clipped(one.text)}”"
 
 
 def _table(part: Part) -> str:
@@ -266,25 +326,33 @@ def _effect(one: Effect) -> str:
     return f"{_accuracy(one.score)}, {wording.p_value(one.p_value)}"
 
 
-def _harms(one: Effect) -> bool:
-    return one.p_value < SIGNIFICANT and one.change.value < 0
-
-
-def _helps(one: Effect) -> bool:
-    return one.p_value < SIGNIFICANT and one.change.value > 0
-
-
 def _named(numbers: list[int]) -> str:
     if not numbers:
         return "none is"
+    return f"{_listed(numbers).lower()} {'is' if len(numbers) == 1 else 'are'}"
+
+
+def _listed(numbers: list[int]) -> str:
     if len(numbers) == 1:
-        return f"vector {numbers[0]} is"
-    return f"vectors {', '.join(map(str, numbers[:-1]))} and {numbers[-1]} are"
+        return f"Vector {numbers[0]}"
+    return f"Vectors {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+
+
+def _clipped(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 44 else f"{text[:43]}…"
+
+
+def printable(token: str) -> str:
+    """A token's text as it can be read: of what no letter shows, its code."""
+    if token.strip() and token.isprintable():
+        return token.strip()
+    return token.encode("unicode_escape").decode() if token else "(nothing)"
 
 
 def _words(words: Nearest) -> str:
-    return ", ".join(f"“{own[0].text}”" for own in words)
+    return ", ".join(f"“{printable(own[0].text)}”" for own in words)
 
 
 def _cosines(own: tuple) -> str:
-    return ", ".join(f"“{word.text}” {word.cosine:.2f}" for word in own)
+    return ", ".join(f"“{printable(word.text)}” {word.cosine:.2f}" for word in own)

@@ -91,18 +91,6 @@ def path(
     return list(scores(answers, subject, prompts, problems).values())
 
 
-def straightness(subject: Subject, snapshots: Sequence[Snapshot]) -> list[tuple[float, float]]:
-    """Where each moment lies: its place along the line, and how far off it, in lengths of it."""
-    line = (subject.trained - subject.untrained).flatten()
-    length = line.norm()
-    places = []
-    for moment in snapshots:
-        way = (moment.prompt - subject.untrained).flatten()
-        along = float(way @ line / length**2)
-        places.append((along, float((way - along * line).norm() / length)))
-    return places
-
-
 def thinned(snapshots: Sequence[Snapshot], most: int) -> list[Snapshot]:
     """At most so many of them, evenly spread, the first and the last among them."""
     if len(snapshots) <= most:

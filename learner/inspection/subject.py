@@ -12,6 +12,8 @@ from learner.learning.worked_examples import worked_examples
 from learner.measuring import SHARED, Answers, Measurement, Score, measured
 from learner.model.formatting import Examples
 
+SIGNIFICANT = 0.05
+
 
 @dataclass(frozen=True, eq=False)
 class Subject:
@@ -53,6 +55,11 @@ class Change:
     gained: int
     lost: int
     p_value: float
+
+    @property
+    def gains(self) -> bool:
+        """Whether it is a gain that can be told from chance."""
+        return self.value > 0 and self.p_value < SIGNIFICANT
 
 
 def subject_of(learner: Learner, untrained: Learner) -> Subject:

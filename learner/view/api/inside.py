@@ -38,7 +38,7 @@ def add_inside_api(lessons: OpenLessons) -> None:
             with lesson.acting(MOST_MEASURING):
                 material = learner_material(lesson.service, lesson.learner, *asked)
                 return {
-                    name: {"found": found(part)[1], **as_record(part)}
+                    name: {"found": found(part).sentence, **as_record(part)}
                     for name, part in inspect(material)
                 }
 

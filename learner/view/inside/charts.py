@@ -4,16 +4,17 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from learner.inspection.changes import Changes
-from learner.inspection.findings import SIGNIFICANT, found, made, shown
+from learner.inspection.findings import found, made, printable, shown, tested
 from learner.inspection.inside import Inside, Watched
 from learner.inspection.likeness import Ranking
 from learner.inspection.listening import Listening
 from learner.inspection.nearest import NearestWords
 from learner.inspection.size import Size
-from learner.inspection.strength import Strength
+from learner.inspection.strength import STRONGEST, Strength
 from learner.inspection.vectors import Vectors
 from learner.inspection.whole import Part, Path
 from learner.inspection.words import Words
+from learner.measuring import Tally
 from learner.view.chart_parts import (
     episode_ticks,
     frame,
@@ -26,6 +27,8 @@ from learner.view.chart_parts import (
 from learner.view.charts import score_words
 from learner.view.strip import cells_of
 from learner.wording import percent
+
+THIN = 5  # layers to a name, where there are many
 
 SWITCHING = """
 element.addEventListener("click", (event) => {
@@ -45,7 +48,7 @@ def switchboard(inside: Inside, scale: float) -> str:
     buttons = []
     for i, vector in enumerate(watched.prompt.tolist()):
         share = shares[i] if i < len(shares) else None
-        sure = share is not None and share.p_value < SIGNIFICANT
+        sure = share is not None and share.carries
         height = 100 * max(0.0, share.value) / most if share else 0.0
         words = "on" if watched.kept[i] else "off"
         carried = f", carries {100 * share.value:+.0f} points" if share else ""
@@ -110,7 +113,7 @@ def cards(inside: Inside, kinds: Sequence[str]) -> str:
 
 def strength_chart(part: Part | None, place: float) -> str:
     """Accuracy along the line from untrained to trained, with a mark where the slider stands."""
-    marker = f'<i class="spa-here" style="left:{100 * place / 1.5:.2f}%"></i>'
+    marker = f'<i class="spa-here" style="left:{100 * place / STRONGEST:.2f}%"></i>'
     ticks = [(0.0, "untrained", "start"), (2 / 3, "trained", "middle"), (1.0, "150 %", "end")]
     if not isinstance(part, Strength):
         empty = f'{marker}<span class="spa-plot-empty">press Look inside to draw the curve</span>'
@@ -121,25 +124,21 @@ def strength_chart(part: Part | None, place: float) -> str:
             "Not measured yet.",
             "spa-strength",
         )
-    points = list(zip(part.places, part.scores, strict=True))
-    upper = [(x / 1.5, s.interval.high) for x, s in points]
-    lower = [(x / 1.5, s.interval.low) for x, s in reversed(points)]
-    outline = " ".join(f"{100 * x:.2f},{100 - 100 * y:.2f}" for x, y in [*upper, *lower])
-    shapes = f'<polygon class="spa-band" points="{outline}"/>'
-    shapes += line([(x / 1.5, s.accuracy) for x, s in points], "spa-curve")
-    shapes += hovered([(x / 1.5, f"strength {percent(x)}: {score_words(s)}") for x, s in points])
+    curve = _curve(
+        [
+            (x / STRONGEST, score, f"strength {percent(x)}")
+            for x, score in zip(part.places, part.scores, strict=True)
+        ]
+    )
     dots = "".join(
-        f'<span class="spa-dot spa-control" style="left:{100 * x / 1.5:.2f}%;'
+        f'<span class="spa-dot spa-control" style="left:{100 * x / STRONGEST:.2f}%;'
         f'bottom:{100 * s.accuracy:.2f}%"></span>'
         for x, s in zip(part.control_places, part.control, strict=True)
     )
-    _, sentence = found(part)
-    n = part.scores[0].n
-    return frame(
-        "How much of it does it take?",
-        f"{n} held-out problems · band: 95 % interval · grey dots: as far in a random direction",
-        plot(svg(shapes) + dots + marker, percent_ticks(), ticks) + _sentence(sentence),
-        sentence,
+    return _card(
+        part,
+        f"{part.scores[0].n} held-out problems · band: 95 % interval · grey: a random direction",
+        plot(curve + dots + marker, percent_ticks(), ticks),
         "spa-strength",
     )
 
@@ -148,31 +147,33 @@ def path_chart(part: Part | None, moment: int) -> str:
     """Accuracy on the way that training took, with a mark at the moment that is watched."""
     if not isinstance(part, Path) or len(part.moments) < 2:
         return ""
-    first, last = part.moments[0][0], part.moments[-1][0]
+    first, (last, last_score) = part.moments[0][0], part.moments[-1]
     width = max(1, last - first)
 
     def across(episodes: int) -> float:
         return (episodes - first) / width
 
-    upper = [(across(e), s.interval.high) for e, s in part.moments]
-    lower = [(across(e), s.interval.low) for e, s in reversed(part.moments)]
-    outline = " ".join(f"{100 * x:.2f},{100 - 100 * y:.2f}" for x, y in [*upper, *lower])
-    shapes = f'<polygon class="spa-band" points="{outline}"/>'
-    shapes += line([(across(e), s.accuracy) for e, s in part.moments], "spa-curve")
-    told = [(across(e), f"after {e} episodes: {score_words(s)}") for e, s in part.moments]
-    shapes += hovered(told)
+    curve = _curve([(across(e), score, f"after {e} episodes") for e, score in part.moments])
     marker = f'<i class="spa-here" style="left:{100 * across(moment):.2f}%"></i>'
     ticks = episode_ticks(last) if first == 0 else [(0.0, str(first), "start")]
     if first:
         ticks.append((1.0, f"{last} episodes", "end"))
-    _, sentence = found(part)
-    return frame(
-        "The way training took",
-        f"{part.moments[0][1].n} held-out problems · band: 95 % interval",
-        plot(svg(shapes) + marker, percent_ticks(), ticks) + _sentence(sentence),
-        sentence,
+    return _card(
+        part,
+        f"{last_score.n} held-out problems · band: 95 % interval",
+        plot(curve + marker, percent_ticks(), ticks),
         "spa-path",
     )
+
+
+def _curve(points: Sequence[tuple[float, Tally, str]]) -> str:
+    """Accuracy with its interval at shares of the width, each with the words that name it."""
+    edges = [(x, score.interval.high) for x, score, _ in points]
+    edges += [(x, score.interval.low) for x, score, _ in reversed(points)]
+    outline = " ".join(f"{100 * x:.2f},{100 - 100 * y:.2f}" for x, y in edges)
+    shapes = f'<polygon class="spa-band" points="{outline}"/>'
+    shapes += line([(x, score.accuracy) for x, score, _ in points], "spa-curve")
+    return svg(shapes + hovered([(x, f"{name}: {score_words(s)}") for x, s, name in points]))
 
 
 def vectors_chart(part: Vectors) -> str:
@@ -185,7 +186,7 @@ def vectors_chart(part: Vectors) -> str:
     for i, (share, alone) in enumerate(zip(part.shares, part.alone, strict=True)):
         track = _mark(alone.change.value, alone.change.interval, low, high, "before")
         track += _mark(share.value, share.interval, low, high, "after")
-        star = " *" if share.p_value < SIGNIFICANT else ""
+        star = " *" if share.carries else ""
         rows.append(_row(f"vector {i + 1}", track, f"<b>{100 * share.value:+.0f}</b>{star}"))
     key = _key(("after", "share of the gain, points"), ("before", "trained alone"))
     return _card(
@@ -206,7 +207,7 @@ def likeness_chart(part: Ranking) -> str:
         track = _mark(other.divergence, other.interval, 0.0, high, "before")
         track += _mark(one.divergence, one.interval, 0.0, high, "after")
         name = f"{shown(one)}{' *' if one.first else ''}"
-        rows.append(_row(name, track, f"alone {percent(one.score.accuracy)}", one.kind))
+        rows.append(_row(name, track, f"as text {percent(one.score.accuracy)}", one.kind))
     key = _key(("after", "nats from yours (left: the same answers)"), ("before", "from untrained"))
     return _card(
         part,
@@ -217,7 +218,10 @@ def likeness_chart(part: Ranking) -> str:
 
 def size_chart(part: Size) -> str:
     """Accuracy of each smaller prompt, by bytes."""
-    smaller = sorted((*part.bits, *part.vectors, *part.both), key=lambda one: -one.bytes)
+    told = {*part.bits, *(part.both or part.vectors)} | (
+        {part.smallest} if part.smallest else set()
+    )
+    smaller = sorted(told, key=lambda one: -one.bytes)
     rows = []
     for one in smaller:
         kind = "after" if one.loses_nothing else "before"
@@ -235,6 +239,7 @@ def size_chart(part: Size) -> str:
 def listening_chart(part: Listening) -> str:
     """A cell for each head, by layer: how much more it attends to the soft prompt."""
     most = max(abs(share) for layer in part.heads for share in layer) or 1.0
+    thin = " spa-thin" if len(part.heads) > 3 * THIN else ""
     rows = []
     for i, layer in enumerate(part.heads):
         cells = "".join(
@@ -242,7 +247,8 @@ def listening_chart(part: Listening) -> str:
             f'style="--v:{abs(share) / most:.2f}" title="{100 * share:+.0f} points"></i>'
             for share in layer
         )
-        rows.append(f'<div class="spa-heads"><span>layer {i + 1}</span>{cells}</div>')
+        name = "&nbsp;" if thin and i % THIN else f"layer {i + 1}"
+        rows.append(f'<div class="spa-heads{thin}"><span>{name}</span>{cells}</div>')
     key = (
         '<div class="spa-key"><span><i class="spa-head spa-plus" style="--v:1"></i>'
         f'{100 * most:.0f} points more attention</span><span><i class="spa-head spa-minus" '
@@ -264,21 +270,27 @@ def changes_chart(part: Changes) -> str:
         rows.append(_row(name.replace("_", " "), track, f"<b>+{gained}</b> −{lost} of {n}"))
     flips = "".join(
         f"<li><span>{escape(flip.problem.question)}</span> {escape(flip.before) or '(nothing)'} → "
-        f"<b>{escape(flip.after) or '(nothing)'}</b> {'✓' if flip.gained else '✗'}</li>"
+        f"<b>{escape(flip.after) or '(nothing)'}</b> {'✓' if flip.gained else '✗'}"
+        f"{f', right since episode {flip.since}' if flip.since else ''}</li>"
         for flip in part.flips[:2]
+    )
+    begin = " · ".join(
+        f"“{escape(printable(one.text))}” {percent(one.before)} → <b>{percent(one.after)}</b>"
+        for one in part.beginnings[:4]
     )
     return _card(
         part,
-        "untrained → trained",
-        f'<div class="spa-rows">{"".join(rows)}</div><ul class="spa-flips">{flips}</ul>',
+        f"{part.after.n} held-out problems · untrained → trained",
+        f'<div class="spa-rows">{"".join(rows)}</div><ul class="spa-flips">{flips}'
+        f"<li>How answers begin: {begin}</li></ul>",
     )
 
 
 def nearest_chart(part: NearestWords) -> str:
     """The nearest word of each vector, crossed out."""
     words = "".join(
-        f"<li><s>{escape(now[0].text.strip()) or '(no letters)'}</s> {now[0].cosine:.2f}"
-        f"<small>was {escape(then[0].text.strip()) or '(no letters)'}</small></li>"
+        f"<li><s>{escape(printable(now[0].text))}</s> {now[0].cosine:.2f}"
+        f"<small>was {escape(printable(then[0].text))}</small></li>"
         for now, then in zip(part.trained, part.untrained, strict=True)
     )
     return _card(
@@ -303,13 +315,17 @@ def words_chart(part: Words) -> str:
     )
 
 
-def _card(part: Part, note: str, body: str) -> str:
-    heading, sentence = found(part)
-    return frame(heading, note, f"{_sentence(sentence)}{body}", sentence, "spa-part")
-
-
-def _sentence(text: str) -> str:
-    return f'<p class="spa-found">{escape(text)}</p>'
+def _card(part: Part, note: str, body: str, kind: str = "spa-part") -> str:
+    """What was found in plain words, the picture, and the numbers that it rests on."""
+    heading, short, evidence = found(part)
+    return frame(
+        heading,
+        note,
+        f'<p class="spa-short"><b>{escape(short)}</b></p>{body}'
+        f'<p class="spa-evidence">{escape(f"{evidence} {tested(part)}".strip())}</p>',
+        f"{short} {evidence}",
+        kind,
+    )
 
 
 def _row(name: str, track: str, value: str, note: str = "", kind: str = "") -> str:

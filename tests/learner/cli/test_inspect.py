@@ -27,7 +27,7 @@ def test_a_report_with_its_pictures_and_json_is_written(
     assert main(["inspect", "--checkpoint", str(checkpoint), *given]) == 0
     captured = capsys.readouterr()
     assert "inspection.md" in captured.out
-    assert "It gains nothing on the way." in captured.err
+    assert "no gain can be told from chance" in captured.err
     report = (out / "inspection.md").read_text(encoding="utf-8")
     assert "after 4 episodes; 3 held-out problems" in report
     for line in report.splitlines():

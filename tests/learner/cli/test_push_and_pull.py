@@ -70,7 +70,7 @@ def test_a_look_inside_shows_its_pictures_until_the_next_push(run, hub, ada, qwe
     assert pictures <= set(files)
     card = files["README.md"].data.decode()
     assert "## Inside" in card and "](inside-vectors.png)" in card
-    assert "It gains nothing on the way." in card
+    assert "no gain can be told from chance" in card
     run(qwen2, "push", mine, "--problems", "0", "--onto", repo.head.oid)
     assert not pictures & set(repo.head.files)
     with pytest.raises(ValueError, match="at least 2 problems"):

@@ -11,6 +11,7 @@ def test_blanks_become_answers_and_between_untrained_prompts_nothing_flips(
     """The truth: in plain text the model leaves a blank, until something vouches for the text."""
     for subject, other in zip(subjects, subjects[1:] + subjects[:1], strict=True):
         found = changes(answers, on_model, subject, other.untrained, held_out(15))
+        assert found.flips[0].since is None  # no moments are known
         assert found.change.gained >= 6 and found.change.lost == 0
         assert found.control.gained + found.control.lost <= 1
         assert found.flips[0].before.startswith("_") and found.flips[0].gained

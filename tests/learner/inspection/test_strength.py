@@ -7,7 +7,6 @@ from learner.inspection.strength import (
     blend,
     path,
     random_direction,
-    straightness,
     strength,
     thinned,
 )
@@ -49,12 +48,6 @@ def test_the_path_has_a_score_for_every_moment(answers: Answers, subjects: list[
     moments = [Snapshot(0, subject.untrained), Snapshot(80, subject.trained)]
     first, last = path(answers, subject, moments, held_out(10))
     assert first.correct == 0 and last.correct >= 3
-
-
-def test_a_moment_lies_along_the_line_and_off_it() -> None:
-    subject = Subject(torch.tensor([[2.0, 0.0]]), torch.zeros(1, 2))
-    places = straightness(subject, [Snapshot(4, torch.tensor([[1.0, 1.0]]))])
-    assert places == [(0.5, 0.5)]
 
 
 def test_moments_are_thinned_evenly_and_keep_both_ends() -> None:
