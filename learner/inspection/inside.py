@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from arena import Problem, grade
-from learner.inspection.strength import PLACES, Snapshot, blend, strength
+from learner.inspection.strength import CONTROL_PLACES, PLACES, Snapshot, blend, strength
 from learner.inspection.subject import subject_of
-from learner.inspection.whole import Material, Parts, inspect
+from learner.inspection.whole import ANSWERS_A_PROBLEM, NAMES, Material, Part, Parts, inspect
 from learner.learning.learner import Learner
 from learner.model.base_model import BaseModel, ModelFacts
 from learner.model.completion import Ask, Completion
@@ -26,15 +26,16 @@ from learner.visitors.checked_input import LessonError
 from learner.visitors.comparison import GradedCompletion
 from learner.visitors.followed import Followed
 from learner.visitors.lesson import Lesson
+from learner.visitors.moments import Moment
 
 # Of the first picture, and of what is measured of the machine's pace; here and below, on the
 # embedded model and on others.
 FIRST_PROBLEMS = {True: 12, False: 6}
 MOST_PROBLEMS = 100  # of the rest
-FEWEST_PROBLEMS = {True: 30, False: 10}
+FEWEST_PROBLEMS = {True: 30, False: 40}  # fewer could not tell a gain of some points
 SECONDS = {True: 45.0, False: 240.0}  # that it may take
 MOST_INSIDES = 64  # that are remembered
-ANSWERS_A_PROBLEM = 200  # of a prompt of eight vectors
+FIRST_ANSWERS = len(PLACES) + len(CONTROL_PLACES)  # a problem takes in the first picture
 
 
 class Interrupted(Exception):
@@ -73,12 +74,11 @@ class Inside(Followed):
         self._service = lesson.service
         self._lesson = lesson
         self._problems = lesson.exam.problems
+        self._has_words = not self.base_model.source.is_embedded
+        self._few = self._problems[: FIRST_PROBLEMS[not self._has_words]]
         self._worker: threading.Thread | None = None
         self._stop = threading.Event()
         self._asking: object | None = None
-        self.parts: Parts = {}  # what was found so far ...
-        self.seconds = 0.0  # ... in so many seconds
-        self.asked = 0  # problems that the pace leaves time for; 0 while it is not known
         self._begin()
 
     @property
@@ -106,11 +106,29 @@ class Inside(Followed):
         """Whether there is anything to look into."""
         return not torch.equal(self._subject.trained, self._subject.untrained)
 
+    @property
+    def all_parts(self) -> int:
+        """How many pictures there will be."""
+        return len(NAMES) - (not self._has_words)
+
+    @property
+    def all_answers(self) -> int:
+        """About how many answers all of it takes; at first, those that the first picture takes."""
+        few = len(self._few) * FIRST_ANSWERS
+        return max(few + self.asked * ANSWERS_A_PROBLEM[not self._has_words], self.answers)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """About how long it still takes; None while the pace is not known."""
+        if not self.asked:
+            return None
+        return self.seconds * (self.all_answers / max(self.answers, 1) - 1)
+
     def arrive(self) -> None:
         """The visitor looks here: show the learner and the problem that they have now."""
         with self._changed:
             if self._lesson.learner.prompt is not self.learner.prompt:
-                self._stop.set()
+                self.stop()
                 self._begin()
             self._watch()
 
@@ -148,9 +166,7 @@ class Inside(Followed):
             if not self.is_trained:
                 raise LessonError("There is nothing to look into yet; train the soft prompt first.")
             self._stop = threading.Event()
-            self.parts = {}
-            self.seconds = 0.0
-            self.asked = 0
+            self._nothing_found()
             self._worker = threading.Thread(
                 target=self._work, args=(self._stop, own), name="inspection", daemon=True
             )
@@ -158,8 +174,14 @@ class Inside(Followed):
             self._tell()
 
     def stop(self) -> None:
-        """End the inspection; what was found stays."""
-        self._stop.set()
+        """End the inspection at once; what was found stays.
+
+        Its thread ends by itself, as soon as the device has done what it was asked last.
+        """
+        with self._changed:
+            self._stop.set()
+            self._worker = None
+            self._tell()
 
     # --- in the background --------------------------------------------------------------------
 
@@ -168,11 +190,16 @@ class Inside(Followed):
         learner = self.learner = self._lesson.learner
         self._subject = subject_of(learner, self._service.new_learner(learner.config))
         self.moments = self._lesson.moments.all
-        self.parts = {}
-        self.seconds = 0.0
+        self._nothing_found()
         self.watched = Watched(
             (True,) * self._subject.vectors, 1.0, len(self.moments) - 1, learner.prompt, None
         )
+
+    def _nothing_found(self) -> None:
+        self.parts: Parts = {}  # what was found so far ...
+        self.seconds = 0.0  # ... in so many seconds ...
+        self.answers = 0  # ... and answers
+        self.asked = 0  # problems that the pace leaves time for; 0 while it is not known
 
     def _watch(
         self,
@@ -229,51 +256,57 @@ class Inside(Followed):
     def _work(self, stop: threading.Event, texts: Sequence[str]) -> None:
         """The inspection, on its own thread."""
         began = time.monotonic()
+
+        def note(**found: Any) -> None:
+            """Write down what is known now; raises Interrupted if nobody wants to know."""
+            with self._changed:
+                if stop.is_set():
+                    raise Interrupted
+                self.seconds = time.monotonic() - began
+                for name, value in found.items():
+                    setattr(self, name, value)
+                self._tell()
+
         failure = None
         try:
-            for name, part in self._found(stop, texts):
-                with self._changed:
-                    if stop.is_set():
-                        break
-                    self.parts = {**self.parts, name: part}
-                    self.seconds = time.monotonic() - began
-                    self._tell()
+            for name, part in self._found(note, texts):
+                note(parts={**self.parts, name: part})
         except Interrupted:
-            pass
+            return
         except (ValueError, RuntimeError) as error:
             failure = error
         with self._changed:
+            if stop.is_set():
+                return
             self._worker = None
             if failure is not None:
                 self._fail(failure)
             self._tell()
 
-    def _found(self, stop: threading.Event, texts: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    def _found(self, note: Callable[..., None], texts: Sequence[str]) -> Iterator[tuple[str, Part]]:
         """A first picture of few problems, then everything over as many as there is time for."""
-        subject = self._subject
-        answers = _interruptible(self._service.ask, stop)
+
+        def answers(asks: Sequence[Ask]) -> Iterator[tuple[Completion, ...]]:
+            before = self.answers
+            for completions in self._service.ask(asks):
+                note(answers=before + sum(completion.finished for completion in completions))
+                yield completions
+            note(answers=before + len(asks))
+
+        def on_model(work: Callable[[BaseModel], Any]) -> Any:
+            note()
+            return self._service.look(work).result()
+
         embedded = self._service.base_model.source.is_embedded
-        few = self._problems[: FIRST_PROBLEMS[embedded]]
         began = time.monotonic()
-        yield "strength", strength(answers, subject, few)
-        pace = (time.monotonic() - began) / (len(few) * (len(PLACES) + 3))
+        yield "strength", strength(answers, self._subject, self._few)
+        pace = (time.monotonic() - began) / (len(self._few) * FIRST_ANSWERS)
         number = problems_for(pace, embedded)
-        with self._changed:
-            self.asked = number
-            self._tell()
-        other = replace(self.learner.config, seed=self.learner.config.seed + 1)
-        yield from inspect(
-            Material(
-                answers=answers,
-                on_model=_on_model(self._service, stop),
-                subject=subject,
-                other_untrained=self._service.new_learner(other).prompt,
-                problems=self._problems[:number],
-                snapshots=[Snapshot(one.episodes, one.prompt) for one in self.moments],
-                own_texts=texts,
-                has_words=not self._service.base_model.source.is_embedded,
-            )
+        note(asked=number)
+        material = learner_material(
+            self._service, self.learner, self._problems[:number], texts, self.moments
         )
+        yield from inspect(replace(material, answers=answers, on_model=on_model))
 
 
 class Insides:
@@ -298,11 +331,17 @@ class Insides:
 def problems_for(seconds_an_answer: float, embedded: bool) -> int:
     """How many problems there is time for at this pace: never from what was found."""
     room = SECONDS[embedded] / max(seconds_an_answer, 1e-6)
-    return int(max(FEWEST_PROBLEMS[embedded], min(MOST_PROBLEMS, room / ANSWERS_A_PROBLEM)))
+    return int(
+        max(FEWEST_PROBLEMS[embedded], min(MOST_PROBLEMS, room / ANSWERS_A_PROBLEM[embedded]))
+    )
 
 
 def learner_material(
-    service: ModelService, learner: Learner, problems: Sequence[Problem], texts: Sequence[str]
+    service: ModelService,
+    learner: Learner,
+    problems: Sequence[Problem],
+    texts: Sequence[str],
+    moments: Sequence[Moment] = (),
 ) -> Material:
     """What an inspection of a learner through a service needs."""
     other = replace(learner.config, seed=learner.config.seed + 1)
@@ -312,29 +351,7 @@ def learner_material(
         subject=subject_of(learner, service.new_learner(learner.config)),
         other_untrained=service.new_learner(other).prompt,
         problems=problems,
+        snapshots=[Snapshot(one.episodes, one.prompt) for one in moments],
         own_texts=texts,
         has_words=not service.base_model.source.is_embedded,
     )
-
-
-def _interruptible(
-    ask: Callable[[Sequence[Ask]], Iterator[tuple[Completion, ...]]], stop: threading.Event
-) -> Callable[[Sequence[Ask]], Iterator[tuple[Completion, ...]]]:
-    def answers(asks: Sequence[Ask]) -> Iterator[tuple[Completion, ...]]:
-        for completions in ask(asks):
-            if stop.is_set():
-                raise Interrupted
-            yield completions
-
-    return answers
-
-
-def _on_model(
-    service: ModelService, stop: threading.Event
-) -> Callable[[Callable[[BaseModel], Any]], Any]:
-    def run(work: Callable[[BaseModel], Any]) -> Any:
-        if stop.is_set():
-            raise Interrupted
-        return service.look(work).result()
-
-    return run

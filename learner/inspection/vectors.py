@@ -3,9 +3,9 @@
 Putting one vector back shows nothing where others say the same; one alone shows nothing where it
 takes several. Shapley's value (1953) is the vector's gain averaged over all orders in which the
 vectors could be put in place, so the values add up to the whole gain. Up to ``EXACT`` vectors all
-subsets are asked; above, random orders and their mirror images. The value is linear in the game, so
-each problem has values of its own, and their spread over problems gives intervals and p-values,
-which are corrected for asking about every vector at once (Holm, 1979).
+subsets can be asked; otherwise random orders and their mirror images. The value is linear in the
+game, so each problem has values of its own, and their spread over problems gives intervals and
+p-values, which are corrected for asking about every vector at once (Holm, 1979).
 """
 
 import random
@@ -16,11 +16,11 @@ from math import comb
 from arena import Problem
 from arena.crossed import crossed_mean
 from arena.statistics import Interval, holm
-from learner.inspection.subject import Change, Subject, change, scores
+from learner.inspection.subject import SIGNIFICANT, Change, Subject, change, scores
 from learner.measuring import Answers, Score
 
 EXACT = 8  # vectors whose subsets, 256, are all asked
-ORDERS = 16  # random orders above that, half of them mirror images
+ORDERS = 16  # random orders otherwise, half of them mirror images
 
 Kept = tuple[bool, ...]
 """Which vectors are trained; the others are as they began."""
@@ -38,6 +38,16 @@ class Effect:
     p_value: float
     families: dict[str, float]  # the change in accuracy
 
+    @property
+    def helps(self) -> bool:
+        """Whether it is a gain that can be told from chance."""
+        return self.change.value > 0 and self.p_value < SIGNIFICANT
+
+    @property
+    def harms(self) -> bool:
+        """Whether it is a loss that can be told from chance."""
+        return self.change.value < 0 and self.p_value < SIGNIFICANT
+
 
 @dataclass(frozen=True)
 class Share:
@@ -46,6 +56,11 @@ class Share:
     value: float
     interval: Interval
     p_value: float
+
+    @property
+    def carries(self) -> bool:
+        """Whether it is a share that can be told from nothing."""
+        return self.value > 0 and self.p_value < SIGNIFICANT
 
 
 @dataclass(frozen=True)
@@ -71,15 +86,19 @@ def vectors(
     subject: Subject,
     problems: Sequence[Problem],
     problems_for_shares: int = 40,
+    orders: int | None = None,
 ) -> Vectors:
-    """Every measure of every vector; the shares over the first so many problems, two or more."""
+    """Every measure of every vector; the shares over the first so many problems, two or more.
+
+    They rest on so many ``orders``, an even number; None: on all subsets where that can be.
+    """
     n = subject.vectors
     everything, nothing = (True,) * n, (False,) * n
     singles = [tuple(i == j for j in range(n)) for i in range(n)]
     backs = [tuple(i != j for j in range(n)) for i in range(n)]
     found = kept_scores(answers, subject, [everything, nothing, *singles, *backs], problems)
     few = problems[:problems_for_shares]
-    table, subsets = _values(answers, subject, few, found)
+    table, subsets = _values(answers, subject, few, found, orders)
     means = [crossed_mean(rows) for rows in table]
     corrected = holm([mean.p_value for mean in means])
     return Vectors(
@@ -123,12 +142,16 @@ def shapley(values: Mapping[Kept, Sequence[float]], n: int) -> list[list[float]]
 
 
 def _values(
-    answers: Answers, subject: Subject, problems: Sequence[Problem], known: dict[Kept, Score]
+    answers: Answers,
+    subject: Subject,
+    problems: Sequence[Problem],
+    known: dict[Kept, Score],
+    number: int | None,
 ) -> tuple[list[list[list[float]]], int]:
     """Each vector's values [orders or 1][problems], and how many subsets they rest on."""
     n = subject.vectors
-    exact = n <= EXACT
-    orders = [] if exact else _orders(n)
+    exact = number is None and n <= EXACT
+    orders = [] if exact else _orders(n, number or ORDERS)
     if exact:
         subsets = [tuple(bool(bits >> i & 1) for i in range(n)) for bits in range(1 << n)]
     else:
@@ -149,10 +172,10 @@ def _values(
     return table, len(subsets)
 
 
-def _orders(n: int) -> list[list[int]]:
+def _orders(n: int, number: int) -> list[list[int]]:
     """Random orders of n vectors and their mirror images, always the same ones."""
     rng = random.Random(n)
-    orders = [rng.sample(range(n), n) for _ in range(ORDERS // 2)]
+    orders = [rng.sample(range(n), n) for _ in range(number // 2)]
     return [way for order in orders for way in (order, order[::-1])]
 
 

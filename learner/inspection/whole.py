@@ -22,7 +22,9 @@ from learner.measuring import Answers, Score
 
 MOST_MOMENTS = 12  # of the path
 SHARES_OF_PROBLEMS = 0.4  # that Shapley values are over: all subsets of them are asked
+ORDERS_ON_LARGE = 6  # that they rest on where a model is large
 LOOKS_OF_PROBLEMS = 0.5  # that passes are looked into
+ANSWERS_A_PROBLEM = {True: 200, False: 130}  # about, of eight vectors: on the embedded model or not
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,10 @@ class Path:
 
 Part = Strength | Path | Vectors | Ranking | NearestWords | Size | Changes | Listening | Words
 Parts = dict[str, Part]
+NAMES = (
+    *("strength", "path", "changes", "likeness", "words", "nearest", "vectors", "size"),
+    "listening",
+)
 
 
 def inspect(material: Material) -> Iterator[tuple[str, Part]]:
@@ -71,17 +77,20 @@ def inspect(material: Material) -> Iterator[tuple[str, Part]]:
         yield "path", Path(moments)
     other = material.other_untrained
     yield "changes", changes(asked, on_model, subject, other, problems, moments)
-    yield "nearest", nearest_words(asked, on_model, subject, problems)
     listed: list[Candidate] = on_model(
         partial(candidates, vectors=subject.vectors, own=material.own_texts)
     )
     yield "likeness", likeness(asked, on_model, subject, listed, looked)
-    yield "listening", listening(on_model, subject, looked)
     if material.has_words:
         yield "words", words(asked, on_model, subject, looked)
-    matter = vectors(asked, subject, problems, _some(problems, SHARES_OF_PROBLEMS))
+    yield "nearest", nearest_words(asked, on_model, subject, problems)
+    if material.has_words:  # and is large: few subsets, so that there is time for all problems
+        matter = vectors(asked, subject, problems, len(problems), ORDERS_ON_LARGE)
+    else:
+        matter = vectors(asked, subject, problems, _some(problems, SHARES_OF_PROBLEMS))
     yield "vectors", matter
     yield "size", size(asked, subject, matter.order, problems)
+    yield "listening", listening(on_model, subject, looked)
 
 
 def _some(problems: Sequence[Problem], share: float) -> int:

@@ -100,28 +100,37 @@ def hint(text: str, kind: str = "next") -> str:
     )
 
 
-def progress(done: int, total: int, rate: float | None, left: float | None, note: str = "") -> str:
+def progress(
+    done: int,
+    total: int,
+    rate: float | None,
+    left: float | None,
+    note: str = "",
+    thing: str = "episode",
+    name: str = "Training",
+) -> str:
     """How many, how fast, how long still: ``24 of 80 episodes · 31 a second · 2 s left``.
 
-    ``rate`` is in episodes a second and ``left`` in seconds; None where not known yet. With
-    ``total`` 0 nothing is running and ``note`` stands alone; the room it takes is the same.
+    ``name`` is what goes on, a ``thing`` at a time. ``rate`` is in things a second and ``left`` in
+    seconds; None where not known yet. With ``total`` 0 nothing is running and ``note`` stands
+    alone; the room it takes is the same.
     """
     if not total:
         return (
             '<div class="spa-progress spa-progress-idle"><div class="spa-bar"><i style="width:0%">'
             f"</i></div><p>{escape(note) or '&nbsp;'}</p></div>"
         )
-    parts = [f"<b>{done}</b> of {count(total, 'episode')}"]
+    parts = [f"<b>{done:,}</b> of {count(total, thing)}"]
     if note:
         parts.append(escape(note))
     elif rate is not None and left is not None:
         parts += [f"{rate:.0f} a second" if rate >= 1 else f"{rate:.1f} a second"]
         parts += [f"{duration(left)} left"]
     share = 100 * done / total
-    spoken = " · ".join([f"{done} of {count(total, 'episode')}", *parts[1:]])
+    spoken = " · ".join([f"{done:,} of {count(total, thing)}", *parts[1:]])
     return (
         f'<div class="spa-progress"><div class="spa-bar" role="progressbar" aria-valuemin="0" '
-        f'aria-valuemax="{total}" aria-valuenow="{done}" aria-label="Training" '
+        f'aria-valuemax="{total}" aria-valuenow="{done}" aria-label="{name}" '
         f'aria-valuetext="{spoken}">'
         f'<i style="width:{share:.1f}%"></i></div><p>{" · ".join(parts)}</p></div>'
     )

@@ -41,9 +41,12 @@ def test_vectors_are_switched_off_turned_down_and_rewound_and_the_pictures_come(
     expect(page.locator(".spa-watched")).to_contain_text("as after 4 episodes")
     expect(page.locator(ANSWER)).to_contain_text("– no answer")
 
-    expect(page.locator(".spa-found").nth(2)).to_contain_text("n = ")  # at least one picture more
+    expect(page.locator(".spa-evidence").nth(2)).to_contain_text(
+        "n = "
+    )  # at least one picture more
     visitor.presses("Stop looking")
     expect(visitor.button("Stop looking")).to_be_disabled()
+    expect(page.locator("#spa-inside-status")).to_contain_text("Stopped after")
     assert visitor.fits()
 
 
