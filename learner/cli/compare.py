@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from learner.checkpoint.atomic_folder import write_file
-from learner.cli.flags import COUNT, SEED, SEEDS, add_hardware
+from learner.cli.flags import COUNT, FORMATS, SEED, SEEDS, add_hardware
 from learner.experiments.driving import drive
 from learner.experiments.engine import direct
 from learner.experiments.estimates import Arm
@@ -23,8 +23,6 @@ from learner.measuring import Stopped
 from learner.model.loading import load_base_model
 from learner.report.tables import as_csv, markdown
 
-FORMATS = {"chat": True, "plain": False}
-
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
@@ -34,7 +32,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--output-dir", type=Path, default=Path("runs/comparison"), help="folder to write to")
     add = parser.add_argument_group("what is to be run first").add_argument
     add("--models", nargs="+", default=[], help="base models to run it on")
-    add("--formats", nargs="+", choices=[*FORMATS], default=["chat", "plain"], help="to ask in")
+    add("--formats", nargs="+", choices=[*FORMATS], default=[*FORMATS], help="to ask in")
     add("--presets", nargs="+", choices=[*PRESETS], default=["best"], help="settings to run")
     add("--seeds", type=SEEDS, default=3, help="seeds of each, side by side (3)")
     add("--episodes", type=COUNT, default=TUNED.episodes, help="problems to learn from")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from learner import wording
 from learner.checkpoint.atomic_folder import write_file
-from learner.cli.flags import COUNT, SEED, SEEDS, add_hardware
+from learner.cli.flags import COUNT, FORMATS, SEED, SEEDS, add_hardware
 from learner.experiments.engine import direct
 from learner.experiments.folder import slug
 from learner.experiments.results_file import environment
@@ -29,6 +29,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     scale = Scale()
     add = parser.add_argument
     add("--chapters", nargs="+", choices=[*CHAPTERS], default=[*CHAPTERS], help="what to run")
+    add("--formats", nargs="+", choices=[*FORMATS], default=[*FORMATS], help="to ask in")
     add("--output-dir", type=Path, default=Path("runs/reproduction"), help="folder to write to")
     add = parser.add_argument_group("scale").add_argument
     add("--seeds", type=SEEDS, default=scale.seeds, help="of everything that is learnt")
@@ -53,8 +54,13 @@ def run(options: argparse.Namespace) -> None:
         began = time.perf_counter()
         base_model = load_base_model(model, options.device, options.dtype)
         study = Study(
-            direct(base_model), options.output_dir / slug(base_model.source.short_name), scale
+            direct(base_model),
+            options.output_dir / slug(base_model.source.short_name),
+            scale,
+            tuple(FORMATS[name] for name in dict.fromkeys(options.formats)),
         )
+        if not study.formats:
+            raise ValueError(f"{base_model.name} has no chat template: ask in --formats plain.")
         chapters = []
         for name in dict.fromkeys(options.chapters):
             print(f"{name} …", flush=True)

@@ -23,15 +23,10 @@ from learner.report.transfer import learn_unseen, sequence_arm, sequence_text, u
 REPORT = "report.md"
 
 
-def formats(study: Study) -> list[bool]:
-    """The formats that the model knows: with the chat template, without."""
-    return [True, False] if study.engine.base_model.has_chat_template else [False]
-
-
 def experiments_chapter(study: Study) -> str:
     """Experiments 1 and 2, each beside the original's settings, and what came of the targets."""
     parts = []
-    for chat in formats(study):
+    for chat in study.formats:
         number, where = (1, "with the chat template") if chat else (2, "without the template")
         best = default_arm(study, chat)
         original = study.arm(f"{in_format(chat)}, original settings", study.original(chat))
@@ -63,7 +58,7 @@ def experiments_chapter(study: Study) -> str:
 def comparison_chapter(study: Study) -> str:
     """The four arms of experiments 1 and 2 in one table, beside what the original published."""
     arms = []
-    for chat in formats(study):
+    for chat in study.formats:
         short = in_format(chat)
         arms.append(Arm(f"{short}, best settings", default_arm(study, chat).runs))
         name = f"{short}, original settings"
@@ -80,14 +75,14 @@ def comparison_chapter(study: Study) -> str:
 def settings_chapter(study: Study) -> str:
     """Which settings hold, and whether any gains something where the model answers well already."""
     parts = ["## Settings: which hold, and what is there to gain?"]
-    for chat in formats(study):
+    for chat in study.formats:
         parts.append(f"### {in_format(chat).capitalize()}\n\n{sweep_text(sweep(study, chat))}")
     return "\n\n".join(parts)
 
 
 def techniques_chapter(study: Study) -> str:
     """Each technique against the same learner without it, with a verdict."""
-    found = findings(study, formats(study))
+    found = findings(study, study.formats)
     rows = {
         f"{item.technique} ({'chat' if item.chat_template else 'plain'})": (
             item.effect.value,
@@ -109,7 +104,7 @@ def signals_chapter(study: Study) -> str:
     """What the learner is told: the answer, a reward, or both."""
     parts = ["## Answer key, reward, or both"]
     templated = _templated(study)
-    for chat in formats(study):
+    for chat in study.formats:
         arms = signal_arms(study, chat)
         parts += [f"{in_format(chat)}:\n\n{signals_text(arms)}", samples_text(arms)]
         if templated is not None and not chat:
@@ -120,7 +115,7 @@ def signals_chapter(study: Study) -> str:
 def sequence_chapter(study: Study) -> str:
     """What is forgotten when families are learnt one after another."""
     parts = ["## Families in sequence"]
-    for chat in formats(study):
+    for chat in study.formats:
         arm = sequence_arm(study, chat)
         parts.append(f"{in_format(chat)}:\n\n{sequence_text(arm, default_arm(study, chat))}")
     return "\n\n".join(parts)
@@ -177,8 +172,8 @@ def _targets(study: Study, chat: bool, arm: Arm) -> str:
 
 
 def _templated(study: Study) -> float | None:
-    """The accuracy of the model alone with its template."""
-    if True not in formats(study):
+    """The accuracy of the model alone with its template, if that format is run too."""
+    if True not in study.formats:
         return None
     return default_arm(study, True).estimate(alone).value
 

@@ -29,13 +29,22 @@ class Scale:
 
 @dataclass
 class Study:
-    """Runs experiments over the study's seeds, each once, and keeps them in its folder."""
+    """Runs experiments over the study's seeds, each once, and keeps them in its folder.
+
+    ``asked`` are the formats to run in: with the chat template (True), without it (False).
+    """
 
     engine: Engine
     folder: Path
     scale: Scale
+    asked: tuple[bool, ...] = (True, False)
     arms: dict[str, Arm] = field(default_factory=dict)
     reused: int = 0  # experiments that had been run into the folder before
+
+    @property
+    def formats(self) -> tuple[bool, ...]:
+        """Those of the formats asked for that the model knows."""
+        return tuple(chat for chat in self.asked if chat in self.engine.base_model.formats)
 
     def arm(self, name: str, experiment: Experiment) -> Arm:
         """The experiment over all seeds, under a name of its own."""

@@ -37,6 +37,14 @@ def test_experiments_say_what_came_of_the_targets(study):
     assert "gains accuracy, significantly" in text  # scripted start from nothing, in either format
 
 
+def test_what_is_asked_in_one_format_is_run_in_no_other(study, tmp_path):
+    plain = Study(study.engine, tmp_path, SCALE, asked=(False,))
+    text = CHAPTERS["experiments"](plain) + CHAPTERS["signals"](plain)
+    assert "Experiment 2: without the template" in text
+    assert "Experiment 1" not in text and "with the template" not in text
+    assert not any(run.chat_template for arm in plain.arms.values() for run in arm.runs)
+
+
 def test_techniques_have_a_verdict_each(study):
     found = findings(study, [False])
     words = verdicts(found)
