@@ -22,11 +22,16 @@ def frame(
     ``word`` is one that needs to be explained.
     """
     mark = f" {about(word)}" if word else ""
+    by_keys = (
+        ' tabindex="0" data-index="values" aria-description="Arrow keys tell its values."'
+        if "spa-hover" in body
+        else ""
+    )
     tip = f' title="{escape(hover, quote=True)}"' if hover else ""
     return (
         f'<div class="spa-chart {kind}"><div class="spa-chart-head"><h2>{escape(title)}{mark}</h2>'
         f"<p{tip}>{escape(note) or '&nbsp;'}</p></div>"
-        f'<div role="img" aria-label="{escape(words, quote=True)}">{body}</div></div>'
+        f'<div role="img" aria-label="{escape(words, quote=True)}"{by_keys}>{body}</div></div>'
     )
 
 
@@ -56,13 +61,13 @@ def svg(shapes: str) -> str:
 
 
 def hovered(points: Sequence[tuple[float, str]]) -> str:
-    """What a mouse is told along a picture: words at shares of its width, in order."""
+    """The values along a picture, as `values.js` tells them: words at shares of its width."""
     kept = points[:: max(1, len(points) // MOST_HOVERED)]
     edges = [(one[0] + other[0]) / 2 for one, other in pairwise(kept)]
     spans = zip([0.0, *edges], [*edges, 1.0], kept, strict=True) if kept else ()
     return "".join(
         f'<rect class="spa-hover" x="{100 * left:.2f}" y="0" width="{100 * (right - left):.2f}" '
-        f'height="100"><title>{escape(words)}</title></rect>'
+        f'height="100" data-words="{escape(words, quote=True)}"/>'
         for left, right, (_, words) in spans
     )
 

@@ -10,7 +10,7 @@ FONTS = (
     "IBMPlexMono/IBMPlexMono-Regular",
 )
 ASSETS = Path(__file__).parents[2] / "assets"
-SCRIPTS = ("page.js", "hearing.js", "address.js", "stage.js", "story.js", "room.js")
+SCRIPTS = ("page.js", "values.js", "hearing.js", "address.js", "stage.js", "story.js", "room.js")
 STYLE_SHEETS = ("style.css", "show.css")
 
 

@@ -114,6 +114,21 @@ def test_on_a_slow_line_the_page_is_seen_when_what_pushes_it_down_is_there(visit
     assert visitor.page.evaluate("window.shift") <= 0.05
 
 
+def test_values_of_a_picture_are_told_by_the_arrow_keys_and_under_the_mouse(visitor):
+    visitor.trains(8)
+    loss, value = visitor.page.locator(".spa-loss [role=img]"), visitor.page.locator("#spa-value")
+    loss.focus()
+    for key, told in (("ArrowRight", "episode 4:"), ("ArrowRight", "episode 8:"), ("Home", " 4:")):
+        visitor.page.keyboard.press(key)
+        expect(value).to_contain_text(told)
+        expect(value).to_be_visible()
+    visitor.page.keyboard.press("Escape")
+    expect(value).to_be_hidden()
+    loss.hover()
+    expect(value).to_contain_text("nats")
+    expect(value).to_be_visible()
+
+
 def test_a_wide_screen_is_used(visit):
     visitor = visit(1920, 1080).arrive()
     used = visitor.page.locator(".spa-main").bounding_box()["width"]

@@ -83,8 +83,6 @@ def _problem(page: Page) -> None:
                 with gr.Row(elem_classes="spa-choosers"):
                     question = gr.Textbox(
                         label="Your question",
-                        show_label=False,
-                        placeholder="Your question",
                         max_length=MAX_QUESTION,
                         scale=4,
                         min_width=200,
@@ -92,8 +90,6 @@ def _problem(page: Page) -> None:
                     )
                     answer = gr.Textbox(
                         label="Its answer (optional)",
-                        show_label=False,
-                        placeholder="Its answer (optional)",
                         max_length=MAX_ANSWER,
                         scale=2,
                         min_width=120,
