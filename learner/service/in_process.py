@@ -50,7 +50,8 @@ CLICK_ROWS = 16  # of a request that somebody waits for at the page; what asks m
 LONG_STEP = 1.0  # seconds; one that has had more takes turns with others
 STEPS_AT_ONCE = 4
 KINDS = LOOK, SHORT, TRAINING, LONG = range(4)
-WEIGHTS = 32.0, 32.0, 8.0, 1.6  # of their shares of the time, where all have something to do
+WEIGHTS = 32.0, 32.0, 8.0, 0.8  # of their shares of the time, where all have something to do
+ARREARS = 4.0, 4.0, 0.5, 0.0  # seconds that they go first for, having had nothing to do
 
 
 class TrainingPass:
@@ -123,7 +124,7 @@ class Service:
             for kind in (SHORT, LONG)
         }
         self._looks: deque[tuple[Callable[[BaseModel], Any], Future[Any]]] = deque()
-        self._shares = Shares(WEIGHTS)
+        self._shares = Shares(WEIGHTS, ARREARS)
         self._meter = Meter()
         self._busy = False
         self._closing = False

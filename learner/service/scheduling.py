@@ -72,12 +72,14 @@ class Shares:
     """Whose turn it is, where each kind of work has a share of the time (stride scheduling).
 
     Whatever is ready and has had least, by the weight of its kind, is next; of equals, the first
-    kind. What was not ready has nothing to catch up on. So a kind of much weight hardly waits, and
-    one of little is never put off for ever.
+    kind. What was not ready may catch up on no more than its ``arrears``, in seconds: it goes first
+    for so long. So a kind of much weight hardly waits, one whose next request comes a moment late
+    loses nothing, and one of little weight is never put off for ever.
     """
 
-    def __init__(self, weights: Sequence[float]) -> None:
+    def __init__(self, weights: Sequence[float], arrears: Sequence[float]) -> None:
         self._weights = weights
+        self._arrears = arrears
         self._had = [0.0] * len(weights)  # seconds, by weight
         self._ready = [False] * len(weights)
 
@@ -86,7 +88,8 @@ class Shares:
         before = [had for had, was in zip(self._had, self._ready, strict=True) if was]
         for kind, (is_ready, was) in enumerate(zip(ready, self._ready, strict=True)):
             if is_ready and not was and before:
-                self._had[kind] = max(self._had[kind], min(before))
+                arrears = self._arrears[kind] / self._weights[kind]
+                self._had[kind] = max(self._had[kind], min(before) - arrears)
         self._ready = list(ready)
         return min((had, kind) for kind, had in enumerate(self._had) if ready[kind])[1]
 

@@ -26,6 +26,7 @@ HELD_OUT_PROBLEMS = 200
 BUDGET = 5.0  # seconds that the exam of a milestone may take, at the pace of the latest ones
 FEWEST, AT_FIRST = 20, 50  # problems of such an exam: at least, and while no pace is known
 STEP = 5  # of its size: whole rounds of the families
+FIRST_LOOK = 12  # problems that the first of a run begins with, asked as quickly as a click is
 PATIENCE = 30.0  # seconds that what all share makes room for visitors, before it goes on beside
 
 
@@ -72,17 +73,23 @@ class Exam:
         return score
 
     def grow(
-        self, learner: Learner | None, chat_template: bool, size: int | None = None
+        self,
+        learner: Learner | None,
+        chat_template: bool,
+        size: int | None = None,
+        known: str = "",
     ) -> Iterator[Score]:
         """The score of a learner as it grows, over the first ``size`` problems, or the whole set.
 
-        Whoever stops reading stops it. Raises what the service raises.
+        The first have the outcomes ``known``. Whoever stops reading stops it. Raises what the
+        service raises.
         """
-        with self._before_what_all_share():
-            yield from self._grown(learner, chat_template, self.problems[:size])
+        with self.before_what_all_share():
+            yield from self._grown(learner, chat_template, self.problems[:size], known)
 
     @contextmanager
-    def _before_what_all_share(self) -> Iterator[None]:
+    def before_what_all_share(self) -> Iterator[None]:
+        """What a visitor waits for goes on inside: what all share makes room for it."""
         with self._room:
             self._visitors += 1
         try:
@@ -93,17 +100,22 @@ class Exam:
                 self._room.notify_all()
 
     def _grown(
-        self, learner: Learner | None, chat_template: bool, problems: Sequence[Problem]
+        self,
+        learner: Learner | None,
+        chat_template: bool,
+        problems: Sequence[Problem],
+        known: str = "",
     ) -> Iterator[Score]:
         began = time.monotonic()
-        measurement = Measurement(problems, chat_template)
+        left = problems[len(known) :]
+        measurement = Measurement(left, chat_template)
         if learner is not None:
-            measurement = behind(learner, problems, chat_template)
+            measurement = behind(learner, left, chat_template)
         for (score,) in measure(self._service.ask, [measurement]):
             # All are asked at once: the first answers come late, and say little of the pace.
-            if 2 * score.n >= len(problems):
+            if 2 * score.n >= len(left):
                 self.pace = score.n / max(1e-6, time.monotonic() - began)
-            yield score
+            yield score_of(known + score.outcomes, chat_template, score.episodes)
 
     @property
     def milestone_size(self) -> int:
@@ -220,8 +232,8 @@ class Exam:
             overdue = not self._room.wait_for(lambda: not self._visitors, PATIENCE)
         before = self._known.get((prompted, chat_template))
         known = before.outcomes if before else ""
-        for score in self._grown(learner, chat_template, self.problems[len(known) :]):
-            self._learn(prompted, score_of(known + score.outcomes, chat_template, score.episodes))
+        for score in self._grown(learner, chat_template, self.problems, known):
+            self._learn(prompted, score)
             if self._visitors and not overdue:
                 return
 

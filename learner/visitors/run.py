@@ -22,7 +22,7 @@ from learner.learning.step_report import StepReport
 from learner.learning.training import Material
 from learner.measuring import Answers, Score
 from learner.service.protocol import ModelService
-from learner.visitors.exam import Exam
+from learner.visitors.exam import FIRST_LOOK, Exam
 from learner.visitors.own_list import OwnList
 
 EXAMS_PER_RUN = 4
@@ -95,7 +95,7 @@ def training_run(
                 if stopped():
                     return
 
-    with closing(_Examiner(exam, stopped)) as examiner:
+    with exam.before_what_all_share(), closing(_Examiner(exam, stopped)) as examiner:
         if not episodes:
             examiner.examine(learner, whole=True)
             yield from exams_to_end()
@@ -148,21 +148,33 @@ def asked_around(
         yield replace(state, own=own, milestone=False, result=None)
 
 
-class _Examiner:
-    """Takes exams of snapshots on a thread of its own: in order, but the last before all that wait.
+@dataclass(eq=False)
+class _Snapshot:
+    """A learner to examine on ``size`` problems; is it the run's last? What is known so far."""
 
-    It is the one that somebody waits for; the others are points on the way, and come after it.
+    learner: Learner
+    size: int
+    is_last: bool
+    looks: tuple[int, ...]  # problems asked at first, then as many as these are more, and so on
+    known: str = ""  # outcomes; touched by the thread that takes the exams alone
+    told: int = 0  # how many of them whoever reads the run has heard of
+
+
+class _Examiner:
+    """Takes exams of snapshots on a thread of its own: in order, but the last before all others.
+
+    It is the one that somebody waits for; the others are points on the way, and go on after it. The
+    first of them begins with a few problems that are asked as a click is, so that there is a point.
     """
 
     def __init__(self, exam: Exam, stopped: Callable[[], bool]) -> None:
         self._exam = exam
         self._stopped = stopped
         self._changed = threading.Condition()  # guards the next two
-        self._given: list[tuple[Learner, int, bool]] = []  # of how many problems; is it the last?
+        self._given: list[_Snapshot] = []
         self._closed = False
-        self._news: Queue[tuple[Score, int, bool] | Exception] = Queue()
-        self._waiting: list[int] = []  # problems of exams that are not over
-        self._answered = 0  # of the one that is on
+        self._news: Queue[tuple[_Snapshot, Score] | Exception] = Queue()
+        self._waiting: list[_Snapshot] = []  # whose exams are not over
         # What a service counts against whoever asked goes along with the thread.
         self._thread = threading.Thread(
             target=copy_context().run, args=(self._work,), name="exams", daemon=True
@@ -179,11 +191,15 @@ class _Examiner:
     def examine(self, learner: Learner, whole: bool) -> None:
         """Take an exam of ``learner``: over the ``whole`` set, or as much as time allows."""
         size = len(self._exam.problems) if whole else self._exam.milestone_size
-        self._waiting.append(size)
+        is_first = not self._thread.ident
+        begins = is_first and not whole and not self._exam.visitors_only
+        looks = (FIRST_LOOK, size) if begins else (size,)
+        snapshot = _Snapshot(learner, size, whole, looks)
+        self._waiting.append(snapshot)
         with self._changed:
-            self._given.append((learner, size, whole))
+            self._given.append(snapshot)
             self._changed.notify_all()
-        if not self._thread.ident:
+        if is_first:
             self._thread.start()
 
     def news(self, wait: float = 0.0) -> Iterator[dict[str, object]]:
@@ -195,13 +211,11 @@ class _Examiner:
                 return
             if isinstance(news, Exception):
                 raise news
-            score, size, over = news
-            self._answered = score.n
-            if over:
-                self._waiting.remove(size)
-                self._answered = 0
-            if score.n:
-                yield {"result": score, "asked": size}
+            snapshot, score = news
+            snapshot.told = score.n
+            if score.n == snapshot.size:
+                self._waiting.remove(snapshot)
+            yield {"result": score, "asked": snapshot.size}
             wait = 0.0
 
     def seconds_left(self, to_come: int) -> float:
@@ -211,7 +225,7 @@ class _Examiner:
             return 0.0
         sizes = [self._exam.milestone_size] * (to_come - 1)
         sizes += [len(self._exam.problems)] * (to_come > 0)
-        return (sum(self._waiting) - self._answered + sum(sizes)) / pace
+        return (sum(one.size - one.told for one in self._waiting) + sum(sizes)) / pace
 
     def close(self) -> None:
         """Have no further exams, and stop the one that is on."""
@@ -221,28 +235,34 @@ class _Examiner:
 
     def _work(self) -> None:
         try:
-            while (given := self._next()) is not None and not self._over():
-                learner, size = given
-                score = None
-                for grown in self._exam.grow(learner, learner.config.chat_template, size):
-                    if self._over():
-                        return
-                    if score is None or grown.n > score.n:
-                        self._news.put((grown, size, grown.n == size))
-                    score = grown
+            while (snapshot := self._next()) is not None and not self._over():
+                self._take(snapshot)
                 self._exam.measure_left(self._over)
         except (ValueError, RuntimeError) as error:  # raised again where the run is read
             self._news.put(error)
 
-    def _next(self) -> tuple[Learner, int] | None:
-        """The exam to take next; waits until it is there. None to end."""
+    def _next(self) -> _Snapshot | None:
+        """Whom to examine next; waits until there is somebody. None to end."""
         with self._changed:
             self._changed.wait_for(lambda: self._given or self._closed)
-            if self._closed:
-                return None
-            *_, (_, _, is_last) = self._given
-            learner, size, _ = self._given.pop(-1 if is_last else 0)
-            return learner, size
+            return None if self._closed else self._given.pop(-1 if self._given[-1].is_last else 0)
+
+    def _take(self, snapshot: _Snapshot) -> None:
+        """Go on with an exam until it is over, or has to make way for the last one."""
+        chat_template = snapshot.learner.config.chat_template
+        for size in snapshot.looks:
+            if size <= len(snapshot.known):
+                continue
+            for grown in self._exam.grow(snapshot.learner, chat_template, size, snapshot.known):
+                if self._over():
+                    return
+                if grown.n > len(snapshot.known):
+                    snapshot.known = grown.outcomes
+                    self._news.put((snapshot, grown))
+                with self._changed:
+                    if self._given and self._given[-1].is_last:
+                        self._given.insert(0, snapshot)
+                        return
 
     def _over(self) -> bool:
         return self._closed or self._stopped()

@@ -29,7 +29,7 @@ from learner.visitors.run import RunState, asked_around, training_run
 from learner.visitors.saved_lesson import SavedLesson, from_json, to_json
 from learner.visitors.session import Session
 
-ANSWERING_SHARE = 0.25  # of the time of a run that its answers on the way may take
+ANSWERING_SHARE = 0.1  # of the time of a run that its answers on the way may take
 KEPT = 200  # held-out results
 
 

@@ -152,7 +152,7 @@ def visit(folder: Path, episodes: int, problems: int, setting: Setting) -> tuple
     """Open the app and train in it at once: when what was there, and the session."""
     flags = ("--model", setting.model, "--dtype", setting.dtype, "--held-out", str(problems))
     point: tuple[float, int] | None = None
-    trained = None
+    trained = scored = None
     with open_app(folder, program=("app.py", *flags)) as url:
         client = Client(url, verbose=False)
         while any(model["doing"] for model in client.predict(api_name="/list_models")):
@@ -163,15 +163,18 @@ def visit(folder: Path, episodes: int, problems: int, setting: Setting) -> tuple
         while True:
             found = client.predict(session, api_name="/progress")
             now = perf_counter() - began
+            score = found["learner"]["held_out"]
             if trained is None and found["learner"]["episodes"] >= episodes:
                 trained = now
-            if point is None and (score := found["learner"]["held_out"]):
+            if point is None and score:
                 point = now, score["n"]
-            if not found["running"]:
+            if scored is None and score and (score["episodes"], score["n"]) == (episodes, problems):
+                scored = now
+            if not found["running"]:  # also what it measured on the way
                 break
             sleep(LOOK_SECONDS)
-    assert trained is not None and point is not None, "the run was broken off"
-    return Visit(trained, *point, now), session
+    assert trained and point and scored, "the run was broken off"
+    return Visit(trained, *point, scored), session
 
 
 def repeated(base: BaseModel, trained: Learner, seed: int) -> Learner:

@@ -84,7 +84,7 @@ WEIGHTS = st.lists(st.floats(0.5, 50), min_size=1, max_size=4)
 @settings(deadline=None)
 @given(WEIGHTS, st.floats(0.01, 10), st.integers(0, 1000))
 def test_what_is_always_ready_has_its_share_of_the_time(weights, longest, seed):
-    shares, had, random = Shares(weights), [0.0] * len(weights), Random(seed)
+    shares, had, random = Shares(weights, weights), [0.0] * len(weights), Random(seed)
     for _ in range(2000):
         kind = shares.next([True] * len(weights))
         seconds = random.uniform(longest / 2, longest)
@@ -96,10 +96,10 @@ def test_what_is_always_ready_has_its_share_of_the_time(weights, longest, seed):
 
 
 @settings(deadline=None)
-@given(WEIGHTS, st.integers(0, 3), st.integers(1, 50))
-def test_what_was_not_ready_has_nothing_to_catch_up_on(weights, idle, turns):
+@given(WEIGHTS, st.floats(0, 1), st.integers(0, 3), st.integers(1, 50))
+def test_what_was_not_ready_catches_up_on_its_arrears_alone(weights, arrears, idle, turns):
     """It is next, as whatever becomes ready is; then it waits as if it had been there."""
-    shares, idle = Shares(weights), idle % len(weights)
+    shares, idle = Shares(weights, [arrears] * len(weights)), idle % len(weights)
     others = [kind != idle for kind in range(len(weights))]
     for _ in range(turns if any(others) else 0):
         shares.took(shares.next(others), 1.0)
@@ -109,11 +109,21 @@ def test_what_was_not_ready_has_nothing_to_catch_up_on(weights, idle, turns):
         in_a_row += 1
     if any(others):
         heaviest = max(weights[idle] / other for i, other in enumerate(weights) if i != idle)
-        assert in_a_row <= heaviest + 2
+        assert in_a_row <= heaviest + 2 + arrears
 
 
 def test_of_equals_the_first_is_next_and_only_what_is_ready():
-    shares = Shares([4, 2, 1])
+    shares = Shares([4, 2, 1], [0.0] * 3)
     assert shares.next([True, True, True]) == 0
     assert shares.next([False, True, True]) == 1
     assert shares.next([False, False, True]) == 2
+
+
+def test_what_comes_back_a_moment_late_loses_nothing_by_it():
+    """Another kind has a turn before each step, which has two: the step has both at once."""
+    shares = Shares([8, 1], [0.5, 0.0])
+    for _ in range(100):
+        for ready in ([False, True], [True, True], [True, True]):
+            kind = shares.next(ready)
+            assert kind == (not ready[0])
+            shares.took(kind, 0.25)

@@ -1,6 +1,8 @@
 """The loop behind the Train button."""
 
+import threading
 from concurrent.futures import Future
+from contextlib import closing
 from itertools import islice
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from arena import stream
 from learner.learning.training import StepReport
-from learner.visitors.exam import Exam
+from learner.visitors.exam import FIRST_LOOK, Exam
 from learner.visitors.run import training_run
 from tests.learner.visitors.scripted import ScriptedService, untrained
 
@@ -101,6 +103,38 @@ def test_training_waits_for_no_exam(service, exam):
     assert taken.index(80) <= 1  # the last goes before all that have not begun
     taken.remove(80)
     assert taken == [20, 40, 60]
+
+
+def test_the_first_point_begins_with_as_few_problems_as_a_click_asks(service, exam, monkeypatch):
+    sizes, answers, all_asked = [], service.ask, threading.Event()
+
+    def ask(asks, max_new_tokens=48):
+        sizes.append(len(asks))
+        if sum(sizes) == len(exam.problems):
+            all_asked.set()
+        return answers(asks, max_new_tokens)
+
+    monkeypatch.setattr(service, "ask", ask)
+    with closing(training_run(service, exam, untrained(), iter(PROBLEMS), 80, 4, "me")) as states:
+        next(state for state in states if state.milestone)
+        assert all_asked.wait(30)
+    assert sizes == [FIRST_LOOK, len(exam.problems) - FIRST_LOOK]
+
+
+def test_an_exam_that_makes_way_for_the_last_one_goes_on_where_it_was(service, exam):
+    """It has a few answers when the last begins; its score is the same as that taken at once."""
+    service.answer_gate.clear()
+    states = training_run(service, exam, untrained(), iter(PROBLEMS), 80, 4, owner="me")
+    snapshots = []
+    for state in states:
+        snapshots += [state.learner] * state.milestone
+        if len(snapshots) == 4:
+            service.answer_gate.set()
+            break
+    told = [state.result for state in states if state.result]
+    assert next(score.n for score in told if score.episodes == 20) == FIRST_LOOK
+    whole = {score.episodes: score for score in told if score.n == len(exam.problems)}
+    assert whole == {one.episodes: exam.take(one, False) for one in snapshots}
 
 
 def test_milestones_get_what_the_pace_allows_and_the_end_the_whole_set(service):
