@@ -13,6 +13,8 @@ from collections.abc import Mapping
 
 import torch
 
+BLOCK = 64  # tokens of a vocabulary that are compared at first; a power of two
+
 
 def choose(logits: torch.Tensor, numbers: Mapping[int, float]) -> tuple[torch.Tensor, torch.Tensor]:
     """The next token of each row of logits [rows, vocabulary], without waiting for the device.
@@ -41,8 +43,21 @@ def most_likely(logits: torch.Tensor) -> torch.Tensor:
     """What greedy decoding takes: the first of the largest in each row of [rows, vocabulary].
 
     On a CPU, `max` finds it in a quarter of the time that `argmax` takes (150,000 tokens, 2.13).
+    Where the rows stand side by side in memory, as products of few tokens leave them
+    (`frozen_layers.FrozenLinear`), `max` goes from row to row with every step, and takes ten times
+    as long for 64 rows: halves of blocks are compared there, all rows at once.
     """
-    return logits.max(dim=-1).indices
+    rows, vocabulary = logits.shape
+    if rows == 1 or logits.stride(0) != 1 or logits.device.type != "cpu":
+        return logits.max(dim=-1).indices
+    block = min(BLOCK, vocabulary & -vocabulary)
+    blocks = logits.t().view(-1, block, rows)
+    largest = blocks
+    while (half := largest.shape[1] // 2) > 0:
+        largest = torch.maximum(largest[:, :half], largest[:, half:])
+    where = largest[:, 0].max(dim=0).indices
+    within = blocks[where, :, torch.arange(rows)].max(dim=-1).indices
+    return where * block + within
 
 
 def random_numbers(seed: int, count: int) -> list[float]:

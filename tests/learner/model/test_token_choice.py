@@ -54,6 +54,24 @@ def test_a_rows_numbers_follow_from_its_seed_however_many_are_drawn(
     assert len(numbers) == count and all(0 <= number < 1 for number in numbers)
 
 
+@given(
+    rows=st.integers(1, 70),
+    tokens=st.integers(1, 400),
+    seed=st.integers(0, 1000),
+    nan=st.booleans(),
+)
+def test_the_first_of_the_largest_is_found_however_rows_lie_in_memory(
+    rows: int, tokens: int, seed: int, nan: bool
+) -> None:
+    """Whole numbers, so that many are equal."""
+    drawn = torch.Generator().manual_seed(seed)
+    logits = torch.randint(-3, 4, (tokens, rows), generator=drawn).bfloat16().t()
+    if nan:
+        logits[rows // 2, tokens // 2 :] = torch.nan
+    expected = [row.index(max(row)) for row in logits.nan_to_num(9.0).tolist()]
+    assert most_likely(logits).tolist() == most_likely(logits.contiguous()).tolist() == expected
+
+
 def test_rows_without_a_number_take_the_most_likely_token() -> None:
     logits = torch.randn((7, 50), generator=torch.Generator().manual_seed(1))
     tokens, entropies = choose(logits, {})
