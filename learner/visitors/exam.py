@@ -2,8 +2,8 @@
 
 The same problems for all, the same order, so any two results are paired. What does not depend on a
 visitor (the model alone, and the untrained soft prompt, in either format) is measured once, in the
-background, when the app starts, and makes room for visitors' own exams. A score can be read while
-it grows: it is then over the first problems of the set, as many as its ``n`` says.
+background, when the app starts, and makes room for visitors' runs and exams. A score can be read
+while it grows: it is then over the first problems of the set, as many as its ``n`` says.
 """
 
 import hashlib

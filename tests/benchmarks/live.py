@@ -61,6 +61,7 @@ from tests.browser.running_app import open_app
 EPISODES = 80
 PEOPLE, EACH = 16, 40
 LOOK_SECONDS = 0.1  # how often it is looked how far a run is
+ASK_SECONDS = 0.5  # how often an app is asked, which costs it time; a page is told
 LOSS_TOLERANCE = 0.05  # of a step's loss or of a nat
 TOKENS = 8  # of a row, whose steps are timed together
 
@@ -172,7 +173,7 @@ def visit(folder: Path, episodes: int, problems: int, setting: Setting) -> tuple
                 scored = now
             if not found["running"]:  # also what it measured on the way
                 break
-            sleep(LOOK_SECONDS)
+            sleep(ASK_SECONDS)
     assert trained and point and scored, "the run was broken off"
     return Visit(trained, *point, scored), session
 
