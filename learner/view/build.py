@@ -1,9 +1,10 @@
 """The whole page: the idea in one strip, then tabs to teach, to try things, and to take it home.
 
-A tab is a file with a function that lays it out on a `Page`; it becomes one in ``TABS``.
+A tab is a file with a function that lays it out on a `Page`; it becomes one in `build`.
 """
 
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import gradio as gr
 
@@ -31,14 +32,6 @@ from learner.view.teach.tab import teach_tab
 from learner.visitors.audience import Rooms
 from learner.visitors.lesson import Lesson
 from learner.visitors.open_lessons import OpenLessons
-
-TABS = (
-    ("teach", "Teach", teach_tab),
-    ("inside", "Look inside", inside_tab),
-    ("experiments", "Experiments", experiments_tab),
-    ("share", "Save & share", share_tab),
-)
-"""Every tab: its name in the address, its name on the page, and what lays it out."""
 
 # Takes the soft prompt that a shared link names out of the address, so that a reload, which comes
 # back to what was learnt since, does not open it again.
@@ -73,8 +66,15 @@ def build(
     with gr.Blocks(
         title="Soft Prompt Arena", analytics_enabled=False, delete_cache=(3600, 3600)
     ) as demo:
-        page = Page(demo, lessons, background, rooms, login)
-        page.tabs = tuple(name for name, *_ in TABS)
+        page = Page(demo, lessons, rooms, login)
+        # Every tab: its name in the address, its name on the page, and what lays it out.
+        tabs = (
+            ("teach", "Teach", teach_tab),
+            ("inside", "Look inside", inside_tab),
+            ("experiments", "Experiments", partial(experiments_tab, background)),
+            ("share", "Save & share", share_tab),
+        )
+        page.tabs = tuple(name for name, *_ in tabs)
         first = lessons.models.first
         untrained = first.service.new_learner(LearnerConfig())
         html("spa-header", cards.header())
@@ -82,7 +82,7 @@ def build(
         if len(lessons.models.offers) > 1:
             model_chooser(page)
         with gr.Tabs():
-            for name, title, tab in TABS:
+            for name, title, tab in tabs:
                 with gr.Tab(title, id=name, elem_id=f"spa-tab-{name}") as place:
                     tab(page, place)
         keep_address(page)

@@ -1,7 +1,4 @@
-"""What the tabs share: the visitor's lesson and experiments on the screen, and who serves them.
-
-And what they are laid out from.
-"""
+"""What the tabs share: the visitor's lesson on the screen, who serves it, and what to lay out."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,9 +6,7 @@ from contextlib import contextmanager
 import gradio as gr
 from gradio.blocks import Block
 
-from learner.experiments.background import BackgroundExperiments, VisitorExperiments
 from learner.view import cards
-from learner.view.experiments.painting import ExperimentsPainter, ExperimentsView
 from learner.view.screen import Events, Screen
 from learner.view.server.login import Login
 from learner.visitors.audience import Rooms
@@ -24,21 +19,12 @@ FORMAT_CHOICES = [("Without the chat template", False), ("With the chat template
 class Page:
     """One page in the making; every tab lays itself out on it. Make it inside ``gr.Blocks()``.
 
-    ``lesson`` and ``experiments`` are the parts that show a visitor's lesson and what they try;
-    ``events`` is where everything else is connected. ``at`` changes when the visitor goes over to
-    another base model.
+    ``lesson`` are the parts that show a visitor's lesson; ``events`` is where everything else is
+    connected. ``at`` changes when the visitor goes over to another base model.
     """
 
-    def __init__(
-        self,
-        demo: gr.Blocks,
-        lessons: OpenLessons,
-        background: BackgroundExperiments,
-        rooms: Rooms,
-        login: Login,
-    ) -> None:
+    def __init__(self, demo: gr.Blocks, lessons: OpenLessons, rooms: Rooms, login: Login) -> None:
         self.demo = demo
-        self.background = background
         self.rooms = rooms
         self.login = login
         self.lessons = lessons
@@ -50,9 +36,6 @@ class Page:
         self.tabs: tuple[str, ...] = ()  # their names in the address
         self.lesson: Screen[Lesson, Lesson] = Screen(
             self.events, self.browser, self.lessons.get, lambda lesson: lesson
-        )
-        self.experiments: Screen[VisitorExperiments, ExperimentsView] = Screen(
-            self.events, self.browser, background.of, ExperimentsPainter().look
         )
         first = lessons.models.first.base_model.name
         self.at = gr.Textbox(first, visible="hidden", elem_id="spa-at")

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from learner import wording
-from learner.experiments.background import VisitorExperiments
+from learner.experiments.background import BackgroundExperiments, VisitorExperiments
 from learner.experiments.export import best_learner, run_zip
 from learner.experiments.plan import (
     ANY_FAMILY,
@@ -27,6 +27,7 @@ from learner.view.experiments.answers_panel import FAMILY_CHOICES, answers_panel
 from learner.view.experiments.painting import (
     NO_RUNS,
     SAVE_FIGURE,
+    ExperimentsPainter,
     ExperimentsView,
     Options,
     Seen,
@@ -37,19 +38,21 @@ from learner.view.experiments.painting import (
 )
 from learner.view.experiments.table import COLUMN_WIDTHS, table_of
 from learner.view.page import FORMAT_CHOICES, Page, follow, format_choices, html
-from learner.view.screen import Frame, in_thread, said, tell
+from learner.view.screen import Frame, Screen, in_thread, said, tell
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import SessionError
 
+Shown = Screen[VisitorExperiments, ExperimentsView]
 TECHNIQUE_CHOICES = [(technique.name, key) for key, technique in TECHNIQUES.items()]
 DEFAULT_NAME, DEFAULT_SEEDS = "run 1", 3
 
 
-def experiments_tab(page: Page, _: gr.Tab) -> None:
+def experiments_tab(background: BackgroundExperiments, page: Page, _: gr.Tab) -> None:
     """Lay out the tab and say what its controls do."""
+    screen: Shown = Screen(page.events, page.browser, background.of, ExperimentsPainter().look)
     with gr.Row(elem_classes="spa-lab", equal_height=False):
-        _form(page)
-        _runs(page)
+        _form(page, screen)
+        _runs(page, screen)
     with gr.Column(elem_classes="spa-panel"):
         table = gr.Dataframe(
             table_of(ExperimentsView().rows),
@@ -60,17 +63,15 @@ def experiments_tab(page: Page, _: gr.Tab) -> None:
             buttons=["copy"],
             elem_id="spa-table",
         )
-    page.experiments.show(table, lambda view: table_of(view.rows))
+    screen.show(table, lambda view: table_of(view.rows))
     with gr.Row(elem_classes="spa-lab spa-panel", equal_height=False):
-        _one_run(page)
+        _one_run(page, screen)
     with gr.Column(elem_classes="spa-panel"):
         html("spa-pairs-title", cards.title("What it wrote"))
-        answers_panel(
-            page, page.experiments, "spa-run", lambda view: view.answers, NO_RUNS, seeds=True
-        )
+        answers_panel(page, screen, "spa-run", lambda view: view.answers, NO_RUNS, seeds=True)
 
 
-def _form(page: Page) -> None:
+def _form(page: Page, screen: Shown) -> None:
     """What to try, and the button that starts it."""
     config = TUNED.config
     with gr.Column(scale=4, min_width=300, elem_classes="spa-panel"):
@@ -119,11 +120,11 @@ def _form(page: Page) -> None:
             return {name: own.fresh_name()}
 
         try:
-            await in_thread(page.background.of, session_id)
+            await in_thread(screen.find, session_id)
         except SessionError:  # somebody new, who finds the tab as it was laid out
             yield gr.skip()
             return
-        async for frame in page.experiments.doing(session_id, resume):
+        async for frame in screen.doing(session_id, resume):
             yield frame
 
     def begin(own: VisitorExperiments, *asked: object) -> Frame:
@@ -139,13 +140,13 @@ def _form(page: Page) -> None:
 
     # A newcomer has no session before the page has loaded: it comes to the browser afterwards.
     arrivals = [page.demo.load, page.browser.change, page.at.change]
-    page.events.on(arrivals, load, [page.browser], [name, page.experiments])
-    page.experiments.show(
+    page.events.on(arrivals, load, [page.browser], [name, screen])
+    screen.show(
         chat_template,
         lambda view: gr.update(choices=format_choices(view.formats)),
     )
-    page.experiments.enable(start, lambda view: view.progress is None)
-    page.experiments.act(
+    screen.enable(start, lambda view: view.progress is None)
+    screen.act(
         [start.click, name.submit, episodes.submit, seeds.submit, problems.submit],
         begin,
         [
@@ -172,7 +173,7 @@ def _form(page: Page) -> None:
     page.events.on(problems.change, power_line, [problems], [power], trigger_mode="always_last")
 
 
-def _runs(page: Page) -> None:
+def _runs(page: Page, screen: Shown) -> None:
     """The experiment that is on, and all of them side by side."""
     empty = ExperimentsView()
     with gr.Column(scale=7, min_width=320, elem_classes="spa-lab-side"):
@@ -193,27 +194,27 @@ def _runs(page: Page) -> None:
 
     def choose(session_id: object, shown: object) -> str:
         with said():
-            own = page.background.of(session_id)
+            own = screen.find(session_id)
             choose_shown(own, shown)
-            return page.experiments.look(own).chart
+            return screen.look(own).chart
 
     def resume(own: VisitorExperiments) -> None:
-        chosen = page.experiments.look(own).chosen
+        chosen = screen.look(own).chosen
         own.go_on(chosen and chosen.place)
 
-    page.experiments.show(hint, lambda view: view.hint)
-    page.experiments.show(progress, lambda view: view.progress_bar)
-    page.experiments.show(chart, lambda view: view.chart, lambda view: (view.lines, view.hidden))
-    page.experiments.show(shown, lambda view: _choices(view.shown))
-    page.experiments.enable(stop, lambda view: view.progress is not None)
-    page.experiments.enable(go_on, lambda view: view.can_continue)
-    page.experiments.act(stop.click, VisitorExperiments.stop, always=True)
-    page.experiments.act(go_on.click, resume)
+    screen.show(hint, lambda view: view.hint)
+    screen.show(progress, lambda view: view.progress_bar)
+    screen.show(chart, lambda view: view.chart, lambda view: (view.lines, view.hidden))
+    screen.show(shown, lambda view: _choices(view.shown))
+    screen.enable(stop, lambda view: view.progress is not None)
+    screen.enable(go_on, lambda view: view.can_continue)
+    screen.act(stop.click, VisitorExperiments.stop, always=True)
+    screen.act(go_on.click, resume)
     # Not the boxes themselves: the next one may have been ticked meanwhile.
     page.events.on(shown.input, choose, [page.browser, shown], [chart], trigger_mode="always_last")
 
 
-def _one_run(page: Page) -> None:
+def _one_run(page: Page, screen: Shown) -> None:
     """One run in detail: its figure, its files, its soft prompt."""
     with gr.Column(scale=4, min_width=280):
         html("spa-one-title", cards.title("One run"))
@@ -247,7 +248,7 @@ def _one_run(page: Page) -> None:
         return {sure: gr.update(visible=False)}
 
     def adopt(lesson: Lesson, place: object) -> None:
-        own = page.background.of(lesson.session.id)
+        own = screen.find(lesson.session.id)
         entry = own.store.read(place)
         learner, episodes = best_learner(own, entry, own.base_model)
         lesson.adopt(learner)
@@ -259,18 +260,16 @@ def _one_run(page: Page) -> None:
 
     def save(session_id: object, place: object) -> Iterator[str]:
         with said(), tempfile.TemporaryDirectory() as folder:
-            own = page.background.of(session_id)
+            own = screen.find(session_id)
             yield str(run_zip(own, own.store.read(place), Path(folder)))
 
-    page.experiments.show(chosen, lambda view: _choices(view.runs))
-    page.experiments.show(
-        figure, lambda view: view.figure, lambda view: (view.chosen, view.picture)
-    )
-    page.experiments.enable(use, lambda view: view.can_use)
-    page.experiments.enable(download, lambda view: view.can_download)
-    page.experiments.enable(delete, lambda view: view.can_delete)
-    page.experiments.act(chosen.input, choose, [chosen], [sure])
-    page.experiments.act(really_delete.click, remove, [chosen], [sure])
+    screen.show(chosen, lambda view: _choices(view.runs))
+    screen.show(figure, lambda view: view.figure, lambda view: (view.chosen, view.picture))
+    screen.enable(use, lambda view: view.can_use)
+    screen.enable(download, lambda view: view.can_download)
+    screen.enable(delete, lambda view: view.can_delete)
+    screen.act(chosen.input, choose, [chosen], [sure])
+    screen.act(really_delete.click, remove, [chosen], [sure])
     page.lesson.act(use.click, adopt, [chosen], busy=lambda lesson: lesson.comparison.answering)
     page.events.on(
         download.click, save, [page.browser, chosen], [file], then={"js": follow("spa-run-file")}

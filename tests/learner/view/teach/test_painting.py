@@ -27,8 +27,7 @@ def page(service: ScriptedService, exam: Exam) -> Page:
     """The Teach tab in front of a model that is not there."""
     service.base_model = replace(FACTS, parameter_count=3_100_000)
     with gr.Blocks() as demo:
-        nobody, login = SimpleNamespace(of=None), Login(on_loopback=True)
-        page = Page(demo, lessons_of(service, exam), nobody, Rooms(), login)
+        page = Page(demo, lessons_of(service, exam), Rooms(), Login(on_loopback=True))
         show_strip(page)
         with gr.Tab("Teach") as tab:
             teach_tab(page, tab)
