@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.blocks import Block
 
 from arena import FAMILIES
+from learner.experiments.background import VisitorExperiments
 from learner.experiments.plan import ANY_FAMILY
 from learner.view.experiments.answer_pairs import (
     BESIDE_CHOICES,
@@ -18,6 +19,7 @@ from learner.view.experiments.answer_pairs import (
     Looking,
     answers_page,
 )
+from learner.view.experiments.painting import NO_RUNS, ExperimentsView
 from learner.view.page import Page, html
 from learner.view.screen import Frame, Screen, said
 from learner.visitors.session import Session
@@ -28,29 +30,20 @@ FAMILY_CHOICES = [
 ]
 
 
-def answers_panel(
-    page: Page,
-    screen: Screen[Any, Any],
-    prefix: str,
-    source_of: Callable[[Any], AnswersSource],
-    at_first: str,
-    seeds: bool = False,
-) -> None:
-    """Lay out the panel, its elements called ``prefix-…``, for what a view of the screen shows.
+def answers_panel(page: Page, screen: Screen[VisitorExperiments, ExperimentsView]) -> None:
+    """Lay out the panel for what the chosen run wrote.
 
-    ``at_first`` stands there for who has nothing yet; ``seeds`` lets one of several be chosen. What
-    is looked at is known as long as the session is.
+    What is looked at is known as long as the session is.
     """
     seen: WeakKeyDictionary[Session, Looking] = WeakKeyDictionary()
     with gr.Row(elem_classes="spa-choosers"):
         choosers = {
-            "shown": _chooser(SHOWN_CHOICES, "Which answers", f"{prefix}-answers-shown"),
-            "family": _chooser(FAMILY_CHOICES, "Kind of problem", f"{prefix}-answers-family"),
-            "beside": _chooser(BESIDE_CHOICES, "Beside", f"{prefix}-answers-beside"),
+            "shown": _chooser(SHOWN_CHOICES, "Which answers", "spa-run-answers-shown"),
+            "family": _chooser(FAMILY_CHOICES, "Kind of problem", "spa-run-answers-family"),
+            "beside": _chooser(BESIDE_CHOICES, "Beside", "spa-run-answers-beside"),
+            "seed": _chooser([], "Seed", "spa-run-answers-seed"),
         }
-        if seeds:
-            choosers["seed"] = _chooser([], "Seed", f"{prefix}-answers-seed")
-    answers = html(f"{prefix}-answers", answers_page(at_first, Looking()))
+    answers = html("spa-run-answers", answers_page(NO_RUNS, Looking()))
     with gr.Row(elem_classes="spa-buttons spa-pairs-pages"):
         back, on = (
             gr.Button(
@@ -58,7 +51,7 @@ def answers_panel(
                 size="md",
                 min_width=100,
                 interactive=False,
-                elem_id=f"{prefix}-answers-{word.lower()}",
+                elem_id=f"spa-run-answers-{word.lower()}",
             )
             for word in ("Previous", "Next")
         )
@@ -80,27 +73,26 @@ def answers_panel(
     def chosen(source: AnswersSource) -> Frame:
         looking = looking_at(source)
         frame: Frame = {one: getattr(looking, name) for name, one in choosers.items()}
-        if seeds:
-            choices = [(f"seed {seed}", place) for place, seed in enumerate(source.seeds)]
-            value = looking.seed if choices else None
-            frame[choosers["seed"]] = gr.update(choices=choices, value=value)
+        choices = [(f"seed {seed}", place) for place, seed in enumerate(source.seeds)]
+        value = looking.seed if choices else None
+        frame[choosers["seed"]] = gr.update(choices=choices, value=value)
         return frame
 
     def look(turn: int, session_id: object, *asked: object) -> Frame:
         with said():
             subject = screen.find(session_id)
-            source = source_of(screen.look(subject))
+            source = screen.look(subject).answers
             told: dict[str, Any] = dict(zip(choosers, asked, strict=True))
             page_asked = looking_at(source).page + turn if turn else 0
             seen[subject.session] = Looking(source.of, page=page_asked, **told)
             return painted(source)
 
-    def cause(view: Any) -> object:
-        source = source_of(view)
+    def cause(view: ExperimentsView) -> object:
+        source = view.answers
         return looking_at(source), source.cause
 
     def show(component: Block, painter: Callable[[AnswersSource], Frame]) -> None:
-        screen.show(component, lambda view: painter(source_of(view))[component], cause)
+        screen.show(component, lambda view: painter(view.answers)[component], cause)
 
     for part in (answers, back, on):
         show(part, painted)

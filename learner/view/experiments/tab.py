@@ -25,7 +25,6 @@ from learner.experiments.settings import TUNED
 from learner.view import cards
 from learner.view.experiments.answers_panel import FAMILY_CHOICES, answers_panel
 from learner.view.experiments.painting import (
-    NO_RUNS,
     SAVE_FIGURE,
     ExperimentsPainter,
     ExperimentsView,
@@ -68,7 +67,7 @@ def experiments_tab(background: BackgroundExperiments, page: Page, _: gr.Tab) ->
         _one_run(page, screen)
     with gr.Column(elem_classes="spa-panel"):
         html("spa-pairs-title", cards.title("What it wrote"))
-        answers_panel(page, screen, "spa-run", lambda view: view.answers, NO_RUNS, seeds=True)
+        answers_panel(page, screen)
 
 
 def _form(page: Page, screen: Shown) -> None:
