@@ -38,9 +38,9 @@ _CHANGE_WORDS = {
 
 @dataclass(frozen=True)
 class Looking:
-    """Which answers a visitor looks at: those of a run, or an exam, and of one of its seeds.
+    """Which answers a visitor looks at: those of a run, and of one of its seeds.
 
-    ``of`` says which run or exam; ``seed`` counts from 0, as ``page`` does. What cannot be is what
+    ``of`` says which run; ``seed`` counts from 0, as ``page`` does. What cannot be is what
     it is at first.
     """
 
@@ -69,7 +69,7 @@ class Looking:
         return chosen(pairs, self.shown, None if self.family == ANY_FAMILY else self.family)
 
     def on(self, of: str) -> "Looking":
-        """What is looked at of this run or exam: its first page, if it was another until now."""
+        """What is looked at of this run: its first page, if it was another until now."""
         return self if self.of == of else Looking(of, 0, self.shown, self.family, self.beside)
 
     def pages(self, pairs: Sequence[Pair]) -> int:
@@ -82,7 +82,7 @@ class AnswersSource:
     """Where answers come from: ``read`` gives those looked at, or a sentence why there are none.
 
     ``cause`` changes whenever what is read may have changed. ``session`` is that of the visitor,
-    ``of`` tells one run or exam of theirs from another, and ``seeds`` are those there are.
+    ``of`` tells one run of theirs from another, and ``seeds`` are those there are.
     """
 
     cause: object
