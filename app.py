@@ -32,7 +32,7 @@ if (os.cpu_count() or 1) <= 4:
 
 from starlette.middleware import Middleware
 
-from arena.command_line import told
+from arena.command_line import leave, told
 from learner.cli.serving import options_of
 from learner.experiments.background import BackgroundExperiments
 from learner.experiments.engine import Engine, through
@@ -214,18 +214,6 @@ def serve(models: Models, opening: Opening, options: argparse.Namespace, shut: s
         opening.open_in_background(waiting, arrived)
         demo.block_thread()
         sessions.close()
-
-
-def leave(ended: Sequence[int]) -> None:
-    """End the process with this status, at once: what was served is saved, but threads may compute.
-
-    Python would end them one by one as they come back, which the code that they are in takes for a
-    fault ("FATAL: exception not rethrown") and aborts. Without a status nothing was served.
-    """
-    if ended:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(ended[0])
 
 
 if __name__ == "__main__":

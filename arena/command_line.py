@@ -95,6 +95,18 @@ def run_command(command: Callable[[], int | None]) -> int:
         return NOBODY_READS
 
 
+def leave(ended: Sequence[int]) -> None:
+    """End the process with this status, at once: what was served is saved, but threads may compute.
+
+    Python would end them one by one as they come back, which the code that they are in takes for a
+    fault ("FATAL: exception not rethrown") and aborts. Without a status nothing was served.
+    """
+    if ended:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended[0])
+
+
 def _meant(given: str, known: Sequence[str]) -> str:
     close = get_close_matches(given, known, 1)
     return f"; did you mean {close[0]}?" if close else ""
