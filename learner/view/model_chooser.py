@@ -17,7 +17,7 @@ LOOK_SECONDS = 1.0  # between two looks at what is being loaded
 
 def model_chooser(page: Page) -> None:
     """Lay it out, and say what it does."""
-    lessons, models = page.lessons, page.lessons.models
+    lessons, models, sessions = page.lessons, page.lessons.models, page.sessions
     at_first = models.first.base_model.source
     with gr.Column(min_width=320, elem_classes="spa-model-panel"):
         states = html("spa-models", model_states(models.offers, at_first))
@@ -31,6 +31,7 @@ def model_chooser(page: Page) -> None:
             elem_id="spa-model",
         )
     timer = gr.Timer(LOOK_SECONDS, active=models.loading)
+    back = gr.Textbox(visible="hidden")  # says, after a restart, that their own model is here again
 
     async def change(session_id: object, name: object) -> AsyncIterator[Frame]:
         with said():
@@ -47,12 +48,13 @@ def model_chooser(page: Page) -> None:
             ):
                 yield frame
 
-    def look(session_id: object) -> tuple[str, Any]:
+    def look(session_id: object) -> tuple[str, Any, str]:
+        loading = models.loading  # before anything else, so that what comes meanwhile is looked at
         try:
-            at = lessons.get(session_id).base_model.source
+            at, is_back = lessons.get(session_id).base_model.source, sessions.is_back(session_id)
         except SessionError:  # somebody who is only just arriving
-            at = at_first
-        return model_states(models.offers, at), gr.Timer(active=models.loading)
+            at, is_back = at_first, False
+        return model_states(models.offers, at), gr.Timer(active=loading), "yes" if is_back else ""
 
     page.lesson.show(chosen, lambda lesson: lesson.base_model.name)
     page.lesson.show(
@@ -68,7 +70,8 @@ def model_chooser(page: Page) -> None:
         [page.lesson],
         trigger_mode="multiple",
     )
-    timer.tick(look, [page.browser], [states, timer], **PRIVATE)
+    timer.tick(look, [page.browser], [states, timer, back], **PRIVATE)
+    back.change(None, None, None, js="() => { location.reload(); }", **PRIVATE)
 
 
 def model_states(offers: Sequence[Offer], at: ModelSource) -> str:

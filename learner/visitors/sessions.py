@@ -98,8 +98,8 @@ class Sessions(KeptSessions):
             )
         if isinstance(session_id, str) and (source := self._kept_elsewhere(session_id)):
             notice = (
-                f"What you taught {source.short_name} is kept, and comes back when you open this "
-                "page once that model is here."
+                f"What you taught {source.short_name} is kept, and comes back as soon as that "
+                "model is here."
             )
         else:
             session_id = secrets.token_urlsafe(32)
@@ -141,6 +141,18 @@ class Sessions(KeptSessions):
             self.keep(session)
         return session
 
+    def is_back(self, session_id: object) -> bool:
+        """Whether what this visitor taught a model is here again that was not when they came.
+
+        They are put in front of it as soon as they open the page anew, if they have learnt nothing
+        meanwhile. Raises SessionError if there is no such session.
+        """
+        session = self.get(session_id)
+        source = self._latest(session.id, without=self.model_of(session).source)
+        if source is None or not self._may_move(session):
+            return False
+        return self._at(session.id, self._models[source]).state.learnt
+
     # --- which model --------------------------------------------------------------------------
 
     def _choose(self, session_id: str, source: ModelSource, decided: bool) -> None:
@@ -153,9 +165,8 @@ class Sessions(KeptSessions):
 
     def _moved(self, session: Session, first: ModelSource) -> Session:
         """Where a visitor is now who was put in front of whatever model was there at the time."""
-        with self._lock:
-            source, decided = self._chosen[session.id]
-        if decided or session.state.learnt or session.in_use:
+        source = self.model_of(session).source
+        if not self._may_move(session):
             return session
         wanted = self._latest(session.id, without=source) or first
         if wanted == source:
@@ -166,6 +177,12 @@ class Sessions(KeptSessions):
             moved = self._keep(self._new(session.id, self._models[wanted]))
         self._choose(session.id, wanted, decided=False)
         return moved
+
+    def _may_move(self, session: Session) -> bool:
+        """Whether its visitor neither chose the model that they are at nor taught it anything."""
+        with self._lock:
+            _, decided = self._chosen[session.id]
+        return not (decided or session.state.learnt or session.in_use)
 
     def _latest(self, session_id: str, without: ModelSource | None = None) -> ModelSource | None:
         """The model whose learner this visitor used last, of those that anything is kept of."""

@@ -157,9 +157,28 @@ def test_what_was_taught_to_a_model_that_still_loads_comes_back_with_it(models, 
     early = lessons.open(visitor)
     assert (early.session.id, at(early)) == (visitor, "pocket")
     assert "What you taught large is kept" in early.session.take_notice()
+    other = lessons.open().session.id
+    assert not app.sessions.is_back(visitor)
     app.arrives(again, 0, LARGE)
+    assert app.sessions.is_back(visitor) and not app.sessions.is_back(other)
     assert at(lessons.open(visitor)) == LARGE.name
     assert lessons.get(visitor).learner.episodes == 8
+    assert not app.sessions.is_back(visitor)  # they are there
+
+
+def test_who_has_learnt_something_else_meanwhile_stays_with_that(models, app):
+    lessons = app.start(models)
+    visitor = lessons.open().session.id
+    app.arrives(models, 0, LARGE)
+    teach(lessons.change(visitor, models.find("large")).session, 1, 8)
+    app.stop()
+    again = Models([replace(LARGE, revision=""), SMALL])
+    again.add(1, taught(SMALL))
+    lessons = app.start(again)
+    teach(lessons.open(visitor).session, 1, 4)
+    app.arrives(again, 0, LARGE)
+    assert not app.sessions.is_back(visitor)
+    assert at(lessons.open(visitor)) == "pocket"
 
 
 def test_an_id_that_nothing_is_kept_under_is_never_taken_over(models, app):
