@@ -48,7 +48,7 @@ def accuracy_chart(
     baselines: Mapping[bool, Tally],
     chat_template: bool,
     until: int = 80,
-    missing: str = "measuring the model alone …",
+    empty: str = "measuring the model alone …",
     rewards: Sequence[tuple[int, float]] = (),
     whole: int = 0,
 ) -> str:
@@ -56,8 +56,8 @@ def accuracy_chart(
 
     ``baselines`` maps *with the chat template?* to the bare model's score and may be empty while
     it is being measured. ``chat_template`` is the format that ``points`` were measured in.
-    ``until`` is the episode count that the axis reaches at least; ``missing`` says why there are
-    no baselines. ``rewards`` are (episodes, share of the step's own tries that were right): what a
+    ``until`` is the episode count that the axis reaches at least; ``empty`` says why there are no
+    points. ``rewards`` are (episodes, share of the step's own tries that were right): what a
     learner is paid in training, on the same axes. A latest score that has not come to the ``whole``
     set says how far it is.
     """
@@ -79,7 +79,6 @@ def accuracy_chart(
         *(_dot(p, top, where.score if p is points[-1] else "") for p in points),
     ]
     if not points and not (rewards and baselines):
-        empty = "train to draw the curve" if baselines else missing
         field.append(f'<span class="spa-plot-empty">{escape(empty)}</span>')
     n = points[-1].score.n if points else n
     subtitle = f"{n} problems never trained on" if n else "problems never trained on"

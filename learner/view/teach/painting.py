@@ -56,13 +56,18 @@ def thumbs(lesson: Lesson) -> str:
 def accuracy(lesson: Lesson) -> str:
     """Held-out accuracy over episodes, beside the model alone."""
     points = [charts.CurvePoint(score.episodes, score) for score in lesson.results()]
-    missing = lesson.exam.error or "measuring the model alone …"
+    if lesson.run:
+        empty = "its first answers are being graded …"
+    elif lesson.exam.baselines:
+        empty = "train to draw the curve"
+    else:
+        empty = lesson.exam.error or "measuring the model alone …"
     return charts.accuracy_chart(
         points,
         lesson.exam.baselines,
         lesson.chat_template,
         until(lesson),
-        missing,
+        empty,
         rewards(lesson),
         len(lesson.exam.problems),
     )

@@ -174,6 +174,7 @@ def _training(page: Page) -> None:
             painting.until(lesson),
             painting.rewards(lesson),
             lesson.exam.version,
+            lesson.run is None,
         ),
     )
     lesson.show(

@@ -65,6 +65,7 @@ def test_a_newcomer_is_told_what_to_press_and_what_to_watch(page, lesson):
     picture = looks(page, lesson)
     assert "Press Train 80 episodes" in visible(picture.hint)
     assert "watch this one" in visible(picture.answers)
+    assert re.search("train to draw|measuring the model alone", visible(picture.accuracy))
     assert pressable(picture) == {"train", "train_one"}
     assert picture.format["interactive"]
     assert "3.1 M weights" in visible(picture.strip)
@@ -77,6 +78,7 @@ def test_during_a_run_it_can_be_stopped_and_nothing_else(page, lesson, service):
     assert pressable(picture) == {"stop"}
     assert not picture.format["interactive"]
     assert "0 of 80 episodes" in visible(picture.progress)
+    assert "its first answers are being graded" in visible(picture.accuracy)
     assert "watch this one" in visible(picture.answers)
     assert "Learning without the chat template" in visible(picture.hint)
     lesson.stop()
