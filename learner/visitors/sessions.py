@@ -151,7 +151,7 @@ class Sessions(KeptSessions):
         source = self._latest(session.id, without=self.model_of(session).source)
         if source is None or not self._may_move(session):
             return False
-        return self._at(session.id, self._models[source]).state.learnt
+        return self._at(session.id, self._models[source]).state.learnt > 0
 
     # --- which model --------------------------------------------------------------------------
 
