@@ -132,7 +132,8 @@ def told(event: Event, episodes: int, exam: Exam) -> str:
 
 def _result(score: Score, exam: Exam) -> str:
     alone, gain = exam.alone(score.chat_template), exam.gain(score)
-    if alone and gain and (gain.p_value > SIGNIFICANT or gain.gained <= gain.lost):
+    nothing = gain and (gain.p_value > SIGNIFICANT or gain.gained <= gain.lost)
+    if alone and gain and alone.n >= score.n and nothing:
         return (
             f"{_right(score)}, {wording.percent(alone.accuracy)} alone: no gain shows "
             f"({wording.p_value(gain.p_value)}). {_instead(score)}"
@@ -144,10 +145,13 @@ def _score(score: Score, exam: Exam) -> str:
     """How often it was right on how many problems, beside the model alone."""
     words = _right(score)
     alone, gain = exam.alone(score.chat_template), exam.gain(score)
-    if alone is not None and gain is not None:
-        words += f", {wording.percent(alone.accuracy)} without your soft prompt: "
-        words += f"+{gain.gained} −{gain.lost}, {wording.p_value(gain.p_value)}"
-    return words
+    if alone is None or gain is None:
+        return words
+    beside = wording.percent(alone.accuracy)
+    if alone.n < score.n:
+        return f"{words}, {beside} of {alone.n} so far without your soft prompt"
+    changed = f"+{gain.gained} −{gain.lost}, {wording.p_value(gain.p_value)}"
+    return f"{words}, {beside} without your soft prompt: {changed}"
 
 
 def _right(score: Score) -> str:

@@ -81,6 +81,15 @@ def test_a_gain_stands_beside_the_model_alone_with_what_was_gained_and_lost(exam
     assert "without your soft prompt: +50 −0, p < 0.0001. Try a **New" in told(event, 8, exam)
 
 
+def test_nothing_is_concluded_while_the_model_alone_is_measured(exam, monkeypatch):
+    monkeypatch.setattr(exam, "alone", lambda chat_template: score_of("0" * 8, chat_template))
+    event = Event("run", 8, result=score_of("0" * 30 + "1" * 20, False, 8))
+    words = told(event, 8, exam).replace("\u202f", " ")
+    assert "**40 % right** on 50 held-out problems" in words
+    assert ", 0 % of 8 so far without your soft prompt. Try a **New" in words
+    assert "no gain" not in words and "p =" not in words
+
+
 def test_after_a_restart_in_the_middle_of_a_run(lesson, exam, service):
     service.gate.clear()
     lesson.train(80)
