@@ -75,7 +75,10 @@ def accuracy_chart(
             + hovered([(p.episodes / top, _point_words(p)) for p in points])
         ),
         _REWARD_KEY if rewards else "",
-        *(baseline(baselines[key].accuracy, key, where.baselines[key]) for key in where.baselines),
+        *(
+            baseline(one.accuracy, key, where.baselines[key], one.n if one.n < whole else 0)
+            for key, one in baselines.items()
+        ),
         *(_dot(p, top, where.score if p is points[-1] else "") for p in points),
     ]
     if not points and not (rewards and baselines):
@@ -167,13 +170,17 @@ def _accuracy_shapes(points: Sequence[CurvePoint], top: int) -> str:
     return f'<polygon class="spa-band" points="{outline}"/>{line(middle, "spa-curve")}'
 
 
-def baseline(accuracy: float, chat_template: bool, place: tuple[str, int]) -> str:
-    """A dashed line for the model alone, with its name at its `labels.Places`."""
+def baseline(accuracy: float, chat_template: bool, place: tuple[str, int], so_far: int = 0) -> str:
+    """A dashed line for the model alone, with its name at its `labels.Places`.
+
+    While it is measured, that is ``so_far`` on so many problems.
+    """
     side, offset = place
     text = f"model alone, {'with' if chat_template else 'without'} template"
     return (
         f'<div class="spa-baseline spa-baseline-{side}" style="bottom:{100 * accuracy:.2f}%">'
-        f'<span style="transform:translateY({-offset}px)">{text} <b>{percent(accuracy)}</b></span>'
+        f'<span style="transform:translateY({-offset}px)">{text} <b>{percent(accuracy)}</b>'
+        f"{f' of {so_far} so far' if so_far else ''}</span>"
         "</div>"
     )
 

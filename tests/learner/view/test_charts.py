@@ -84,6 +84,13 @@ def test_the_accuracy_curve_can_be_read_out_with_n_and_intervals():
     assert 'title="n = 200 can only see' in html
 
 
+def test_a_part_of_the_model_alone_is_not_drawn_without_its_n():
+    alone = {True: Tally(136, 200, 0), False: Tally(0, 8, 0)}
+    html = charts.accuracy_chart([], alone, False, whole=200).replace("\u202f", " ")
+    assert "without template <b>0 %</b> of 8 so far" in html
+    assert "with template <b>68 %</b></span>" in html
+
+
 def test_an_empty_curve_says_what_is_missing():
     assert "measuring the model alone" in charts.accuracy_chart([], {}, False)
     assert "no memory" in charts.accuracy_chart([], {}, False, empty="no memory")
