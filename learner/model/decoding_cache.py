@@ -181,10 +181,12 @@ class CachedRows:
         """What was kept, or a larger place with it, and the slots of those who join filled."""
         before, after = self._joined, len(self)
         if kept is None or kept.shape[0] < after or kept.shape[2] < self._room:
-            slots = -(-after // SLOT_STEP) * SLOT_STEP if before else after
-            larger = states.new_zeros((slots, heads, self._room, states.shape[1] // heads))
+            # Half as many again: rows of an exam join by the dozen, and not all are copied then.
+            slots = -(-max(after, 3 * before // 2) // SLOT_STEP) * SLOT_STEP if before else after
+            larger = states.new_empty((slots, heads, self._room, states.shape[1] // heads))
             if kept is not None and before:
                 larger[:before, :, : kept.shape[2]] = kept[:before]
+                larger[:before, :, kept.shape[2] :] = 0
             kept = larger
         taken = states.index_select(0, self._index.ravel()).view(*self._index.shape, heads, -1)
         joining = kept[before:after]

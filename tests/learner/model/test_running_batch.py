@@ -46,6 +46,14 @@ def fixed(chunk: int, rows: int = 64) -> Paces:
     return Paces(Pace(1.0, chunk, chunk, chunk), Pace(1.0, rows, rows, rows))
 
 
+@pytest.fixture(autouse=True)
+def memory_that_holds_no_numbers() -> Iterator[None]:
+    """What is allocated and not written is filled with what is no number."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
 @contextmanager
 def little_memory() -> Iterator[list[int]]:
     """A list of one number: the rows that fit at once; it is forgotten once it was run into."""
