@@ -60,7 +60,9 @@ def _started(
 ) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """The link that an app prints, and its process, which is killed in the end."""
     log = folder / "log.txt"
-    command = [sys.executable, *program, "--sessions", str(folder / "sessions")]
+    command = [sys.executable, *program]
+    if "--sessions" not in program:
+        command += ["--sessions", str(folder / "sessions")]
     with (
         log.open("w") as errors,
         subprocess.Popen(
