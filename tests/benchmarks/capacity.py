@@ -15,7 +15,7 @@ import math
 import os
 import random
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -75,36 +75,35 @@ Script = Generator[tuple[str, object], None, None]
 class Row:
     """A row of a running batch, of which nothing is known but its length."""
 
-    __slots__ = ("error", "most", "written")
+    __slots__ = ("ended", "error", "most", "written")
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.written = range(0)
+        self.written: Sequence[int] = ()
+        self.ended = False
         self.error = None
-
-    @property
-    def ended(self) -> bool:
-        return len(self.written) >= self.most
 
     def completion(self) -> None:
         """Nobody reads it."""
 
-    def write(self) -> None:
-        self.written = range(len(self.written) + 1)
-
 
 class Batch:
-    """As `RunningBatch`, with seconds in place of passes; ``seconds`` is what the last one took."""
+    """As `RunningBatch`, with seconds in place of passes; ``seconds`` is what the last one took.
+
+    Of the rows that a token was written in, it tells only those that it was the last one of.
+    """
 
     def __init__(self, costs: Costs, paces: Paces) -> None:
         self._costs, self._paces = costs, paces
         self._unread: deque[Row] = deque()
-        self._rows: list[Row] = []
+        self._rows = self._ended = 0  # that are in the batch; that were over in the last turn
+        self._written = 0  # tokens of every row that is old enough
+        self._ending: defaultdict[int, list[Row]] = defaultdict(list)  # by the last of them
         self._read_since = 0  # chunks, since a token was written
         self.seconds = 0.0
 
     def __len__(self) -> int:
-        return len(self._rows) + len(self._unread)
+        return self._rows + len(self._unread)
 
     @property
     def unread(self) -> int:
@@ -120,23 +119,36 @@ class Batch:
         raise NotImplementedError("nothing fails here")
 
     def advance(self) -> list[Row]:
-        self._rows = [row for row in self._rows if not row.ended]
+        self._rows -= self._ended
         room = min(max(1, self._paces.chunk.size // PROMPT_TOKENS), len(self._unread))
-        room = min(room, max(0, self._paces.step.size - len(self._rows)))
+        room = min(room, max(0, self._paces.step.size - self._rows))
         reads = room if self._read_since < CHUNKS_A_TOKEN or not self._rows else 0
         self._read_since = self._read_since + 1 if reads else 0
         if reads:
             about = [self._unread.popleft() for _ in range(reads)]
-            self._rows += about
+            self._rows += reads
+            for row in about:
+                row.written, row.ended = (0,), row.most == 1
+                if not row.ended:
+                    self._ending[self._written + row.most - 1].append(row)
             self.seconds = _cost(self._costs.read, reads)
             self._paces.chunk.measured(reads * PROMPT_TOKENS, self.seconds)
         else:
-            about = list(self._rows)
-            self.seconds = _cost(self._costs.write, len(about)) if about else 0.0
-            self._paces.step.measured(len(about), self.seconds)
-        for row in about:
-            row.write()
+            self._written += 1
+            about = self._ending.pop(self._written, [])
+            for row in about:
+                row.written, row.ended = (0, 0), True
+            self.seconds = _cost(self._costs.write, self._rows) if self._rows else 0.0
+            self._paces.step.measured(self._rows, self.seconds)
+        self._ended = sum(row.ended for row in about)
         return about
+
+
+class Answering(Answers):
+    """Nobody leaves, so nobody has to be looked for who has left."""
+
+    def _drop_unwanted(self) -> None:
+        pass
 
 
 class Asked(AskingRequest):
@@ -185,7 +197,7 @@ class Replica:
         self._queue = TrainingQueue(ROWS)
         self._batches = {kind: Batch(costs, self._paces) for kind in (SHORT, LONG)}
         self._answers = {
-            kind: Answers(batch, lambda length, _: Row(length), ROWS)  # type: ignore
+            kind: Answering(batch, lambda length, _: Row(length), ROWS)  # type: ignore
             for kind, batch in self._batches.items()
         }
         self._pass: list[TrainingRequest] = []
@@ -411,10 +423,10 @@ def run(setting: Setting) -> Iterator[Line | str]:
             each = max(1, visitors // replicas)
             yield line(costs, replicas, visitors, world, seconds)
     if not setting.small:
-        visitors = 100_000
-        for replicas in (64, math.ceil(visitors / each)):
-            world = crowd(H200, replicas, visitors, seconds / 2)
-            yield line(H200, replicas, visitors, world, seconds / 2)
+        visitors, seconds = 100_000, seconds / 2
+        replicas = math.ceil(visitors / each)
+        world = crowd(H200, replicas, visitors, seconds)
+        yield line(H200, replicas, visitors, world, seconds)
 
 
 def line(costs: Costs, replicas: int, visitors: int, world: World, seconds: float) -> str:
@@ -447,7 +459,7 @@ def held_against_the_real_one(costs: Costs, setting: Setting) -> Iterator[Line |
         if find_spec("ray") is None:
             yield f"The visitors of ``replicas`` on {number}, simulated: {simulated}"
             continue
-        with real.replicated(number) as (service, _):
+        with real.replicated(number) as service:
             real.visit_all(service, visitors, 1)
             began = time.perf_counter()
             visits = real.visit_all(service, visitors, rounds)
