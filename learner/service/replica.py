@@ -9,7 +9,9 @@ What runs replicas and carries the bytes is not known here (`ray_serve`), nor wh
 """
 
 import asyncio
+import copyreg
 import hashlib
+import io
 import pickle
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Hashable
@@ -78,6 +80,26 @@ class Failure:
 BUSY, CLOSED, WRONG, FAULT = "busy", "closed", "wrong", "fault"
 
 
+def _as_array(tensor: torch.Tensor) -> Any:
+    if tensor.dtype != torch.float32 or not tensor.is_cpu or tensor.requires_grad:
+        return tensor.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+    return torch.from_numpy, (tensor.numpy(),)
+
+
+class _Pickler(pickle.Pickler):
+    dispatch_table = copyreg.dispatch_table | {torch.Tensor: _as_array}
+
+
+def packed(value: object) -> bytes:
+    """The value pickled; tensors as arrays, since torch takes ten times as long over its own way.
+
+    They are most of what a call costs, and the model waits meanwhile.
+    """
+    data = io.BytesIO()
+    _Pickler(data, pickle.HIGHEST_PROTOCOL).dump(value)
+    return data.getvalue()
+
+
 class Replica:
     """A service in front of one base model, as somebody far away calls it."""
 
@@ -102,11 +124,11 @@ class Replica:
                 while not (await asyncio.wait([coming], timeout=BEAT_SECONDS))[0]:
                     yield BEAT
                 value = coming.result()
-                yield pickle.dumps(value)
+                yield packed(value)
         except StopAsyncIteration:
             return
         except (ValueError, MemoryError, RuntimeError) as error:
-            yield pickle.dumps(_failure(error))
+            yield packed(_failure(error))
         finally:
             if coming is not None and not coming.done():
                 coming.cancel()

@@ -1,5 +1,6 @@
 """Replicas: what is lost with one of them is asked of another, and nothing comes out twice."""
 
+import pickle
 from concurrent.futures import Future
 from itertools import islice, pairwise
 
@@ -14,7 +15,7 @@ from learner.service import replica as replica_module
 from learner.service import replicas as replicas_module
 from learner.service.in_process import Service
 from learner.service.protocol import MOST_STEP_ROWS, ServiceBusy, ServiceClosed, StepTooLarge
-from learner.service.replica import Replica, Training
+from learner.service.replica import Replica, Training, packed
 from learner.service.replicas import (
     CLICK_ASKS,
     OUTAGE_SECONDS,
@@ -239,6 +240,17 @@ def test_a_replica_finds_a_soft_prompt_again_by_its_numbers(letters):
     for _ in range(2):
         service.complete([Ask("a", False, torch.ones(2, 3))])
     assert seen[0].prompt is seen[1].prompt is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64], ids=str)
+def test_tensors_travel_whole_and_can_be_changed(dtype):
+    whole = torch.arange(6).to(dtype).reshape(2, 3)
+    for tensor in (whole, whole[1:], whole.T, whole[0, 0]):
+        found = pickle.loads(packed([tensor]))[0]
+        assert found.dtype == dtype and torch.equal(found, tensor)
+        found += 1
+    weight = torch.nn.Parameter(torch.ones(2))
+    assert pickle.loads(packed(weight)).requires_grad
 
 
 # What is wrong with a request, and with the cluster
