@@ -86,17 +86,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def serve_replicas(options: argparse.Namespace) -> None:
-    """Serve the page where others hold the model: this process has no weights, nor Ray."""
+    """Serve the page where others hold the models: this process has no weights, nor Ray."""
     least, most = options.replicas or (1, 1)
-    (name, revision), *others = options.models
-    if others:
-        raise ValueError("Replicas hold one model; name one by --models.")
-    deployment = Deployment(name, revision, options.device, options.dtype, least, most, options.ray)
-    with Bridge(deployment) as bridge, ReplicaService(bridge) as service:
-        models = Models([service.base_model.source])
-        opening = Opening(models, [lambda _: service], options.held_out, options.folder)
-        models.add(0, opening.open(0))
-        serve(models, opening, options)
+    wanted = tuple(options.models)
+    deployment = Deployment(wanted, options.device, options.dtype, least, most, options.ray)
+    with Bridge(deployment) as bridge:
+        services = [ReplicaService(bridge, place) for place in range(len(wanted))]
+        models = Models([service.base_model.source for service in services])
+        loads = [lambda _, service=service: service for service in services]
+        with Opening(models, loads, options.held_out, options.folder) as opening:
+            for place in range(len(wanted)):
+                models.add(place, opening.open(place))
+            serve(models, opening, options)
 
 
 def serve_here(options: argparse.Namespace) -> None:

@@ -53,12 +53,11 @@ _OUT_OF_REACH = (
 class Deployment:
     """What is to be run where. As the flags of ``app.py``.
 
-    ``address`` is that of a cluster, "" for one of its own on this machine. Between ``least`` and
-    ``most`` replicas run, by how much they have to do.
+    ``address`` is that of a cluster, "" for one of its own on this machine. Of each model, by name
+    and revision, between ``least`` and ``most`` replicas run, by how much they have to do.
     """
 
-    model: str
-    revision: str | None
+    models: tuple[tuple[str, str | None], ...]
     device: str
     dtype: str
     least: int
@@ -101,8 +100,8 @@ class Bridge:
         with self._changed:
             return self._trouble
 
-    def call(self, data: bytes, key: str = "") -> "_Call":
-        """Have work done, by preference where that of the same ``key`` was.
+    def call(self, data: bytes, key: str = "", model: int = 0) -> "_Call":
+        """Have work done by a ``model``, by preference where that of the same ``key`` was.
 
         Raises ReplicaGone if there is nobody to ask.
         """
@@ -111,20 +110,20 @@ class Bridge:
                 raise ReplicaGone(self._trouble)
             call = _Call(self, next(self._numbers))
             self._calls[call.number] = call
-            self._send(call.number, key, data)
+            self._send(call.number, model, key, data)
         return call
 
     def over(self, number: int) -> None:
         """Nobody waits for this call any more."""
         with self._changed:
             if self._calls.pop(number, None) is not None:
-                self._send(number, "", None)
+                self._send(number)
 
     def close(self) -> None:
         """End all calls and the child; a cluster of its own ends with it."""
         with self._changed:
             self._closed = True
-            self._send(None, "", None)
+            self._send(None)
             child = self._child
             self._changed.notify_all()
         self._keeper.join(PATIENCE)
@@ -132,11 +131,13 @@ class Bridge:
             child[0].kill()
             self._keeper.join()
 
-    def _send(self, number: int | None, key: str, data: bytes | None) -> None:
+    def _send(
+        self, number: int | None, model: int = 0, key: str = "", data: bytes | None = None
+    ) -> None:
         """Tell the child of a call, or of its end, or (None) to go; under the lock."""
         if self._child is not None:
             with suppress(OSError):  # the keeper finds out that the child is gone
-                self._child[1].send((number, key, data))
+                self._child[1].send((number, model, key, data))
 
     # What follows runs on the keeper's thread.
 
@@ -147,7 +148,7 @@ class Bridge:
                 with self._changed:
                     self._child = child
                     if self._closed:
-                        self._send(None, "", None)
+                        self._send(None)
                 found = self._listen(child[1])
                 self._lose(found)
             pause = 1.0 if found else min(2 * pause, LONGEST_PAUSE)

@@ -104,6 +104,7 @@ def application(arguments: dict[str, Any], **options: object) -> serve.Applicati
         health_check_timeout_s=20,
         graceful_shutdown_timeout_s=20,  # what is not over then is asked of another replica
         request_router_config=RequestRouterConfig(request_router_class=Router),
+        logging_config={"enable_access_log": False},  # a line a call, written before it is answered
         **options,
     )
     return deployed.bind(
@@ -125,22 +126,29 @@ def main() -> None:
     connection.send((None, "ready", ""))
     leaving = threading.Event()
     threading.Thread(target=watch, args=(leaving,), daemon=True).start()
-    asyncio.run(carry(connection))
+    asyncio.run(carry(connection, names(deployment)))
     leaving.set()
     # A cluster of one's own ends with this process; what still runs in a thread does not matter.
     ray.shutdown()
     os._exit(0)
 
 
+def names(deployment: dict[str, Any]) -> list[str]:
+    """The applications that serve these models: the second is called ``soft-prompt-arena-2``."""
+    places = range(2, len(deployment["models"]) + 1)
+    return [APPLICATION, *(f"{APPLICATION}-{place}" for place in places)]
+
+
 def deploy(deployment: dict[str, Any]) -> None:
     """Join or start a cluster, and find or start the replicas there; returns once they serve."""
     own = not deployment["address"]
     cores = os.cpu_count() or 1
-    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores // deployment["most"]))
+    most = deployment["most"] * len(deployment["models"])
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores // most))
     ray.init(
         **(
             {
-                "num_cpus": max(cores, deployment["most"]),
+                "num_cpus": max(cores, most),
                 "object_store_memory": OBJECT_STORE_BYTES,
                 "include_dashboard": False,
                 "runtime_env": {"env_vars": {"OMP_NUM_THREADS": threads}},
@@ -157,7 +165,10 @@ def deploy(deployment: dict[str, Any]) -> None:
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # each death is told once per call
     serve.start(proxy_location="Disabled")
     logging.getLogger("ray.serve").setLevel(logging.ERROR)  # which has set it anew
-    if APPLICATION not in serve.status().applications:
+    there = serve.status().applications
+    for name, (model, revision) in zip(names(deployment), deployment["models"], strict=True):
+        if name in there:
+            continue
         gpu = deployment["device"] != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
         options: dict[str, Any] = {"ray_actor_options": {"num_cpus": 1, "num_gpus": int(gpu)}}
         if deployment["least"] == deployment["most"]:
@@ -168,15 +179,17 @@ def deploy(deployment: dict[str, Any]) -> None:
                 "max_replicas": deployment["most"],
                 "target_ongoing_requests": ONGOING,
             }
-        serve.run(application(deployment, **options), name=APPLICATION, route_prefix=None)
+        arguments = deployment | {"model": model, "revision": revision}
+        serve.run(application(arguments, **options), name=name, route_prefix=None)
 
 
 def why(error: str, address: str) -> str:
     """What keeps replicas from serving, in a sentence; of a model, what it says itself."""
     told = [error]
     with suppress(RayError, RayServeException, RuntimeError):
-        for application in serve.status().applications.values():
-            told += [one.message for one in application.deployments.values()]
+        if ray.is_initialized():  # else Serve would start a cluster to ask
+            for application in serve.status().applications.values():
+                told += [one.message for one in application.deployments.values()]
     if of_model := re.findall(r"ModelError: (.+)", "\n".join(told)):
         return str(of_model[-1]).strip()
     where = f"The Ray cluster {address}" if address else "Ray"
@@ -205,16 +218,19 @@ def watch(leaving: threading.Event) -> None:
         os._exit(1)
 
 
-async def carry(connection: Connection) -> None:
+async def carry(connection: Connection, applications: list[str]) -> None:
     """Make the calls that come in by the connection, and send back what comes of them."""
     loop = asyncio.get_running_loop()
-    handle = serve.get_app_handle(APPLICATION).options(method_name="run", stream=True)
+    handles = [
+        serve.get_app_handle(name).options(method_name="run", stream=True) for name in applications
+    ]
     calls: dict[int, asyncio.Task[None]] = {}
     gone = asyncio.Event()
 
-    def take(number: int, key: str, data: bytes | None) -> None:
+    def take(number: int, model: int, key: str, data: bytes | None) -> None:
         if data is not None:
-            calls[number] = asyncio.create_task(call(connection, handle, number, key, data))
+            handle = handles[model].options(session_id=key)
+            calls[number] = asyncio.create_task(call(connection, handle, number, data))
             calls[number].add_done_callback(lambda _: calls.pop(number, None))
         elif number in calls:
             calls[number].cancel()
@@ -231,11 +247,9 @@ async def carry(connection: Connection) -> None:
     await gone.wait()
 
 
-async def call(
-    connection: Connection, handle: DeploymentHandle, number: int, key: str, data: bytes
-) -> None:
+async def call(connection: Connection, handle: DeploymentHandle, number: int, data: bytes) -> None:
     """Make one call, and send back what comes of it."""
-    response = handle.options(session_id=key).remote(data)
+    response = handle.remote(data)
     try:
         async for value in response:
             connection.send((number, "value", value))

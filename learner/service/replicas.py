@@ -40,6 +40,7 @@ from learner.service.replica import (
     Looking,
     Starting,
     Training,
+    packed,
     prompt_key,
 )
 from learner.service.status import Meter
@@ -91,25 +92,30 @@ class Calls(Protocol):
     def trouble(self) -> str:
         """Why no replica can be called now, in a sentence; "" if they can."""
 
-    def call(self, data: bytes, key: str = "") -> Call:
-        """Have work done, by preference where that of the same ``key`` was. Never waits.
+    def call(self, data: bytes, key: str = "", model: int = 0) -> Call:
+        """Have work done by a ``model``, by preference where that of the same ``key`` was.
 
-        Raises ReplicaGone if there is nobody to ask.
+        Never waits. Raises ReplicaGone if there is nobody to ask.
         """
 
     def close(self) -> None: ...
 
 
 class ReplicaService:
-    """A `ModelService` that has its work done by replicas. Raises what the first call raises."""
+    """A `ModelService` that has its work done by the replicas of the ``model`` of this number.
+
+    Raises what the first call raises.
+    """
 
     def __init__(
         self,
         calls: Calls,
+        model: int = 0,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], object] = time.sleep,
     ) -> None:
         self._calls = calls
+        self._model = model
         self._clock = clock
         self._pause = pause
         self._changed = threading.Condition()  # guards everything below
@@ -257,7 +263,7 @@ class ReplicaService:
         call, lost = None, None
         try:
             try:
-                call = self._calls.call(pickle.dumps(work), key)
+                call = self._calls.call(packed(work), key, self._model)
             except ReplicaGone as gone:
                 lost = gone
             yield None

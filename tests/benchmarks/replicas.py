@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from arena import stream
 from learner.learning.learner import Learner, LearnerConfig
@@ -37,6 +38,7 @@ from tests.benchmarks.timing import (
     duration,
     require_close_loss,
 )
+from tests.browser.running_app import app_process
 
 MODEL = os.environ.get("REPLICAS_MODEL", "pocket")
 VISITORS = 16
@@ -72,10 +74,11 @@ def run(setting: Setting) -> Iterator[Line | str]:
         seconds = time.perf_counter() - began
         alone = steps_alone(service)
     yield f"In this process: {duration(seconds)} in all, a click {told(_clicks(expected))}."
+    for flags in ((), ("--replicas", "2")):
+        yield opened(*flags)
     overhead = []
     for replicas in (1, 2):
-        with replicated(replicas) as (far, ready):
-            yield f"{replicas} up after {duration(ready)}; {memory()}."
+        with replicated(replicas) as far:
             visit_all(far, warming, 1)
             for _ in range(setting.repetitions):
                 began = time.perf_counter()
@@ -108,12 +111,27 @@ def run(setting: Setting) -> Iterator[Line | str]:
 
 
 @contextmanager
-def replicated(replicas: int) -> Iterator[tuple[ReplicaService, float]]:
-    """So many replicas on this machine, and the seconds until they served."""
-    began = time.perf_counter()
-    deployment = Deployment(MODEL, None, "auto", "auto", replicas, replicas, "")
+def replicated(replicas: int) -> Iterator[ReplicaService]:
+    """So many replicas on this machine."""
+    deployment = Deployment(((MODEL, None),), "auto", "auto", replicas, replicas, "")
     with Bridge(deployment) as bridge, ReplicaService(bridge) as service:
-        yield service, time.perf_counter() - began
+        yield service
+
+
+def opened(*flags: str) -> str:
+    """How long the app takes to open with these flags, and how much memory all of it takes up."""
+    began = time.perf_counter()
+    with (
+        TemporaryDirectory() as folder,
+        app_process(Path(folder), ("app.py", "--models", MODEL, *flags)) as (_, process),
+    ):
+        seconds = time.perf_counter() - began
+        command = " ".join(("python app.py", *flags))
+        try:
+            return f"`{command}` is open after {duration(seconds)}; {memory(process.pid)}."
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def visit_all(service: ModelService, visitors: int, rounds: int) -> list[Visit]:
@@ -217,8 +235,8 @@ def steps_alone(service: ModelService) -> list[float]:
     return took[STEPS_ALONE // 4 :]
 
 
-def processes() -> dict[int, str]:
-    """The command lines of this process and of all that come from it, by pid."""
+def processes(root: int | None = None) -> dict[int, str]:
+    """The command lines of a process (or of this one) and of all that come from it, by pid."""
     parents, names = {}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -227,7 +245,7 @@ def processes() -> dict[int, str]:
             parents[int(folder.name)] = int(stat[1])
         except OSError:
             continue  # it has just ended
-    ours = {os.getpid()}
+    ours = {root or os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
         ours |= more
     return {pid: names[pid] for pid in ours if pid in names}
@@ -238,17 +256,17 @@ def replica_pids() -> list[int]:
     return [pid for pid, name in processes().items() if "ray::ServeReplica" in name]
 
 
-def memory() -> str:
-    """What all takes up, shared pages counted once."""
-    parts = {"the page's process": 0, "replicas": 0, "Ray": 0}
-    for pid, name in processes().items():
+def memory(root: int) -> str:
+    """What an app and all that comes from it takes up, shared pages counted once."""
+    parts = {"the page": 0, "replicas": 0, "Ray": 0}
+    for pid, name in processes(root).items():
         try:
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         except OSError:
             continue
         size = sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
         kind = "replicas" if "ray::ServeReplica" in name else "Ray"
-        parts["the page's process" if pid == os.getpid() else kind] += size
+        parts["the page" if pid == root else kind] += size
     return "memory " + ", ".join(f"{kind} {size >> 10} MB" for kind, size in parts.items())
 
 

@@ -26,7 +26,7 @@ class Loopback:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 
-    def call(self, data, key=""):
+    def call(self, data, key="", model=0):
         if self.trouble:
             raise ReplicaGone(self.trouble)
         self.asked.append((pickle.loads(data), key))

@@ -12,7 +12,7 @@ from learner.service.replica import BEAT
 from learner.service.replicas import ReplicaGone
 from tests.learner.held_model import PATIENCE
 
-DEPLOYMENT = Deployment("pocket", None, "auto", "auto", 1, 1, "")
+DEPLOYMENT = Deployment((("pocket", None),), "auto", "auto", 1, 1, "")
 
 CHILD = """
 import os, sys
@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 connection = Connection(int(sys.argv[2]))
 connection.send((None, "ready", ""))
 while (message := connection.recv())[0] is not None:
-    number, key, data = message
+    number, model, key, data = message
     if data is None:
         open({notes!r}, "a").write(f"over {{number}}\\n")
     elif data == b"echo":
@@ -135,7 +135,7 @@ from multiprocessing.connection import Connection
 started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
 connection = Connection(int(sys.argv[2]))
 connection.send((None, "ready", ""))
-number, key, data = connection.recv()
+number, model, key, data = connection.recv()
 connection.send((number, "value", str(started.pid).encode()))
 time.sleep(1000)
 """

@@ -7,6 +7,8 @@ file.
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from itertools import islice
 
@@ -19,9 +21,10 @@ from learner.learning.training import train_step
 from learner.model.completion import Ask, complete
 from learner.model.loading import load_base_model
 from learner.service import bridge
-from learner.service.bridge import Bridge, Deployment
+from learner.service.bridge import ROOT, Bridge, Deployment
 from learner.service.replicas import ReplicaService
 from tests.benchmarks.replicas import processes, replica_pids
+from tests.learner.tiny_models import build_model, build_tokenizer
 
 pytest.importorskip(
     "ray", reason="replicas need pip install -r learner/service/ray-requirements.txt"
@@ -41,7 +44,7 @@ def base_model():
 
 @pytest.fixture(scope="module")
 def service():
-    deployment = Deployment("pocket", None, "cpu", "float32", 2, 2, "")
+    deployment = Deployment((("pocket", None),), "cpu", "float32", 2, 2, "")
     before = set(processes())
     with Bridge(deployment) as bridge, ReplicaService(bridge) as service:
         yield service
@@ -103,7 +106,26 @@ def test_a_cluster_that_dies_is_told_and_another_one_goes_on(service, base_model
     assert [learner.steps for learner in learners] == [*range(1, len(STEPS) + 1)]
 
 
+def test_models_have_replicas_each(tmp_path):
+    build_model("qwen2").save_pretrained(tmp_path)
+    build_tokenizer().save_pretrained(tmp_path)
+    models = (("pocket", None), (str(tmp_path), None))
+    with Bridge(Deployment(models, "cpu", "float32", 1, 1, "")) as bridge:
+        services = [ReplicaService(bridge, place) for place in range(2)]
+        assert len({service.base_model.source for service in services}) == 2
+        for service in services:
+            base_model = load_base_model(models[service._model][0], dtype="float32")
+            asks = [Ask(STEPS[0][0].question, False)]
+            (found,), (expected,) = service.complete(asks), complete(base_model, asks)
+            assert found.ids == expected.ids
+
+
+def test_a_page_without_replicas_knows_no_ray():
+    command = "import app, sys; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", command], cwd=ROOT).returncode == 0
+
+
 def test_a_model_that_there_is_not_is_a_sentence():
-    with pytest.raises(ValueError, match="is not") as caught:
-        Bridge(Deployment("/there/is/none.gguf", None, "cpu", "auto", 1, 1, ""))
+    with pytest.raises(ValueError, match="There is no file") as caught:
+        Bridge(Deployment((("/there/is/none.gguf", None),), "cpu", "auto", 1, 1, ""))
     assert "\n" not in str(caught.value)
