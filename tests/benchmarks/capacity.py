@@ -31,7 +31,15 @@ from learner.model.completion import CHUNKS_A_TOKEN, Ask, RunningBatch, Writing
 from learner.model.loading import load_base_model
 from learner.model.pace import Paces
 from learner.service.answering import Answers
-from learner.service.in_process import CLICK_ROWS, KINDS, LONG, MERGE_SECONDS, SHORT, TRAINING
+from learner.service.in_process import (
+    ARREARS,
+    CLICK_ROWS,
+    KINDS,
+    LONG,
+    MERGE_SECONDS,
+    SHORT,
+    TRAINING,
+)
 from learner.service.in_process import WEIGHTS as SHARES
 from learner.service.requests import AskingRequest, TrainingRequest
 from learner.service.scheduling import Shares
@@ -193,7 +201,7 @@ class Replica:
         self.ongoing = 0
         self.busy_seconds = 0.0
         self._simulation, self._costs = simulation, costs
-        self._paces, self._shares = Paces(), Shares(SHARES)
+        self._paces, self._shares = Paces(), Shares(SHARES, ARREARS)
         self._queue = TrainingQueue(ROWS)
         self._batches = {kind: Batch(costs, self._paces) for kind in (SHORT, LONG)}
         self._answers = {
@@ -455,20 +463,20 @@ def held_against_the_real_one(costs: Costs, setting: Setting) -> Iterator[Line |
             world.visit(_rounds(seed, costs, rounds))
         world.simulation.run(math.inf)
         took, clicks = world.simulation.now, world.seen.clicks
-        simulated = f"{duration(took)}, a click {real.told(clicks)}"
-        if find_spec("ray") is None:
-            yield f"The visitors of ``replicas`` on {number}, simulated: {simulated}"
-            continue
-        with real.replicated(number) as service:
-            real.visit_all(service, visitors, 1)
-            began = time.perf_counter()
-            visits = real.visit_all(service, visitors, rounds)
-            seconds = time.perf_counter() - began
+        came, ratio = "not run: it needs Ray", None
+        if find_spec("ray") is not None:
+            with real.replicated(number) as service:
+                real.visit_all(service, visitors, 1)
+                began = time.perf_counter()
+                visits = real.visit_all(service, visitors, rounds)
+                seconds = time.perf_counter() - began
+            came = f"{duration(seconds)}, a click {real.told(real.clicks_of(visits))}"
+            ratio = Spread.of([took / seconds])
         yield Line(
-            f"{visitors} visitors who never think, {number} real or simulated",
-            simulated,
-            f"{duration(seconds)}, a click {real.told([c for one in visits for c in one.clicks])}",
-            Spread.of([took / seconds]),
+            f"{visitors} visitors who never think on {number}: simulated, and in truth",
+            f"{duration(took)}, a click {real.told(clicks)}",
+            came,
+            ratio,
         )
 
 

@@ -73,7 +73,7 @@ def run(setting: Setting) -> Iterator[Line | str]:
         expected = visit_all(service, visitors, rounds)
         seconds = time.perf_counter() - began
         alone = steps_alone(service)
-    yield f"In this process: {duration(seconds)} in all, a click {told(_clicks(expected))}."
+    yield f"In this process: {duration(seconds)} in all, a click {told(clicks_of(expected))}."
     for flags in ((), ("--replicas", "2")):
         yield opened(*flags)
     overhead = []
@@ -84,7 +84,7 @@ def run(setting: Setting) -> Iterator[Line | str]:
                 began = time.perf_counter()
                 visits = visit_all(far, visitors, rounds)
                 totals[replicas].append(time.perf_counter() - began)
-                clicks[replicas] += _clicks(visits)
+                clicks[replicas] += clicks_of(visits)
                 for one, other in zip(visits, expected, strict=True):
                     require_same(one, other)
             if replicas == 1:
@@ -277,5 +277,6 @@ def told(seconds: list[float]) -> str:
     return f"median {duration(middle)}, p95 {duration(most)}"
 
 
-def _clicks(visits: list[Visit]) -> list[float]:
+def clicks_of(visits: list[Visit]) -> list[float]:
+    """How long everybody waited for answers."""
     return [click for visit in visits for click in visit.clicks]
