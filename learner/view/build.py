@@ -24,7 +24,7 @@ from learner.view.page import Page, html
 from learner.view.room import present_room
 from learner.view.screen import SLOW, Frame, in_thread, said, tell
 from learner.view.server.login import Login
-from learner.view.server.origin import visitor_address
+from learner.view.server.origin import address_behind
 from learner.view.service_line import build_service_line
 from learner.view.share.tab import open_link, share_tab
 from learner.view.strip import strip_of
@@ -136,7 +136,7 @@ def _arrival(page: Page) -> None:
         oauth: gr.OAuthToken | None,
     ) -> AsyncIterator[Frame]:
         with said():
-            lesson = await in_thread(page.lessons.open, session_id, visitor_address(request))
+            lesson = await in_thread(page.lessons.open, session_id, address_behind(request))
         if notice := lesson.session.take_notice():
             tell(notice, warning=True)
         opened = await in_thread(open_demo, page, lesson, query)

@@ -15,7 +15,7 @@ from learner.measuring import Score, Tally
 from learner.view.api.endpoint import endpoint
 from learner.view.cards import VERDICTS, verdict
 from learner.view.screen import QUICK, SLOW, in_thread, said
-from learner.view.server.origin import visitor_address
+from learner.view.server.origin import address_behind
 from learner.visitors.checked_input import (
     checked_difficulty,
     checked_episodes,
@@ -75,7 +75,7 @@ def add_api(lessons: OpenLessons) -> None:
     def new_session(request: gr.Request) -> str:
         """Start a new, untrained learner; returns the session id that all other calls take."""
         with said(markup=False):
-            return lessons.open(address=visitor_address(request)).session.id
+            return lessons.open(address=address_behind(request)).session.id
 
     def list_models() -> list[Json]:
         """The base models that there are to choose from, and how far those are that still load."""

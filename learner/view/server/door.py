@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from gradio.routes import App
@@ -17,19 +17,21 @@ from gradio_client.utils import construct_args
 
 from learner.view.picked_file import MAX_TEXT
 from learner.view.server.link_preview import Application, Message, Receive, Send, respond
-from learner.view.server.login import on_space
-from learner.view.server.origin import address_of
+from learner.view.server.origin import on_behalf, visitor_address
+from learner.visitors.audience import MAX_PHONES
 
 API = "/gradio_api"
 _CALL = f"{API}/call/"
 _RUN = f"{API}/run/"  # past the queue: for looks that take nothing, such as at the service
 EVENTS = (f"{API}/queue/join", _CALL, _RUN)
-POSTS = (*EVENTS, f"{API}/cancel", f"{API}/reset", f"{API}/mcp", "/room/")
+AGENTS = f"{API}/mcp"
+POSTS = (*EVENTS, f"{API}/cancel", f"{API}/reset", AGENTS, "/room/")
 """What can be posted to; nothing else can."""
-FILES = (f"{API}/queue/join", f"{_CALL}load", f"{_CALL}v2/load", f"{API}/mcp")
+FILES = (f"{API}/queue/join", f"{_CALL}load", f"{_CALL}v2/load", AGENTS)
 """Where a file may come in."""
 SHUT = (f"{API}/deep_link", f"{API}/proxy=", f"{API}/upload_progress", f"{API}/vibe-code")
-STREAMS = (f"{API}/heartbeat/", f"{API}/queue/data", _CALL)
+STREAMS = (f"{API}/heartbeat/", f"{API}/queue/data", _CALL, AGENTS)
+PHONES = ("/room/",)
 
 SMALL = 1 << 20  # bytes of a body; larger ones are files
 LARGEST = MAX_TEXT + SMALL
@@ -37,7 +39,11 @@ LARGE_AT_ONCE, LARGE_IN_ALL = 2, 4  # such bodies being read, of one address and
 SECONDS = 60.0  # to send a small body in, and five times as many for a large one
 # A lecture hall comes from one address: 300 browsers, each with two streams, and a click or two.
 STREAMS_AT_ONCE = 700
+PHONES_AT_ONCE = MAX_PHONES
 EVENTS_AT_ONCE = 500
+
+VISITOR = "soft_prompt_visitor"
+"""Where a request has the address that it counts for, so that it is looked up once."""
 
 _BUSY = "Too much is going on from your address at once; wait until some of it is done."
 
@@ -56,20 +62,22 @@ class Door:
     def __init__(self, app: Application) -> None:
         self._app = app
         self._large: Counter[str] = Counter()  # by address, as the next
-        self._streams: Counter[str] = Counter()
+        self._open: dict[tuple[str, ...], Counter[str]] = {STREAMS: Counter(), PHONES: Counter()}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        address = _address(scope)
+        address = scope[VISITOR] = visitor_address(scope)
         method, path = scope["method"], scope["path"]
         try:
             if path.startswith(SHUT):
                 raise Refused(404, "There is nothing here.")
             if method in ("GET", "HEAD", "OPTIONS"):
-                counted = self._streams if path.startswith(STREAMS) else Counter()
-                with _one_of(counted, address, STREAMS_AT_ONCE):
+                with ExitStack() as held:
+                    for streams, most in ((STREAMS, STREAMS_AT_ONCE), (PHONES, PHONES_AT_ONCE)):
+                        if path.startswith(streams):
+                            held.enter_context(_one_of(self._open[streams], address, most))
                     await self._app(scope, receive, send)
                 return
             if not path.startswith(POSTS):
@@ -80,6 +88,8 @@ class Door:
         except Refused as refused:
             await _tell(send, refused)
             return
+        if path.startswith(AGENTS):
+            scope = on_behalf(scope, address)
         await self._app(scope, _Again(body, receive), send)
 
     async def _read(self, scope: Message, receive: Receive, address: str) -> bytes:
@@ -154,7 +164,7 @@ def _check_event(app: App, address: str, path: str, body: bytes) -> None:
     """Whether this is a call that there is, and may wait in the queue. Raises Refused."""
     blocks = app.get_blocks()
     events = blocks._queue.event_ids_to_events.values()
-    if sum(_address(event.request.scope) == address for event in events) >= EVENTS_AT_ONCE:
+    if sum(event.request.scope.get(VISITOR) == address for event in events) >= EVENTS_AT_ONCE:
         raise Refused(429, _BUSY)
     try:
         call = json.loads(body)
@@ -189,13 +199,6 @@ def _names_file(value: Any) -> bool:
     if isinstance(value, dict):
         return "_type" in value or any(map(_names_file, value.values()))
     return isinstance(value, list) and any(map(_names_file, value))
-
-
-def _address(scope: Message) -> str:
-    headers = {key.lower(): value for key, value in scope["headers"]}
-    forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1")
-    peer = scope.get("client") or ("", 0)
-    return address_of(str(peer[0]), forwarded, on_space())
 
 
 async def _tell(send: Send, refused: Refused) -> None:

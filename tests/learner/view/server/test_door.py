@@ -9,6 +9,7 @@ import pytest
 from learner.view.server import door
 from learner.view.server.door import EVENTS_AT_ONCE, LARGE_AT_ONCE, LARGEST, SMALL, Door
 from learner.view.server.listeners import API
+from learner.view.server.origin import ON_BEHALF
 from tests.coroutines import finished
 
 PARAMETERS = [{"parameter_name": "session", "parameter_has_default": False}]
@@ -234,20 +235,26 @@ def test_so_many_files_come_in_at_a_time_and_others_go_on():
     finished(check())
 
 
-def test_an_address_has_so_many_events_and_streams_and_others_have_theirs(monkeypatch):
-    monkeypatch.setattr(door, "STREAMS_AT_ONCE", 2)
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [(f"{API}/heartbeat/abc", "STREAMS_AT_ONCE"), ("/room/abcdefgh/asks", "PHONES_AT_ONCE")],
+)
+def test_an_address_has_so_many_events_and_streams_and_others_have_theirs(monkeypatch, path, most):
+    monkeypatch.setattr(door, most, 2)
+    listened = path
 
     async def check():
         inner, path = Inner(), f"{API}/call/learner"
         guarded = Door(inner)
-        request = SimpleNamespace(scope=scope_of(inner, "POST", path))
+        await ask(guarded, came := post(inner, path), CALL)
+        request = SimpleNamespace(scope=came)
         inner.blocks._queue.event_ids_to_events = {
             number: SimpleNamespace(request=request) for number in range(EVENTS_AT_ONCE)
         }
         assert (await ask(guarded, post(inner, path), CALL))[0] == 429
         assert (await ask(guarded, post(inner, path, peer="203.0.113.8"), CALL))[0] == 200
         inner.open.clear()
-        stream = scope_of(inner, "GET", f"{API}/heartbeat/abc")
+        stream = scope_of(inner, "GET", listened)
         streams = [asyncio.ensure_future(ask(guarded, stream)) for _ in range(2)]
         await asyncio.sleep(0)
         assert (await ask(guarded, stream))[0] == 429
@@ -255,5 +262,33 @@ def test_an_address_has_so_many_events_and_streams_and_others_have_theirs(monkey
         assert [status for status, _ in await asyncio.gather(*streams)] == [200, 200]
         assert (await ask(guarded, stream))[0] == 200
         assert (await ask(guarded, scope_of(inner, "GET", "/")))[0] == 200
+
+    finished(check())
+
+
+def test_what_agents_ask_for_counts_for_each_of_them():
+    class Agents(Inner):
+        async def __call__(self, scope, receive, send):
+            self.headers = scope["headers"]
+            await super().__call__(scope, receive, send)
+
+    async def check():
+        inner, path = Agents(), f"{API}/call/learner"
+        guarded = Door(inner)
+        claimed = post(inner, f"{API}/mcp/")
+        claimed["headers"].append((ON_BEHALF, b"made-up 198.51.100.1"))
+        await ask(guarded, claimed, CALL)
+        passed_on = [one for one in inner.headers if one[0] == ON_BEHALF]
+        assert len(passed_on) == 1
+        own = post(inner, path, peer="127.0.0.1")  # the app asks itself, as its MCP server does
+        own["headers"] += passed_on
+        await ask(guarded, own, CALL)
+        request = SimpleNamespace(scope=own)
+        inner.blocks._queue.event_ids_to_events = {
+            number: SimpleNamespace(request=request) for number in range(EVENTS_AT_ONCE)
+        }
+        assert (await ask(guarded, own, CALL))[0] == 429
+        assert (await ask(guarded, post(inner, path), CALL))[0] == 429
+        assert (await ask(guarded, post(inner, path, peer="127.0.0.1"), CALL))[0] == 200
 
     finished(check())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from learner.view.server.origin import address_of
+from learner.view.server.origin import ON_BEHALF, address_of, on_behalf, visitor_address
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,20 @@ from learner.view.server.origin import address_of
 )
 def test_the_address_is_one_that_its_owner_cannot_make_up(peer, forwarded, on_space, address):
     assert address_of(peer, forwarded, on_space) == address
+
+
+def asked(*headers, peer="10.0.0.3"):
+    return {"client": (peer, 5000), "headers": [*headers]}
+
+
+def test_a_line_that_its_sender_adds_is_not_the_one_that_a_proxy_wrote(monkeypatch):
+    lines = (b"x-forwarded-for", b"1.1.1.1"), (b"x-forwarded-for", b"8.8.8.8")
+    assert visitor_address(asked(*lines)) == "10.0.0.3"
+    monkeypatch.setenv("SPACE_ID", "somebody/space")
+    assert visitor_address(asked(*lines)) == "8.8.8.8"
+
+
+def test_nobody_but_the_app_speaks_for_others():
+    made_up = asked((ON_BEHALF, b"secret 8.8.8.8"), peer="127.0.0.1")
+    assert visitor_address(made_up) == "127.0.0.1"
+    assert visitor_address(on_behalf(made_up, "8.8.8.8")) == "8.8.8.8"
