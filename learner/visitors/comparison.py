@@ -16,6 +16,10 @@ from learner.service.protocol import ModelService
 CONDITIONS = ((True, False), (False, False), (True, True), (False, True))
 """The four ways in reading order: (with the chat template?, with the soft prompt?)."""
 
+OPENINGS = threading.Semaphore(8)
+"""Those who have just come in are answered so many at a time: a crowd leaves room for clicks."""
+OPENING_SECONDS = 60.0  # that somebody waits for their turn at most
+
 
 @dataclass(frozen=True)
 class GradedCompletion:
@@ -72,12 +76,15 @@ class Comparison:
         """Whether completions are being written."""
         return self._asking is not None
 
-    def show(self, problem: Problem, learner: Learner) -> None:
-        """Put up a problem and answer it in all four ways, two of them as ``learner`` does."""
+    def show(self, problem: Problem, learner: Learner, opening: bool = False) -> None:
+        """Put up a problem and answer it in all four ways, two of them as ``learner`` does.
+
+        Where nobody has clicked for it, at an ``opening``, it is answered in turn with others.
+        """
         with self._lock:
             self.problem = problem
             self.completions = self._blank()
-        self._ask(self._all, learner)
+        self._ask(self._all, learner, opening)
 
     def ask_again(self, learner: Learner) -> None:
         """Answer the same problem with another soft prompt; the model alone says what it said.
@@ -149,7 +156,7 @@ class Comparison:
         """Four that wait to be written; without those of a format the model has not got."""
         return tuple(GradedCompletion(absent=i not in self._all) for i in range(len(CONDITIONS)))
 
-    def _ask(self, indices: Sequence[int], learner: Learner) -> None:
+    def _ask(self, indices: Sequence[int], learner: Learner, opening: bool = False) -> None:
         asking = object()
         with self._lock:
             problem = self.problem
@@ -160,13 +167,25 @@ class Comparison:
                 GradedCompletion(before=one.before) if i in indices else one
                 for i, one in enumerate(self.completions)
             )
+        asked = asking, problem, indices, learner
         threading.Thread(
             target=copy_context().run,
-            args=(self._listen, asking, problem, indices, learner),
+            args=(self._listen_in_turn if opening else self._listen, *asked),
             name="ask",
             daemon=True,
         ).start()
         self._tell()
+
+    def _listen_in_turn(
+        self, asking: object, problem: Problem, indices: Sequence[int], learner: Learner
+    ) -> None:
+        is_mine = OPENINGS.acquire(timeout=OPENING_SECONDS)
+        try:
+            if self._asking is asking:
+                self._listen(asking, problem, indices, learner)
+        finally:
+            if is_mine:
+                OPENINGS.release()
 
     def _listen(
         self, asking: object, problem: Problem, indices: Sequence[int], learner: Learner

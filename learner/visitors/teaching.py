@@ -140,7 +140,7 @@ class Teaching(Followed):
         self.own_list = saved.own_list
         self.place = saved.place  # of the problem shown, in the visitor's stream
         if saved.problem is not None:
-            self.comparison.show(saved.problem, self.learner)
+            self.comparison.show(saved.problem, self.learner, opening=True)
 
     @property
     def learner(self) -> Learner:

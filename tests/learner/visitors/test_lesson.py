@@ -1,6 +1,7 @@
 """One visitor's lesson: what each action changes, what it keeps, what it refuses."""
 
 import json
+import threading
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from arena import Problem, split_of
 from learner.learning.learner import LearnerConfig
 from learner.learning.worked_examples import worked_examples
+from learner.visitors import comparison
 from learner.visitors.checked_input import LessonError
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
@@ -38,6 +40,31 @@ def test_who_only_looks_in_leaves_nothing_to_save(service, exam):
     )
     finished(Lesson(service, exam, session))
     assert not changes
+
+
+def test_a_crowd_that_comes_in_leaves_room_for_clicks(service, exam, monkeypatch):
+    monkeypatch.setattr(comparison, "OPENINGS", threading.Semaphore(1))
+    service.answer_gate.clear()
+
+    def newcomer(seed: int) -> Lesson:
+        state = SessionState(untrained(), seed=seed)
+        return Lesson(service, exam, Session(f"id {seed}", state, lambda *_: None, untrained))
+
+    crowd = [newcomer(0)]
+    while not service.asked:
+        pass
+    crowd += [newcomer(seed) for seed in range(1, 4)]
+    clicks = newcomer(4)
+    opened = clicks.comparison.problem
+    clicks.draw()
+    drawn = clicks.comparison.problem.question
+    while not any(ask.question == drawn for ask in service.asked):
+        pass
+    assert len(service.asked) == 8  # those of the click, and of the first who came
+    service.answer_gate.set()
+    for lesson in (*crowd, clicks):
+        assert all(one.finished for one in finished(lesson).comparison.completions)
+    assert opened.question not in [ask.question for ask in service.asked]  # nobody saw it
 
 
 def test_problems_shown_are_never_scored_and_follow_the_choice(lesson, exam):
