@@ -33,7 +33,7 @@ if (os.cpu_count() or 1) <= 4:
 from starlette.middleware import Middleware
 
 from arena.command_line import leave, told
-from learner.cli.serving import options_of
+from learner.cli.serving import let_many_in, options_of
 from learner.experiments.background import BackgroundExperiments
 from learner.experiments.engine import Engine, through
 from learner.model.loading import load_base_model
@@ -175,6 +175,7 @@ def serve(models: Models, opening: Opening, options: argparse.Namespace, shut: s
     def engine_of(session: Session) -> Engine:
         return through(models.of(sessions.model_of(session)).service, session.id)
 
+    let_many_in()
     with BackgroundExperiments(engine_of, sessions, shut=shut) as background:
         rooms = Rooms()
         login = Login(on_loopback(options.host), options.use_my_login)

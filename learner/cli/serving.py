@@ -5,6 +5,7 @@ A model may take minutes to load; what cannot be is told before.
 
 import argparse
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,7 @@ from learner.model.source import POCKET, split_revision
 from learner.visitors.stores.object_store import open_store
 
 RAY = "learner/service/ray-requirements.txt"
+MOST_FILES = 10_000  # that are open at a time, connections included
 KEPT = Path(__file__).resolve().parents[2] / "runs" / "sessions"
 
 
@@ -114,6 +116,18 @@ def models_of(text: str) -> list[tuple[str, str | None]]:
     """The models that were asked for and their revisions, each of them once."""
     names = [name.strip() for name in text.split(",")]
     return [*dict.fromkeys(split_revision(name) for name in names if name)] or [(POCKET, None)]
+
+
+def let_many_in() -> None:
+    """Have as many connections open as the machine allows: a room of phones takes hundreds."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def ports(port: int | None, environment: Mapping[str, str]) -> Sequence[int]:

@@ -1,6 +1,7 @@
 """What the app is told: flags, environment, and what it says where that cannot be."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,19 @@ def test_without_ray_replicas_are_a_sentence(flags, monkeypatch):
     monkeypatch.setattr(serving, "find_spec", lambda name: None)
     assert serving.RAY in refused({}, *flags)
     assert (Path(serving.__file__).parents[2] / serving.RAY).is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit on Windows")
+def test_as_many_connections_come_in_as_the_machine_allows():
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limitless = hard == resource.RLIM_INFINITY
+    most = serving.MOST_FILES if limitless else min(hard, serving.MOST_FILES)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        for _ in range(2):
+            serving.let_many_in()
+            assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
