@@ -15,7 +15,7 @@ from tests.attack.kills import KILLS, survived
 from tests.attack.report import suffered, table
 from tests.attack.victim import Caller, victim
 
-NAMES = [attack.__name__ for _, attack in ALL]
+NAMES = [attack.__name__ for _, attack, _ in ALL]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,16 +28,13 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown := [name for name in chosen if name not in [*NAMES, "kills"]]:
         parser.error(f"there is no attack named {unknown[0]}")
     lines = []
-    with TemporaryDirectory(prefix="attack-") as folder:
-        if set(NAMES) & set(chosen):
-            with victim(Path(folder)) as app:
+    for name, attack, episodes in ALL:
+        if attack.__name__ in chosen:
+            with TemporaryDirectory(prefix="attack-") as folder, victim(Path(folder)) as app:
                 with Caller(app.url) as caller:  # what is made once is made before it is counted
-                    session = str(caller.call("new_session"))
-                    caller.call("train", session, 80, False, "answer")
-                for name, attack in ALL:
-                    if attack.__name__ in chosen:
-                        lines.append(suffered(app, name, attack))
-                        print(table(lines[-1:]).splitlines()[-1], flush=True)
+                    caller.call("train", str(caller.call("new_session")), 80, False, "answer")
+                lines.append(suffered(app, name, attack, episodes))
+            print(table(lines[-1:]).splitlines()[-1], flush=True)
     if lines:
         print(table(lines))
     lost = 0

@@ -6,7 +6,9 @@ They run in a process of their own, so that what they cost is not counted as wha
 import asyncio
 import json
 import random
+import re
 import socket
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -14,45 +16,36 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.attack.victim import API, PATIENCE, Caller, arrivals
+from tests.attack.victim import API, PATIENCE, Caller, event
 from tests.coroutines import finished
 
-Attack = Callable[[str], "Counter[str]"]
-"""What an attack gives: how its requests were answered, by status."""
+Attack = Callable[[str, str], "Counter[str]"]
+"""An attack takes the app's address and a session, and says how its requests were answered."""
 
 AT_ONCE = 50  # requests that an attacker has under way
+AT_ONCE_SECONDS = 0.3
+_KNOWN = re.compile(r'code\\": \\"(\w+)\\", \\"key\\": \\"([\w-]+)')  # of a room, to its stage
+HOLD = 10.0  # seconds that connections are kept open
 FULL = "é中🙂" * 200  # a question of 600 characters and many more tokens
 
 
-def followers(url: str, number: int = 300) -> "Counter[str]":
-    """One long run, and so many requests that wait for its end, with no stream opened."""
-    with Caller(url) as caller:
-        session = str(caller.call("new_session"))
-        caller.call("start_training", session, 2000, False, "answer")
-        page, inputs = arrivals(url)[0]
-        asked = [
-            (f"{API}/call/learner", {"data": [session]}),
-            (f"{API}/call/ask", {"data": [session, "Is it?", "yes"]}),
-            (
-                f"{API}/queue/join",
-                {
-                    "data": [session, *[None] * (inputs - 1)],
-                    "fn_index": page,
-                    "session_hash": "follower",
-                },
-            ),
-        ]
-        answers = _posted(url, [asked[i % len(asked)] for i in range(number)])
-        caller.call("stop", session)
-    return answers
+def followers(url: str, session: str, number: int = 300) -> "Counter[str]":
+    """So many requests that wait for the end of the session's run, with no stream opened."""
+    page = event(url, "load")
+    asked = [
+        (f"{API}/call/learner", {"data": [session]}),
+        (f"{API}/call/ask", {"data": [session, "Is it?", "yes"]}),
+        (f"{API}/queue/join", page.body("follower", session)),
+    ]
+    return _posted(url, [asked[i % len(asked)] for i in range(number)])
 
 
-def fresh_sessions(url: str, number: int = 1000) -> "Counter[str]":
+def fresh_sessions(url: str, _: str, number: int = 1000) -> "Counter[str]":
     """So many newcomers from one address."""
     return _posted(url, [(f"{API}/call/new_session", {"data": []})] * number)
 
 
-def uploads(url: str, number: int = 20) -> "Counter[str]":
+def uploads(url: str, _: str, number: int = 20) -> "Counter[str]":
     """Files of 31 MB, one without a name, and calls as long."""
     file = b"x" * (31 << 20)
     long_call = json.dumps({"data": ["A" * (40 << 20)], "fn_index": 0, "session_hash": "x"})
@@ -72,7 +65,7 @@ def uploads(url: str, number: int = 20) -> "Counter[str]":
     return answers
 
 
-def broken_uploads(url: str, number: int = 200) -> "Counter[str]":
+def broken_uploads(url: str, _: str, number: int = 200) -> "Counter[str]":
     """Long calls that break off in the middle."""
     host = urlsplit(url)
     head = (
@@ -85,7 +78,7 @@ def broken_uploads(url: str, number: int = 200) -> "Counter[str]":
     return Counter({"broken off": number})
 
 
-def experiments(url: str, number: int = 8) -> "Counter[str]":
+def experiments(url: str, _: str, number: int = 8) -> "Counter[str]":
     """As many experiments at their largest; stopped in the end."""
     answers: Counter[str] = Counter()
     with Caller(url) as caller:
@@ -100,7 +93,7 @@ def experiments(url: str, number: int = 8) -> "Counter[str]":
     return answers
 
 
-def long_prompts(url: str, number: int = 40) -> "Counter[str]":
+def long_prompts(url: str, _: str, number: int = 40) -> "Counter[str]":
     """Questions as long as they may be, all at once."""
     with Caller(url) as caller:
         sessions = [str(caller.call("new_session")) for _ in range(number)]
@@ -108,36 +101,22 @@ def long_prompts(url: str, number: int = 40) -> "Counter[str]":
     return _posted(url, calls)
 
 
-def slow_readers(url: str, number: int = 60) -> "Counter[str]":
-    """Pages that ask to be shown a long run and read nothing of what comes."""
-    host = urlsplit(url)
-    page, inputs = arrivals(url)[0]
-    with Caller(url) as caller, ExitStack() as open_ones:
-        session = str(caller.call("new_session"))
-        caller.call("start_training", session, 400, False, "answer")
-        calls = [
-            (
-                f"{API}/queue/join",
-                {
-                    "data": [session, *[None] * (inputs - 1)],
-                    "fn_index": page,
-                    "session_hash": f"slow {i}",
-                },
-            )
-            for i in range(number)
-        ]
+def slow_readers(url: str, session: str, number: int = 60) -> "Counter[str]":
+    """Pages that ask to be shown the session's run and read nothing of what comes."""
+    host, page = urlsplit(url), event(url, "load")
+    calls = [(f"{API}/queue/join", page.body(f"slow {i}", session)) for i in range(number)]
+    with ExitStack() as open_ones:
         answers = _posted(url, calls)
         for i in range(number):
             connection = socket.create_connection((host.hostname, host.port), PATIENCE)
             open_ones.enter_context(connection)
             asked = f"GET {API}/queue/data?session_hash=slow%20{i} HTTP/1.1\r\n"
             connection.sendall(f"{asked}Host: {host.netloc}\r\n\r\n".encode())
-        caller.click(str(caller.call("new_session")))
-        caller.call("stop", session)
+        time.sleep(HOLD)
     return answers
 
 
-def event_streams(url: str, number: int = 1000) -> "Counter[str]":
+def event_streams(url: str, _: str, number: int = 1000) -> "Counter[str]":
     """So many streams that nobody has a use for."""
     host = urlsplit(url)
     with ExitStack() as open_ones:
@@ -146,13 +125,11 @@ def event_streams(url: str, number: int = 1000) -> "Counter[str]":
             open_ones.enter_context(connection)
             asked = f"GET {API}/heartbeat/stream{i} HTTP/1.1\r\nHost: {host.netloc}\r\n\r\n"
             connection.sendall(asked.encode())
-        with Caller(url) as caller:
-            for _ in range(5):
-                caller.click(str(caller.call("new_session")))
+        time.sleep(HOLD)
     return Counter({"opened": number})
 
 
-def many_sessions(url: str, number: int = 60) -> "Counter[str]":
+def many_sessions(url: str, _: str, number: int = 60) -> "Counter[str]":
     """One browser that opens the page in a new session again and again, and trains in each."""
     with Caller(url) as caller:
         sessions = [str(caller.call("new_session")) for _ in range(number)]
@@ -168,7 +145,62 @@ def many_sessions(url: str, number: int = 60) -> "Counter[str]":
     return answers
 
 
-def fuzz(url: str, number: int = 12_000, seed: int = 0) -> "Counter[str]":
+def phones(url: str, session: str, number: int = 300, seconds: float = 8.0) -> "Counter[str]":
+    """A room of the session's whose phones all vote once a second; no attack, but as many people.
+
+    A vote counts as answered soon within the time that a person takes for at once.
+    """
+    code, key = _room(url, session)
+    rng = random.Random(0)
+
+    async def be_there() -> "Counter[str]":
+        answers: Counter[str] = Counter()
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=number)
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits) as http:
+
+            async def hold(starts: float) -> None:
+                await asyncio.sleep(starts)
+                phone = (await http.post(f"room/{code}/join")).json()["phone"]
+                body = {"phone": phone, "round": 1, "name": "guess"}
+                async with http.stream("GET", f"room/{code}/asks", params={"phone": phone}) as told:
+                    await anext(told.aiter_lines())
+                    for _ in range(int(seconds)):
+                        began = time.perf_counter()
+                        sent = {**body, "value": rng.randrange(200)}
+                        answer = await http.post(f"room/{code}/vote", json=sent)
+                        took = time.perf_counter() - began
+                        soon = "soon" if took <= AT_ONCE_SECONDS else "late"
+                        answers[f"{answer.status_code} {soon}"] += 1
+                        await asyncio.sleep(max(0.0, 1.0 - took))
+
+            async with http.stream("GET", f"room/{code}/counted", params={"key": key}) as stage:
+                voting = asyncio.gather(*(hold(rng.uniform(0.0, 3.0)) for _ in range(number)))
+                async for line in stage.aiter_lines():
+                    if line.startswith("data: "):
+                        told = json.loads(line.removeprefix("data: "))
+                        answers["in the tally"] = told["asks"][0]["voters"]
+                    if voting.done() and answers["in the tally"] == number:
+                        break
+                await voting
+        return answers
+
+    return finished(be_there())
+
+
+def _room(url: str, session: str) -> tuple[str, str]:
+    """The code and the key of a room that asks its phones to predict."""
+    wanted = event(url, "click", "spa-room-do")
+    with httpx.Client(base_url=url, timeout=PATIENCE) as http:
+        for wish in ({"do": "open", "address": url}, {"do": "predict"}):
+            stage = f"stage {wish['do']}"
+            asked = wanted.body(stage, session, json.dumps(wish))
+            http.post(f"{API}/queue/join", json=asked).raise_for_status()
+            with http.stream("GET", f"{API}/queue/data", params={"session_hash": stage}) as told:
+                known = next(found for line in told.iter_lines() if (found := _KNOWN.search(line)))
+    return known[1], known[2]
+
+
+def fuzz(url: str, _: str, number: int = 12_000, seed: int = 0) -> "Counter[str]":
     """Every endpoint, with typed and untyped garbage."""
     rng = random.Random(seed)
     info = httpx.get(f"{url}gradio_api/info", timeout=PATIENCE).json()["named_endpoints"]
@@ -179,18 +211,20 @@ def fuzz(url: str, number: int = 12_000, seed: int = 0) -> "Counter[str]":
     return _posted(url, calls)
 
 
-ALL: tuple[tuple[str, Attack], ...] = (
-    ("300 followers of one run", followers),
-    ("a thousand fresh sessions", fresh_sessions),
-    ("uploads of 31 MB", uploads),
-    ("uploads that break off", broken_uploads),
-    ("experiments at their largest", experiments),
-    ("questions as long as may be", long_prompts),
-    ("readers that do not read", slow_readers),
-    ("a thousand streams", event_streams),
-    ("many sessions of one browser", many_sessions),
-    ("12,000 fuzzed calls", fuzz),
+ALL: tuple[tuple[str, Attack, int], ...] = (
+    ("300 followers of one run", followers, 2000),
+    ("a thousand fresh sessions", fresh_sessions, 0),
+    ("uploads of 31 MB", uploads, 0),
+    ("uploads that break off", broken_uploads, 0),
+    ("experiments at their largest", experiments, 0),
+    ("questions as long as may be", long_prompts, 0),
+    ("readers that do not read", slow_readers, 2000),
+    ("a thousand streams", event_streams, 0),
+    ("many sessions of one browser", many_sessions, 0),
+    ("300 phones in a room", phones, 2000),
+    ("12,000 fuzzed calls", fuzz, 0),
 )
+"""Each with the episodes that somebody is trained for meanwhile."""
 
 JUNK = (
     *(None, True, -1, 0, 1e308, 10**30, "", "\0", "x" * 5000, "any", "../../etc/passwd", "<b>"),

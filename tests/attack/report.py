@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tests.attack.attacks import Attack
 from tests.attack.victim import Caller, Seen, Victim
 
+ELSEWHERE = "127.0.0.2"  # where the bystander is: what an address may do is bounded
 FEWEST = 20  # clicks that a 95th percentile is taken of
 LOOK = 0.3  # seconds between two clicks: a person's are further apart
 SOON = 10.0  # seconds after an attack, when a click must be what it was
@@ -18,16 +19,23 @@ PATIENCE = 120.0  # seconds after an attack, when all that it took must be given
 
 @dataclass(frozen=True)
 class Line:
-    """One attack: how its requests were answered, and clicks (p95, seconds) and app over time."""
+    """One attack: how its requests were answered, and clicks (p95, seconds) and app over time.
+
+    ``beside`` is how long a click takes while somebody trains and nobody attacks, where the attack
+    is on one who trains; elsewhere it is as ``before``.
+    """
 
     name: str
     answers: "Counter[str]"
     seconds: float
     before: float
+    beside: float
     during: float
     after: float
+    refused: int  # of the bystander's clicks
     held: tuple[Seen, Seen, Seen]  # before, at most, and after
     back: float  # seconds until threads and memory were back
+    paces: tuple[float, float]  # episodes a second of the run, before the attack and during it
 
     @property
     def verdict(self) -> str:
@@ -36,8 +44,9 @@ class Line:
         missed = [
             name
             for name, is_missed in (
-                ("slow during", self.during > 3 * self.before),
+                ("slow during", self.during > 3 * self.beside),
                 ("slow after", self.after > 3 * self.before),
+                ("clicks refused", self.refused > 0),
                 ("threads", last.threads > 1.2 * first.threads),
                 ("memory", last.memory > 1.2 * first.memory),
                 ("500s", any(status.startswith("5") for status in self.answers)),
@@ -47,30 +56,85 @@ class Line:
         return "held" if not missed else "MISSED: " + ", ".join(missed)
 
 
-def suffered(victim: Victim, name: str, attack: Attack) -> Line:
-    """Attack the app while somebody else uses it."""
+class Bystander:
+    """Somebody who draws a problem now and then, and looks at its answers."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._session = str(caller.call("new_session"))
+        self.refused = 0
+
+    def click(self) -> float:
+        """Seconds that a click took, also one that was refused."""
+        began = time.perf_counter()
+        try:
+            self._caller.click(self._session)
+        except ValueError:
+            self.refused += 1
+        seconds = time.perf_counter() - began
+        time.sleep(LOOK)
+        return seconds
+
+    def clicks(self) -> float:
+        """The 95th percentile of some."""
+        return p95([self.click() for _ in range(FEWEST)])
+
+
+class Run:
+    """A session that is trained meanwhile for so many episodes; with none, it does nothing."""
+
+    def __init__(self, caller: Caller, episodes: int) -> None:
+        self._caller = caller
+        self._episodes = episodes
+        self._began = 0.0
+        self.session = str(caller.call("new_session"))
+
+    def begin(self) -> None:
+        if self._episodes:
+            self._began = time.monotonic()
+            self._caller.call("start_training", self.session, self._episodes, False, "answer")
+
+    def end(self) -> float:
+        """Stop it; how many episodes a second it has learnt from."""
+        if not self._episodes:
+            return 0.0
+        done = self._caller.call("progress", self.session)["done"]  # type: ignore[index]
+        seconds = time.monotonic() - self._began
+        assert done, f"{self._episodes} episodes were over before the attack was"
+        self._caller.call("stop", self.session)
+        return float(done) / seconds
+
+
+def suffered(victim: Victim, name: str, attack: Attack, episodes: int) -> Line:
+    """Attack the app while somebody else uses it.
+
+    Where there are ``episodes``, the attack is on one who trains for so many.
+    """
     with (
-        Caller(victim.url) as bystander,
+        Caller(victim.url, ELSEWHERE) as caller,
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,
     ):
-        session = str(bystander.call("new_session"))
+        victim.wait_until_idle()
         pool.submit(int).result()  # it has started
-        before = [_click(bystander, session) for _ in range(FEWEST)]
+        bystander = Bystander(caller)
+        before = bystander.clicks()
         first = most = victim.seen()
-        began = time.monotonic()
-        attacking = pool.submit(attack, victim.url)
-        during = []
-        while not attacking.done() or len(during) < FEWEST:
-            during.append(_click(bystander, session))
-            now = victim.seen()
-            most = Seen(
-                max(most.threads, now.threads),
-                max(most.memory, now.memory),
-                max(most.disk, now.disk),
-            )
-        answers, seconds = attacking.result(), time.monotonic() - began
+        with Caller(victim.url) as teacher:
+            run = Run(teacher, episodes)
+            run.begin()
+            beside = bystander.clicks() if episodes else before
+            alone = run.end()
+            run.begin()
+            began = time.monotonic()
+            attacking = pool.submit(attack, victim.url, run.session)
+            during = []
+            while not attacking.done() or len(during) < FEWEST:
+                during.append(bystander.click())
+                most = most.or_more(victim.seen())
+            answers, seconds = attacking.result(), time.monotonic() - began
+            paces = alone, run.end()
         time.sleep(SOON)
-        after = [_click(bystander, session) for _ in range(FEWEST)]
+        after = bystander.clicks()
         ended = time.monotonic()
         last = victim.seen()
         while not _is_back(first, last) and time.monotonic() - ended < PATIENCE:
@@ -80,17 +144,20 @@ def suffered(victim: Victim, name: str, attack: Attack) -> Line:
         name,
         answers,
         seconds,
-        *(p95(clicks) for clicks in (before, during, after)),
+        *(before, beside, p95(during), after),
+        bystander.refused,
         (first, most, last),
         time.monotonic() - ended + SOON,
+        paces,
     )
 
 
 def table(lines: list[Line]) -> str:
     """All lines, in Markdown."""
     head = (
-        "| attack | requests | seconds | click p95 before / during / after | threads before / most "
-        "/ after | memory, MB | disk, MB | back after | verdict |\n" + "|---" * 9 + "|"
+        "| attack | requests | seconds | click p95 before / beside a run / during / after "
+        "| threads before / most / after | memory, MB | disk, MB | back after "
+        "| episodes a second | verdict |\n" + "|---" * 10 + "|"
     )
     return "\n".join([head, *map(_row, lines)])
 
@@ -102,19 +169,18 @@ def p95(values: list[float]) -> float:
 
 def _row(line: Line) -> str:
     answers = ", ".join(f"{number} × {status}" for status, number in sorted(line.answers.items()))
-    clicks = " / ".join(f"{1000 * value:.0f}" for value in (line.before, line.during, line.after))
+    beside = f"{1000 * line.beside:.0f}" if line.beside != line.before else "–"
+    before, during, after = (
+        f"{1000 * value:.0f}" for value in (line.before, line.during, line.after)
+    )
+    clicks = f"{before} / {beside} / {during} / {after}"
+    paces = " → ".join(f"{pace:.0f}" for pace in line.paces) if any(line.paces) else "–"
     threads, memory, disk = (
         " / ".join(f"{getattr(seen, what):.0f}" for seen in line.held)
         for what in ("threads", "memory", "disk")
     )
     cells = line.name, answers, f"{line.seconds:.0f}", f"{clicks} ms", threads, memory, disk
-    return "| " + " | ".join([*cells, f"{line.back:.0f} s", line.verdict]) + " |"
-
-
-def _click(bystander: Caller, session: str) -> float:
-    seconds = bystander.click(session)
-    time.sleep(LOOK)
-    return seconds
+    return "| " + " | ".join([*cells, f"{line.back:.0f} s", paces, line.verdict]) + " |"
 
 
 def _is_back(first: Seen, now: Seen) -> bool:

@@ -19,35 +19,34 @@ def caller(app):
         yield caller
 
 
-def test_clicks_stop_and_status_are_answered_beside_300_followers_of_a_run(
-    app, caller, monkeypatch
-):
-    session = caller.call("new_session")
-
-    def bystander(attacker, name, *data):
-        if name == "stop":  # all that follow are there, and nobody reads what they are told
-            with Caller(app.url) as other:
-                other.click(other.call("new_session"))
-                assert other.call("status")["passes"] > 0
-                assert other.call("progress", data[0])["running"]
-                assert other.call("learner", data[0])["steps"] >= 0
-                assert other.call("progress", session)["running"] is False
-        return call(attacker, name, *data)
-
-    call = Caller.call
-    monkeypatch.setattr(Caller, "call", bystander)
-    answers = attacks.followers(app.url)
-    assert answers == {"200": 300}
+def test_clicks_stop_and_status_are_answered_beside_300_followers_of_a_run(app, caller):
+    session, own = caller.call("new_session"), caller.call("new_session")
+    caller.call("start_training", session, 2000, False, "answer")
+    assert attacks.followers(app.url, session) == {"200": 300}
+    caller.click(own)  # all that follow are there, and nobody reads what they are told
+    assert caller.call("status")["passes"] > 0
+    assert caller.call("progress", session)["running"]
+    assert caller.call("learner", session)["steps"] >= 0
+    assert caller.call("progress", own)["running"] is False
+    caller.call("stop", session)
+    assert caller.call("progress", session)["running"] is False
 
 
 def test_nothing_that_is_uploaded_or_broken_off_stays(app):
-    assert set(attacks.uploads(app.url, 3)) <= {"404", "413", "hung up"}
-    attacks.broken_uploads(app.url, 5)
+    assert set(attacks.uploads(app.url, "", 3)) <= {"404", "413", "hung up"}
+    attacks.broken_uploads(app.url, "", 5)
     assert not [path for path in app.folder.glob("gradio/**/*") if path.is_file()]
 
 
 def test_garbage_is_refused_or_answered_and_the_app_goes_on(app, caller):
-    answers = attacks.fuzz(app.url, 200)
+    answers = attacks.fuzz(app.url, "", 200)
     assert answers.total() == 200
     assert not [status for status in answers if status.startswith("5")], answers
     caller.click(caller.call("new_session"))
+
+
+def test_a_room_of_phones_is_let_in_from_one_address_and_every_vote_counts(app, caller):
+    session = caller.call("new_session")
+    answers = attacks.phones(app.url, session, 30, 2.0)
+    assert answers.pop("in the tally") == 30
+    assert answers["200 soon"] + answers["200 late"] + answers["429 soon"] == answers.total() == 60

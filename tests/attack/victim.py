@@ -1,11 +1,12 @@
 """The app under attack, in a process of its own, and what can be seen of it from outside."""
 
 import json
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 
 import httpx
 
@@ -13,6 +14,7 @@ from tests.browser.running_app import app_process
 
 API = "/gradio_api"
 PATIENCE = 300.0  # seconds; nothing takes so long unless it never comes
+IDLE = 0.05  # of a core
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,14 @@ class Seen:
     threads: int
     memory: float
     disk: float
+
+    def or_more(self, other: "Seen") -> "Seen":
+        """Of each the larger."""
+        return Seen(
+            max(self.threads, other.threads),
+            max(self.memory, other.memory),
+            max(self.disk, other.disk),
+        )
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,22 @@ class Victim:
         memory = int(fields["VmRSS"].split()[0]) / 1024
         return Seen(int(fields["Threads"]), memory, files / 1e6)
 
+    def wait_until_idle(self) -> None:
+        """Until it computes nothing in the background: what it measures for all, say."""
+        ended = time.monotonic() + PATIENCE
+        while self._computing() > IDLE and time.monotonic() < ended:
+            pass
+
+    def _computing(self) -> float:
+        """Seconds of computing that it does in a second."""
+        began = self._computed()
+        time.sleep(1.0)
+        return self._computed() - began
+
+    def _computed(self) -> float:
+        fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
 
 @contextmanager
 def victim(folder: Path) -> Iterator[Victim]:
@@ -52,10 +78,14 @@ def victim(folder: Path) -> Iterator[Victim]:
 
 
 class Caller:
-    """A program that uses the app, one call after the other, as the API's description says."""
+    """A program that uses the app, one call after the other, as the API's description says.
 
-    def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, timeout=PATIENCE)
+    It calls from this ``address`` of the machine's own.
+    """
+
+    def __init__(self, url: str, address: str = "127.0.0.1") -> None:
+        calling = httpx.HTTPTransport(local_address=address)
+        self.http = httpx.Client(base_url=url, timeout=PATIENCE, transport=calling)
 
     def __enter__(self) -> "Caller":
         return self
@@ -86,16 +116,31 @@ class Caller:
 
     def click(self, session: str) -> float:
         """Draw a new problem and wait for its four answers: how many seconds that took."""
-        began = perf_counter()
+        began = time.perf_counter()
         self.call("new_problem", session, "any", 0)
-        return perf_counter() - began
+        return time.perf_counter() - began
 
 
-def arrivals(url: str) -> list[tuple[int, int]]:
-    """What a browser asks for when the page opens: each event's number and how many inputs."""
+@dataclass(frozen=True)
+class PageEvent:
+    """Something that the page asks for: its number, and how many inputs it has."""
+
+    number: int
+    inputs: int
+
+    def body(self, client: str, *values: object) -> dict[str, object]:
+        """What a page sends to have it done; inputs without a value are empty."""
+        data = [*values, *[None] * (self.inputs - len(values))]
+        return {"data": data, "fn_index": self.number, "session_hash": client}
+
+
+def event(url: str, name: str, element_id: str = "") -> PageEvent:
+    """What happens on the server at this event of the page, or of an element on it."""
     config = httpx.get(f"{url}config", timeout=PATIENCE).json()
-    return [
-        (one["id"], len(one["inputs"]))
+    ids = {one["id"]: one["props"].get("elem_id") for one in config["components"]}
+    return next(
+        PageEvent(one["id"], len(one["inputs"]))
         for one in config["dependencies"]
-        if any(event == "load" for _, event in one["targets"]) and one["backend_fn"]
-    ]
+        for target, event_name in one["targets"]
+        if one["backend_fn"] and event_name == name and (ids.get(target) or "") == element_id
+    )
