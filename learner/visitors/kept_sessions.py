@@ -34,6 +34,7 @@ _FOLDER = re.compile(r"[0-9a-f]{64}")
 _TOUCH_SECONDS = 60.0  # a use is noted down this often: far below any age that matters
 _UNSAVED = 1000  # sessions that wait in memory for a store that cannot be used
 _NO_ROOM_SECONDS = 300.0  # until it is asked again whether there is room
+_STARTED = time.time() - time.monotonic()
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,8 @@ class KeptSessions:
     ``max_in_memory`` used last are kept in memory with their undo. Changes are saved within
     ``save_interval`` (seconds), the end of a run at once; a session that has never changed is not
     saved at all. ``keeps`` counts newcomers that are saved. ``lasting`` is whether the store
-    outlives the machine's next restart. ``clock`` gives seconds since the epoch.
+    outlives the machine's next restart. ``clock`` gives seconds since the epoch, by default as the
+    machine's had them at the start: nobody has been away for months when that is set.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class KeptSessions:
         max_in_memory: int = 100,
         save_interval: float = 1.0,
         lasting: bool = True,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = lambda: _STARTED + time.monotonic(),
     ) -> None:
         self.promise = PROMISE if lasting else NO_PROMISE
         self._folder = folder.resolve()

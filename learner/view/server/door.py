@@ -7,8 +7,9 @@ that breaks off or never ends costs what it has sent, and only for so long.
 
 import asyncio
 import json
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -41,6 +42,10 @@ SECONDS = 60.0  # to send a small body in, and five times as many for a large on
 STREAMS_AT_ONCE = 700
 PHONES_AT_ONCE = MAX_PHONES
 EVENTS_AT_ONCE = 500
+# Its calls come in at a pace that leaves time for others'. A page asks once in five seconds.
+CALLS_AT_ONCE, CALLS_A_SECOND = 100, 150.0
+LONGEST_WAIT = 10.0  # seconds
+MOST_ADDRESSES = 10_000
 
 VISITOR = "soft_prompt_visitor"
 """Where a request has the address that it counts for, so that it is looked up once."""
@@ -56,11 +61,35 @@ class Refused(Exception):
         self.status = status
 
 
+class Turns:
+    """When an address may call again: so often at once, then so often a second. ``clock``: seconds.
+
+    Who calls more often than that is not refused but waits.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._due: dict[str, float] = {}  # when the next call of an address would be on time
+
+    def wait(self, address: str) -> float:
+        """Seconds until a call that comes now is let in. Raises Refused if that is too long."""
+        now = self._clock()
+        full = now - CALLS_AT_ONCE / CALLS_A_SECOND
+        due = max(self._due.get(address, full), full)
+        if due - now > LONGEST_WAIT:
+            raise Refused(429, _BUSY)
+        self._due[address] = due + 1 / CALLS_A_SECOND
+        if len(self._due) > MOST_ADDRESSES:
+            self._due = {one: due for one, due in self._due.items() if due > full}
+        return max(0.0, due - now)
+
+
 class Door:
     """The application behind its door."""
 
     def __init__(self, app: Application) -> None:
         self._app = app
+        self._turns = Turns()
         self._large: Counter[str] = Counter()  # by address, as the next
         self._open: dict[tuple[str, ...], Counter[str]] = {STREAMS: Counter(), PHONES: Counter()}
 
@@ -82,6 +111,8 @@ class Door:
                 return
             if not path.startswith(POSTS):
                 raise Refused(404, "Nothing can be sent here.")
+            if path.startswith(EVENTS):
+                await asyncio.sleep(self._turns.wait(address))
             body = await self._read(scope, receive, address)
             if path.startswith(EVENTS):
                 _check_event(scope["app"], address, path, body)

@@ -2,11 +2,15 @@
 
 import gc
 import os
+import time
+from functools import partial
 
 import pytest
 
+from learner.learning.learner import new_learner
 from learner.visitors.limits import DAY, PROMISED_EPISODES, PROMISED_SECONDS, Limits
 from learner.visitors.session import SessionError
+from learner.visitors.sessions import Sessions
 from tests.learner.session_server import teach
 
 
@@ -16,6 +20,19 @@ def test_memory_is_bounded_and_the_disk_remembers(server):
     gc.collect()
     assert len(sessions._alive) == 2
     assert [sessions.get(session_id).learner.steps for session_id in ids] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("days", [400, -400])
+def test_nobody_loses_anything_when_the_machines_clock_is_set(tmp_path, server, monkeypatch, days):
+    fresh = partial(new_learner, server.base_model)
+    sessions = Sessions(tmp_path / "more", server.base_model, fresh, max_in_memory=1)
+    ids = [server.visitor(sessions) for _ in range(2)]
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + days * DAY)
+    ids += [server.visitor(sessions) for _ in range(2)]
+    gc.collect()
+    assert [sessions.get(session_id).learner.steps for session_id in ids] == [1] * 4
+    sessions.close()
 
 
 def test_a_session_that_is_held_meets_no_double(server):

@@ -7,7 +7,18 @@ from types import SimpleNamespace
 import pytest
 
 from learner.view.server import door
-from learner.view.server.door import EVENTS_AT_ONCE, LARGE_AT_ONCE, LARGEST, SMALL, Door
+from learner.view.server.door import (
+    CALLS_A_SECOND,
+    CALLS_AT_ONCE,
+    EVENTS_AT_ONCE,
+    LARGE_AT_ONCE,
+    LARGEST,
+    LONGEST_WAIT,
+    SMALL,
+    Door,
+    Refused,
+    Turns,
+)
 from learner.view.server.listeners import API
 from learner.view.server.origin import ON_BEHALF
 from tests.coroutines import finished
@@ -292,3 +303,27 @@ def test_what_agents_ask_for_counts_for_each_of_them():
         assert (await ask(guarded, post(inner, path, peer="127.0.0.1"), CALL))[0] == 200
 
     finished(check())
+
+
+def test_who_calls_very_often_waits_and_others_do_not(monkeypatch):
+    now = [1000.0]
+    turns = Turns(lambda: now[0])
+    assert not any(turns.wait("one") for _ in range(CALLS_AT_ONCE + 1))
+    assert turns.wait("one") == pytest.approx(1 / CALLS_A_SECOND)
+    assert turns.wait("one") == pytest.approx(2 / CALLS_A_SECOND)
+    assert turns.wait("another") == 0
+    with pytest.raises(Refused, match="from your address"):
+        while turns.wait("one") <= LONGEST_WAIT:
+            pass
+    now[0] += 3600
+    assert turns.wait("one") == 0
+    monkeypatch.setattr(door, "MOST_ADDRESSES", 10)
+    for number in range(20):
+        turns.wait(f"address {number}")
+        now[0] += 1
+    assert len(turns._due) <= 11
+
+
+def test_a_hall_that_opens_the_page_in_the_same_second_is_let_in_within_seconds():
+    turns = Turns(lambda: 1000.0)
+    assert max(turns.wait("the hall") for _ in range(2 * 300)) < 5
