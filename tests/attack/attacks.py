@@ -23,7 +23,8 @@ Attack = Callable[[str, str], "Counter[str]"]
 """An attack takes the app's address and a session, and says how its requests were answered."""
 
 AT_ONCE = 50  # requests that an attacker has under way
-AT_ONCE_SECONDS = 0.3
+AT_ONCE_SECONDS = 0.3  # that a vote takes, to the one who votes
+COME_IN_SECONDS = 5.0  # until a page shows something
 _KNOWN = re.compile(r'code\\": \\"(\w+)\\", \\"key\\": \\"([\w-]+)')  # of a room, to its stage
 HOLD = 10.0  # seconds that connections are kept open
 FULL = "é中🙂" * 200  # a question of 600 characters and many more tokens
@@ -145,6 +146,36 @@ def many_sessions(url: str, _: str, number: int = 60) -> "Counter[str]":
     return answers
 
 
+def hall(url: str, _: str, number: int = 300, seconds: float = 10.0) -> "Counter[str]":
+    """No attack: so many people of one address, who open the page within so many seconds."""
+    page, rng = event(url, "load"), random.Random(0)
+
+    async def all_come() -> "Counter[str]":
+        answers: Counter[str] = Counter()
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits) as http:
+
+            async def come(person: int) -> None:
+                await asyncio.sleep(rng.uniform(0.0, seconds))
+                began = time.perf_counter()
+                client = f"person {person}"
+                answers[f"page {(await http.get('')).status_code}"] += 1
+                asked = await http.post(f"{API}/queue/join", json=page.body(client))
+                answers[str(asked.status_code)] += 1
+                told = http.stream("GET", f"{API}/queue/data", params={"session_hash": client})
+                async with told as lines:
+                    async for line in lines.aiter_lines():
+                        if "process_generating" in line:
+                            soon = time.perf_counter() - began <= COME_IN_SECONDS
+                            answers["in soon" if soon else "in late"] += 1
+                            return
+
+            await asyncio.gather(*map(come, range(number)))
+        return answers
+
+    return finished(all_come())
+
+
 def phones(url: str, session: str, number: int = 300, seconds: float = 8.0) -> "Counter[str]":
     """A room of the session's whose phones all vote once a second; no attack, but as many people.
 
@@ -221,6 +252,7 @@ ALL: tuple[tuple[str, Attack, int], ...] = (
     ("readers that do not read", slow_readers, 2000),
     ("a thousand streams", event_streams, 0),
     ("many sessions of one browser", many_sessions, 0),
+    ("300 people come in from one address", hall, 0),
     ("300 phones in a room", phones, 2000),
     ("12,000 fuzzed calls", fuzz, 0),
 )
