@@ -131,16 +131,14 @@ def event_streams(url: str, _: str, number: int = 1000) -> "Counter[str]":
 
 
 def many_sessions(url: str, _: str, number: int = 60) -> "Counter[str]":
-    """One browser that opens the page in a new session again and again, and trains in each."""
+    """One browser that opens so many sessions, and trains and clicks in each."""
     with Caller(url) as caller:
         sessions = [str(caller.call("new_session")) for _ in range(number)]
-        answers = _posted(
-            url,
-            [
-                (f"{API}/call/start_training", {"data": [one, 40, False, "answer"]})
-                for one in sessions
-            ],
-        )
+        training = [
+            (f"{API}/call/start_training", {"data": [one, 40, False, "answer"]}) for one in sessions
+        ]
+        clicks = [(f"{API}/call/new_problem", {"data": [one, "any", 0]}) for one in sessions]
+        answers = _posted(url, [*training, *clicks, *clicks])
         for one in sessions:
             answers[_outcome(caller, "stop", one)] += 1
     return answers
