@@ -174,7 +174,7 @@ def hall(url: str, _: str, number: int = 300, seconds: float = 10.0) -> "Counter
     return finished(all_come())
 
 
-def phones(url: str, session: str, number: int = 300, seconds: float = 8.0) -> "Counter[str]":
+def phones(url: str, session: str, number: int = 300, seconds: float = 6.0) -> "Counter[str]":
     """A room of the session's whose phones all vote once a second; no attack, but as many people.
 
     A vote counts as answered soon within the time that a person takes for at once.

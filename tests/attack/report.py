@@ -81,28 +81,41 @@ class Bystander:
 
 
 class Run:
-    """A session that is trained meanwhile for so many episodes; with none, it does nothing."""
+    """A session that is trained meanwhile, again and again so many episodes; with none, idle."""
 
     def __init__(self, caller: Caller, episodes: int) -> None:
         self._caller = caller
         self._episodes = episodes
         self._began = 0.0
+        self._before = 0  # episodes of the runs that are over
         self.session = str(caller.call("new_session"))
 
     def begin(self) -> None:
-        if self._episodes:
-            self._began = time.monotonic()
-            self._caller.call("start_training", self.session, self._episodes, False, "answer")
+        self._began, self._before = time.monotonic(), 0
+        self._start()
+
+    def go_on(self) -> int:
+        """Have it run still, or again; how many episodes it has learnt from since it began."""
+        if not self._episodes:
+            return 0
+        done = self._caller.call("progress", self.session)["done"]  # type: ignore[index]
+        if done is None:
+            self._before += self._episodes
+            self._start()
+        return self._before + (done or 0)
 
     def end(self) -> float:
         """Stop it; how many episodes a second it has learnt from."""
-        if not self._episodes:
-            return 0.0
-        done = self._caller.call("progress", self.session)["done"]  # type: ignore[index]
-        seconds = time.monotonic() - self._began
-        assert done, f"{self._episodes} episodes were over before the attack was"
-        self._caller.call("stop", self.session)
-        return float(done) / seconds
+        pace = self.go_on() / (time.monotonic() - self._began)
+        if self._episodes:
+            self._caller.call("stop", self.session)
+            while self._caller.call("progress", self.session)["running"]:  # type: ignore[index]
+                pass
+        return pace
+
+    def _start(self) -> None:
+        if self._episodes:
+            self._caller.call("start_training", self.session, self._episodes, False, "answer")
 
 
 def suffered(victim: Victim, name: str, attack: Attack, episodes: int) -> Line:
@@ -130,6 +143,7 @@ def suffered(victim: Victim, name: str, attack: Attack, episodes: int) -> Line:
             during = []
             while not attacking.done() or len(during) < FEWEST:
                 during.append(bystander.click())
+                run.go_on()
                 most = most.or_more(victim.seen())
             answers, seconds = attacking.result(), time.monotonic() - began
             paces = alone, run.end()
