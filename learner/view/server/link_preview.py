@@ -1,10 +1,14 @@
 """What a link to the page looks like where people post it: title, description, picture, address.
 
-Gradio's page names itself there, and no address; a middleware puts ours in the place of that.
+Gradio's page names itself there, and no address; a middleware puts ours in the place of that. The
+page is the same for all who ask for it by the same address, so it is made once: Gradio takes a
+tenth of a second for each, and a lecture hall opens it three hundred times.
 """
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, MutableMapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -24,6 +28,10 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
+Page = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""Its status, headers and body."""
+
+MOST_PAGES = 8  # whoever makes up names for the app gets no more of its memory
 
 
 class LinkPreview:
@@ -31,6 +39,8 @@ class LinkPreview:
 
     def __init__(self, app: Application) -> None:
         self._app = app
+        self._pages: OrderedDict[Hashable, Page] = OrderedDict()  # asked for last at the end
+        self._making = asyncio.Lock()  # one page at a time: it takes as long as twenty clicks
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         path = scope.get("path")
@@ -39,19 +49,36 @@ class LinkPreview:
         elif path == PICTURE_PATH:
             await respond(send, 200, [(b"content-type", b"image/png")], PICTURE.read_bytes())
         elif path == "/":
-            await self._app(scope, receive, _Rewriting(send, _tags(_address(scope))))
+            await self._send_page(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
+    async def _send_page(self, scope: Message, receive: Receive, send: Send) -> None:
+        asked = _asked(scope)
+        async with self._making:
+            page = self._pages.pop(asked, None)
+            if page is None:
+                rewriting = _Rewriting(send, _tags(_address(scope)))
+                whole = {**scope, "method": "GET", "query_string": b""}  # browsers read that
+                await self._app(whole, receive, rewriting)
+                page = rewriting.page
+            if page and _is_for_all(page):
+                self._pages[asked] = page
+                while len(self._pages) > MOST_PAGES:
+                    self._pages.popitem(last=False)
+        if page:  # nobody waits for who reads slowly
+            await respond(send, *page)
+
 
 class _Rewriting:
-    """Sends a page on when it is whole, with ``tags`` in its head; anything else as it is."""
+    """Keeps a page when it is whole, with ``tags`` in its head; sends on anything else as it is."""
 
     def __init__(self, send: Send, tags: bytes) -> None:
         self._send = send
         self._tags = tags
         self._start: Message | None = None
         self._body = b""
+        self.page: Page | None = None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start" and _is_page(message):
@@ -67,7 +94,19 @@ class _Rewriting:
                     for key, value in self._start["headers"]
                     if key.lower() != b"content-length"
                 ]
-                await respond(self._send, self._start["status"], headers, page)
+                self.page = self._start["status"], headers, page
+
+
+def _is_for_all(page: Page) -> bool:
+    status, headers, _ = page
+    return status == 200 and all(key.lower() != b"set-cookie" for key, _ in headers)
+
+
+def _asked(scope: Message) -> Hashable:
+    """What makes a page another one: the address that it is asked for by."""
+    named = (b"host", b"x-forwarded-host", b"x-forwarded-proto")
+    told = [(key.lower(), value) for key, value in scope["headers"] if key.lower() in named]
+    return scope["scheme"], scope.get("root_path", ""), *sorted(told)
 
 
 def _is_page(message: Message) -> bool:

@@ -19,9 +19,15 @@ content="a" /><meta name="viewport" content="b" /></head><body>
 
 
 @pytest.fixture
-def client():
+def made():
+    """How often the page was made."""
+    return []
+
+
+@pytest.fixture
+def client(made):
     app = FastAPI(middleware=[Middleware(LinkPreview)])
-    app.get("/", response_class=HTMLResponse)(lambda: PAGE)
+    app.get("/", response_class=HTMLResponse)(lambda: made.append(1) or PAGE)
     app.get("/other", response_class=HTMLResponse)(lambda: PAGE)
     app.get("/data", response_class=JSONResponse)(lambda: {"head": "</head>"})
     return TestClient(app, base_url="http://arena.test:7860")
@@ -48,6 +54,32 @@ def test_the_picture_that_it_names_is_there(client):
 def test_behind_a_proxy_the_address_is_the_one_that_people_know(client):
     headers = {"x-forwarded-proto": "https", "x-forwarded-host": "ada-arena.hf.space"}
     assert 'content="https://ada-arena.hf.space/"' in client.get("/", headers=headers).text
+
+
+def test_a_page_is_made_once_for_all_who_ask_for_it_by_the_same_address(client, made):
+    first = client.get("/?tab=try")
+    again = client.get("/?seed=3")
+    assert (again.text, again.headers) == (first.text, first.headers)
+    assert len(made) == 1
+    other = client.get("/", headers={"x-forwarded-host": "ada-arena.hf.space"})
+    assert "ada-arena.hf.space/" in other.text and len(made) == 2
+    assert client.get("/").text == first.text and len(made) == 2
+    assert client.head("/").headers == first.headers and len(made) == 2
+    for number in range(20):
+        client.get("/", headers={"host": f"name-{number}"})
+    assert client.get("/").text == first.text and len(made) == 23  # it was forgotten meanwhile
+
+
+def test_a_page_that_sets_a_cookie_is_for_one_alone():
+    app = FastAPI(middleware=[Middleware(LinkPreview)])
+    made = iter("ab")
+
+    def page():
+        return HTMLResponse(PAGE, headers={"set-cookie": f"name={next(made)}"})
+
+    app.get("/")(page)
+    client = TestClient(app)
+    assert [client.get("/").headers["set-cookie"] for _ in range(2)] == ["name=a", "name=b"]
 
 
 def test_nothing_that_a_stranger_sends_becomes_markup(client):
