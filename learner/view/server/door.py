@@ -110,6 +110,7 @@ class Door:
                     await self._app(scope, receive, send)
                 return
             if not path.startswith(POSTS):
+                await self._read(scope, receive, address)  # who is cut off hears no answer
                 raise Refused(404, "Nothing can be sent here.")
             if path.startswith(EVENTS):
                 await asyncio.sleep(self._turns.wait(address))

@@ -179,6 +179,22 @@ def test_what_keeps_or_fetches_things_for_anybody_is_shut(path):
     finished(check())
 
 
+def test_what_is_short_is_heard_out_before_it_is_refused():
+    async def check():
+        parts, said = [b"--x", b"y"], []
+
+        async def receive():
+            return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+        async def send(message):
+            said.append((message.get("status"), len(parts)))
+
+        await Door(Inner())(post(Inner(), f"{API}/upload", b"--xy"), receive, send)
+        assert said[0] == (404, 0)
+
+    finished(check())
+
+
 def test_a_body_too_long_or_of_no_length_is_not_read():
     async def check():
         inner, path = Inner(), f"{API}/call/learner"
