@@ -22,6 +22,7 @@ from learner.learning.training import Material, StepReport, step_rows, train_in_
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion, RunningBatch, Writing
 from learner.model.decoding_cache import Prefixes
+from learner.model.memory import trim
 from learner.model.pace import Paces
 from learner.model.turns import Turns
 from learner.service.answering import Answers, Batch
@@ -47,6 +48,7 @@ CountRows = Callable[[Learner, Sequence[Material]], int]
 
 MERGE_SECONDS = 0.01  # that those of the last training pass have to come back for the next
 CLICK_ROWS = 16  # of a request that somebody waits for at the page; what asks more is an exam
+IDLE_SECONDS = 5.0  # until what was freed is given back: for a moment it would cost more
 LONG_STEP = 1.0  # seconds; one that has had more takes turns with others
 STEPS_AT_ONCE = 4
 KINDS = LOOK, SHORT, TRAINING, LONG = range(4)
@@ -277,16 +279,24 @@ class Service:
 
     def _has_more(self) -> bool:
         """Wait until there is something to do; False to end."""
+        if not self._comes(IDLE_SECONDS):
+            trim()
+        self._comes()
         with self._changed:
-            if not any(map(self._has_work, KINDS)):
-                self._busy = False
-                self._changed.wait_for(lambda: self._closing or any(map(self._has_work, KINDS)))
             if self._trainings.expects_somebody and not self._steps:
                 self._await_others()
             if self._closing and not self._steps:
                 return False
             self._busy = True
             return True
+
+    def _comes(self, seconds: float | None = None) -> bool:
+        """Wait until there is something to do, or to end, for so long; whether there is."""
+        with self._changed:
+            self._busy = self._busy and any(map(self._has_work, KINDS))
+            return self._changed.wait_for(
+                lambda: self._closing or any(map(self._has_work, KINDS)), seconds
+            )
 
     def _has_work(self, kind: int) -> bool:
         if kind == TRAINING:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from learner.learning.learner import LearnerConfig
 from learner.learning.thumbs import Thumbs
 from learner.learning.training import step_rows
+from learner.service import in_process
 from tests.learner.held_model import PATIENCE, FakeBatch, asks, hold, started, texts
 
 
@@ -47,6 +48,18 @@ def test_a_click_goes_first_then_training_and_an_exam_fills_what_is_left(fake):
     assert during.count("exam") <= 2
     while_training = events[: len(events) - events[::-1].index("step")]
     assert while_training.count("exam") <= while_training.count("step") / 10 + 2
+
+
+def test_what_was_freed_is_given_back_once_nobody_asks_for_anything(fake, monkeypatch):
+    given = threading.Semaphore(0)
+    monkeypatch.setattr(in_process, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(in_process, "trim", given.release)
+    fake.gate.open()
+    with started(fake) as service:
+        assert given.acquire(timeout=PATIENCE)
+        assert texts(list(service.ask(asks("a")))[-1]) == ["a"]
+        assert given.acquire(timeout=PATIENCE)
+        assert service.status().busy is False
 
 
 def test_a_short_exam_is_no_click(fake):
