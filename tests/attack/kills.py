@@ -26,9 +26,9 @@ def survived(folder: Path, kills: int, seed: int = 0) -> int:
     for number in range(kills + 1):
         with app_process(folder) as (url, process):
             with Caller(url) as caller:
-                if not session:
+                if not known:  # nothing of a session is kept before it has learnt something
                     session = str(caller.call("new_session"))
-                found = int(caller.call("learner", session)["episodes"])  # type: ignore[index]
+                found = _episodes(caller, session)
             if found < known:
                 lost += 1
                 print(f"kill {number}: {known} episodes were acknowledged, {found} came back")
@@ -46,6 +46,14 @@ def survived(folder: Path, kills: int, seed: int = 0) -> int:
             known = max([known, *(n for at, n in told if killed - at >= ACKNOWLEDGED)])
     print(f"{kills} kills, {runs} runs acknowledged, {lost} losses, {known} episodes in the end")
     return lost
+
+
+def _episodes(caller: Caller, session: str) -> int:
+    """How many a session has learnt from; none if there is no such session."""
+    try:
+        return int(caller.call("learner", session)["episodes"])  # type: ignore[index]
+    except ValueError:
+        return 0
 
 
 def _train(url: str, session: str, told: list[tuple[float, int]]) -> None:
