@@ -347,7 +347,7 @@ def printable(token: str) -> str:
     """A token's text as it can be read: of what no letter shows, its code."""
     if token.strip() and token.isprintable():
         return token.strip()
-    return token.encode("unicode_escape").decode() if token else "(nothing)"
+    return token.encode("unicode_escape").decode().replace(" ", "␣") or "(nothing)"
 
 
 def _words(words: Nearest) -> str:

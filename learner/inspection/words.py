@@ -1,10 +1,11 @@
 """In words: the model is asked what the soft prompt says, and its words are put to the test.
 
 The soft prompt stands where a text would stand, in a frame that asks for a description of it
-(Patchscopes, Ghandeharioun et al., 2024; InSPEcT, Ram et al., 2024). A model says something
-whatever it is asked, so each description is *plugged in*: it takes the soft prompt's place as plain
-text, and answers the problems. The control is what the model says of the untrained prompt. The
-embedded model knows no words but its problems', so this is for others.
+(Patchscopes, Ghandeharioun et al., 2024; InSPEcT, Ram et al., 2024), with the chat template where
+there is one: so Qwen2.5-Coder-0.5B repeats a text that stands there, word for word. A model says
+something whatever it is asked, so each description is *plugged in*: it takes the soft prompt's
+place as plain text, and answers the problems. The control is what the model says of the untrained
+prompt. The embedded model knows no words but its problems', so this is for others.
 """
 
 from collections.abc import Sequence
@@ -61,8 +62,9 @@ def words(
     answers: Answers, on_model: OnModel, subject: Subject, problems: Sequence[Problem]
 ) -> Words:
     """Have both prompts described, and plug all descriptions in."""
+    talks = on_model(_has_chat_template)
     said = {
-        name: describe(answers, on_model, prompt, subject.chat_template)
+        name: describe(answers, on_model, prompt, talks)
         for name, prompt in (("trained", subject.trained), ("untrained", subject.untrained))
     }
     texts = list(dict.fromkeys(text for group in said.values() for text in group))
@@ -108,6 +110,10 @@ def plug_in(
     for text in texts:
         prompts[text] = on_model(partial(_line, text=text)) if text else None
     return scores(answers, subject, prompts, problems)
+
+
+def _has_chat_template(base_model: BaseModel) -> bool:
+    return base_model.has_chat_template
 
 
 def _line(base_model: BaseModel, text: str) -> torch.Tensor:
