@@ -39,7 +39,7 @@ def strength_found(part: Strength) -> tuple[str, str]:
         way = "What it learnt makes the answers better"
         if part.half is not None:
             way = f"Half of the gain is there at {wording.percent(part.half)} of the way"
-        also = "brings some too" if change(start, control).gains else "brings nothing"
+        also = "brings some too" if change(start, control).gains else "brings none that shows"
         short = f"{way}; going as far anywhere else {also}."
     return short, (
         f"Untrained {_accuracy(start)}, trained {_accuracy(end)}, and as far in a random direction "

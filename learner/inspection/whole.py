@@ -23,7 +23,8 @@ from learner.measuring import Answers, Score
 MOST_MOMENTS = 12  # of the path
 SHARES_OF_PROBLEMS = 0.4  # that Shapley values are over: all subsets of them are asked
 ORDERS_ON_LARGE = 6  # that they rest on where a model is large
-LOOKS_OF_PROBLEMS = 0.5  # that passes are looked into
+LOOKS_OF_PROBLEMS = 0.5  # that passes are looked into ...
+LOOKED_ON_LARGE = 20  # ... but no more where a model is large, and a pass takes long
 ANSWERS_A_PROBLEM = {True: 200, False: 130}  # about, of eight vectors: on the embedded model or not
 
 
@@ -68,6 +69,8 @@ def inspect(material: Material) -> Iterator[tuple[str, Part]]:
         raise ValueError(f"An inspection takes at least 2 problems, not {len(problems)}.")
     on_model = material.on_model
     looked = problems[: _some(problems, LOOKS_OF_PROBLEMS)]
+    if material.has_words:
+        looked = looked[:LOOKED_ON_LARGE]
     yield "strength", strength(asked, subject, problems)
     moments: tuple[tuple[int, Score], ...] = ()
     if material.snapshots:
@@ -82,7 +85,7 @@ def inspect(material: Material) -> Iterator[tuple[str, Part]]:
     )
     yield "likeness", likeness(asked, on_model, subject, listed, looked)
     if material.has_words:
-        yield "words", words(asked, on_model, subject, looked)
+        yield "words", words(asked, on_model, subject, problems)
     yield "nearest", nearest_words(asked, on_model, subject, problems)
     if material.has_words:  # and is large: few subsets, so that there is time for all problems
         matter = vectors(asked, subject, problems, len(problems), ORDERS_ON_LARGE)
