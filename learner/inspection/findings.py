@@ -164,7 +164,7 @@ def listening_found(part: Listening) -> tuple[str, str]:
 def words_found(part: Words) -> tuple[str, str]:
     """What the model says of it, and what its words are worth."""
     best, control = part.best, part.best_control
-    short = "The model cannot say what it learnt: its words do not do the work."
+    short = "Nothing shows that the model can say what it learnt."
     if change(control.score, best.score).gains:
         short = "The model's own words for it do some of its work."
     return short, (
