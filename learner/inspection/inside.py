@@ -79,6 +79,7 @@ class Inside(Followed):
         self._worker: threading.Thread | None = None
         self._stop = threading.Event()
         self._asking: object | None = None
+        self.put_back = 0  # how often what is watched became the whole prompt again
         self._begin()
 
     @property
@@ -156,6 +157,7 @@ class Inside(Followed):
     def whole(self) -> None:
         """All vectors trained, at full strength, as they are now."""
         with self._changed:
+            self.put_back += 1
             self._watch((True,) * self._subject.vectors, 1.0, len(self.moments) - 1)
 
     def look(self, own: Sequence[str] = ()) -> None:
@@ -187,6 +189,7 @@ class Inside(Followed):
 
     def _begin(self) -> None:
         """Start anew with the lesson's learner."""
+        self.put_back += 1
         learner = self.learner = self._lesson.learner
         self._subject = subject_of(learner, self._service.new_learner(learner.config))
         self.moments = self._lesson.moments.all

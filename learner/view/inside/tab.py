@@ -1,7 +1,7 @@
 """The Look inside tab: switch vectors off, turn the soft prompt up and down, and see what it is."""
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -64,8 +64,9 @@ def inside_tab(page: Page, tab: gr.Tab) -> None:
         for side, names in (("left", LEFT), ("right", RIGHT)):
             with gr.Column(scale=1, min_width=320):
                 column = html(f"spa-inside-{side}")
+                if side == "right":
+                    _save_smallest(page, screen)
             screen.show(column, partial(part_cards, kinds=names), lambda inside: inside.parts)
-    _save_smallest(page, screen)
     screen.show(
         strength,
         lambda inside: strength_chart(inside.parts.get("strength"), inside.watched.place),
@@ -123,38 +124,54 @@ def _alter(page: Page, screen: Screen[Inside, Inside]) -> None:
         ),
         lambda inside: inside.watched,
     )
-    screen.show(strength, lambda inside: gr.update(value=inside.watched.place))
+    # Whoever slides is ahead of what comes back: a slider is set only by what others do to it.
+    screen.show(
+        strength,
+        lambda inside: gr.update(value=inside.watched.place),
+        lambda inside: inside.put_back,
+    )
     screen.show(
         moment,
         lambda inside: gr.update(
             value=inside.watched.moment,
             maximum=max(1, len(inside.moments) - 1),
-            label=f"Moment of training: after {_episodes(inside)} episodes",
             interactive=len(inside.moments) > 1,
         ),
+        lambda inside: inside.put_back,
     )
     screen.enable(again, lambda inside: not inside.watched.is_whole or not _is_now(inside))
     page.events.on(switches.click, switch, [page.browser], [screen], trigger_mode="multiple")
-    screen.act(
-        strength.input,
-        lambda inside, place: inside.turn(checked_strength(place)),
-        [strength],
-        busy=_answering,
-        trigger_mode="always_last",
-    )
-    screen.act(
-        moment.input,
-        lambda inside, number: inside.scrub(checked_moment(number)),
-        [moment],
-        busy=_answering,
-        trigger_mode="always_last",
-    )
+    _slide(page, screen, strength, lambda inside, place: inside.turn(checked_strength(place)))
+    _slide(page, screen, moment, lambda inside, number: inside.scrub(checked_moment(number)))
     screen.act(again.click, Inside.whole, busy=_answering)
+
+
+def _slide(
+    page: Page,
+    screen: Screen[Inside, Inside],
+    slider: gr.Slider,
+    action: Callable[[Inside, object], None],
+) -> None:
+    """Let a slider do something, and leave it where it stands."""
+
+    async def slide(session_id: object, value: object) -> AsyncIterator[Frame]:
+        async for frame in screen.doing(
+            session_id, lambda inside: action(inside, value), _answering
+        ):
+            frame.pop(slider, None)
+            if frame:
+                yield frame
+
+    page.events.on(
+        slider.input, slide, [page.browser, slider], [screen], trigger_mode="always_last"
+    )
 
 
 def _save_smallest(page: Page, screen: Screen[Inside, Inside]) -> None:
     """The smallest prompt that loses nothing, as a file."""
-    save = gr.Button("Save the smallest that loses nothing", size="md", elem_id="spa-save-smallest")
+    save = gr.Button(
+        "Save the smallest that loses nothing", size="md", visible=False, elem_id="spa-save-small"
+    )
     file = gr.DownloadButton("Smallest soft prompt", visible="hidden", elem_id="spa-smallest")
 
     def save_file(session_id: object) -> Iterator[Frame]:
@@ -166,7 +183,7 @@ def _save_smallest(page: Page, screen: Screen[Inside, Inside]) -> None:
             path = Path(folder) / f"smallest-{file_name(smaller)}"
             yield {file: str(save_zip(smaller, path, inside.base_model))}
 
-    screen.enable(save, lambda inside: _smallest(inside) is not None)
+    screen.show(save, lambda inside: gr.update(visible=_smallest(inside) is not None))
     page.events.on(
         save.click, save_file, [page.browser], [file], then={"js": follow("spa-smallest")}
     )
