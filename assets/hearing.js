@@ -35,7 +35,8 @@
       slider.setAttribute("aria-valuetext", `${Math.round(100 * slider.value)} %`);
     }
     for (const slider of document.querySelectorAll('#spa-moment input[type="range"]')) {
-      slider.setAttribute("aria-valuetext", text(document.querySelector("#spa-moment [data-testid='block-info']")));
+      const told = text(document.querySelector("#spa-watched")).match(/after \d+ episodes/)?.[0];
+      if (told) slider.setAttribute("aria-valuetext", told);
     }
   };
   let waiting = false;
