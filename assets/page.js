@@ -37,3 +37,12 @@
   });
   arrival.observe(document, { childList: true, subtree: true });
 })();
+
+// Gradio closes a page's stream when the last answer was sent. What is asked for at that very moment is
+// answered too, but its page never opens the stream again, and so would wait for ever: it knocks, for with
+// whatever else it asks for it hears what was said meanwhile.
+(() => {
+  const KNOCK_MS = 4000;
+  const off = (name) => document.getElementById(name)?.disabled;
+  setInterval(() => off("spa-train") && off("spa-stop") && document.getElementById("spa-knock")?.click(), KNOCK_MS);
+})();

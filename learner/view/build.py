@@ -165,3 +165,5 @@ def _arrival(page: Page) -> None:
         [page.browser, page.lesson, *page.controls.values()],
         js=TAKE_LINKED,
     )
+    knock = gr.Button(visible="hidden", elem_id="spa-knock")  # as page.js says
+    page.events.on(knock.click, lambda: None, trigger_mode="multiple")

@@ -114,6 +114,25 @@ def test_on_a_slow_line_the_page_is_seen_when_what_pushes_it_down_is_there(visit
     assert visitor.page.evaluate("window.shift") <= 0.05
 
 
+def test_a_page_that_did_not_hear_its_answer_knocks_and_hears_it(visit):
+    visitor = visit()
+    streams = []
+
+    def close_the_first(route):
+        streams.append(route.request.url)
+        if len(streams) > 1:
+            route.continue_()
+            return
+        closed = 'data: {"msg": "close_stream", "event_id": null}\n\n'
+        route.fulfill(body=closed, content_type="text/event-stream")
+
+    visitor.page.route("**/queue/data*", close_the_first)
+    visitor.page.goto(visitor.url)
+    expect(visitor.button("Train 80 episodes")).to_be_enabled()
+    visitor.sees_four_answers()
+    assert len(streams) > 1
+
+
 def test_values_of_a_picture_are_told_by_the_arrow_keys_and_under_the_mouse(visitor):
     visitor.trains(8)
     loss, value = visitor.page.locator(".spa-loss [role=img]"), visitor.page.locator("#spa-value")
