@@ -29,11 +29,11 @@
     note.style.top = `${above < 8 ? top + height + 6 : above}px`;
   };
 
-  const pointed = ({ target }) => {
+  const pointed = ({ target, type }) => {
     const value = target.closest?.(".spa-hover");
     const picture = value?.closest('[role="img"]');
     if (picture) show(picture, valuesOf(picture).indexOf(value));
-    else hide();
+    else if (type === "pointerdown" || document.activeElement !== shown?.picture) hide(); // a page that moves under a mouse at rest hides nothing
   };
   document.addEventListener("pointerover", pointed);
   document.addEventListener("pointerdown", pointed);
@@ -47,7 +47,7 @@
     if (left && performance.now() - left.at < TWIN_MS && target.matches?.(PICTURE)) show(target, left.place);
     left = null;
   });
-  document.addEventListener("scroll", hide, { capture: true, passive: true });
+  document.addEventListener("scroll", () => shown && show(shown.picture, shown.place), { capture: true, passive: true });
   document.addEventListener("keydown", (event) => {
     const picture = event.target.closest?.(PICTURE);
     if (!picture || event.ctrlKey || event.metaKey || event.altKey) return;
