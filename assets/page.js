@@ -39,10 +39,26 @@
 })();
 
 // Gradio closes a page's stream when the last answer was sent. What is asked for at that very moment is
-// answered too, but its page never opens the stream again, and so would wait for ever: it knocks, for with
-// whatever else it asks for it hears what was said meanwhile.
+// answered too, but its page never opens the stream again, and so would wait for ever. So where the stream
+// is closed a moment after something was asked for, the page knocks: with that it hears what was said.
 (() => {
-  const KNOCK_MS = 4000;
-  const off = (name) => document.getElementById(name)?.disabled;
-  setInterval(() => off("spa-train") && off("spa-stop") && document.getElementById("spa-knock")?.click(), KNOCK_MS);
+  const KNOCK_MS = 1500;
+  const ask = window.fetch;
+  let listening = null; // the signal that ends the stream
+  let knocking = false;
+  const knock = () => {
+    if (!listening?.aborted) return;
+    knocking = true;
+    document.getElementById("spa-knock")?.click();
+  };
+  window.fetch = async (asked, how) => {
+    const address = String(asked?.url || asked);
+    if (address.includes("/queue/data?")) listening = how?.signal || asked.signal;
+    const answer = await ask(asked, how);
+    if (address.includes("/queue/join")) {
+      if (!knocking) setTimeout(knock, KNOCK_MS);
+      knocking = false;
+    }
+    return answer;
+  };
 })();
