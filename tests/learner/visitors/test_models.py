@@ -145,7 +145,8 @@ def test_who_came_early_and_learnt_nothing_gets_the_model_that_was_meant(models,
     assert at(lessons.open(eager)) == "pocket"
 
 
-def test_what_was_taught_to_a_model_that_still_loads_comes_back_with_it(models, app):
+def taught_large_then_restarted(models, app):
+    """A visitor of the large model, and the app started again, where it still loads."""
     lessons = app.start(models)
     visitor = lessons.open().session.id
     app.arrives(models, 0, LARGE)
@@ -153,7 +154,11 @@ def test_what_was_taught_to_a_model_that_still_loads_comes_back_with_it(models, 
     app.stop()
     again = Models([replace(LARGE, revision=""), SMALL])
     again.add(1, taught(SMALL))
-    lessons = app.start(again)
+    return visitor, again, app.start(again)
+
+
+def test_what_was_taught_to_a_model_that_still_loads_comes_back_with_it(models, app):
+    visitor, again, lessons = taught_large_then_restarted(models, app)
     early = lessons.open(visitor)
     assert (early.session.id, at(early)) == (visitor, "pocket")
     assert "What you taught large is kept" in early.session.take_notice()
@@ -167,14 +172,7 @@ def test_what_was_taught_to_a_model_that_still_loads_comes_back_with_it(models, 
 
 
 def test_who_has_learnt_something_else_meanwhile_stays_with_that(models, app):
-    lessons = app.start(models)
-    visitor = lessons.open().session.id
-    app.arrives(models, 0, LARGE)
-    teach(lessons.change(visitor, models.find("large")).session, 1, 8)
-    app.stop()
-    again = Models([replace(LARGE, revision=""), SMALL])
-    again.add(1, taught(SMALL))
-    lessons = app.start(again)
+    visitor, again, lessons = taught_large_then_restarted(models, app)
     teach(lessons.open(visitor).session, 1, 4)
     app.arrives(again, 0, LARGE)
     assert not app.sessions.is_back(visitor)
