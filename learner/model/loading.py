@@ -109,22 +109,22 @@ def _from_safetensors(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, ModelSource]:
     """A model in a folder or on the Hub, on the CPU, and its source with its revision."""
     place = source.name if path is None else str(path)
-    # Once, so that all of it is of one commit, whatever is pushed meanwhile.
+    # Once, so that all of it is of one commit, whatever is pushed meanwhile; and then from here: by
+    # its name each part would ask the Hub again, minutes long where it has gone away.
     commit, folder = None, path
     if folder is None:
         commit = HfApi().resolve_revision(place, revision=revision)
         folder = _download(place, commit, device, tell)
-    tokenizer = AutoTokenizer.from_pretrained(place, revision=commit, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     precision = DTYPES.get(dtype)
     if precision is None:
-        config = AutoConfig.from_pretrained(place, revision=commit, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         precision = fast_dtype(device, *widths(config))
     tell("reading its weights")
     files = sorted(folder.glob("*.safetensors"))
     _check_memory(source.name, files, precision, device)
     loaded: Any = AutoModelForCausalLM.from_pretrained(
-        place,
-        revision=commit,
+        folder,
         trust_remote_code=False,
         use_safetensors=True,
         dtype=precision,

@@ -48,8 +48,11 @@ def refusal(name=REPO):
     return sentence
 
 
-def test_a_model_is_loaded_by_its_name_and_remembers_its_commit(repo):
-    base_model = load_base_model(REPO, device="cpu", dtype="float32")
+def test_a_model_is_loaded_by_its_name_and_remembers_its_commit(hub, repo):
+    with hub.watching() as seen:
+        base_model = load_base_model(REPO, device="cpu", dtype="float32")
+    # What files there are is asked once: no part of the model asks again by itself.
+    assert len([request for request in seen if "/tree/" in request.path]) == 1
     assert base_model.name == REPO
     assert base_model.revision == repo.head.oid
     expected = build_model("qwen2").get_input_embeddings().weight
