@@ -2,6 +2,7 @@
 
 import re
 
+import httpx
 from playwright.sync_api import expect
 
 
@@ -84,3 +85,11 @@ def test_what_one_tab_does_the_other_shows(visitor):
     for tab in (visitor, other):
         expect(tab.learnt).to_have_text("not trained yet")
         expect(tab.button("Undo")).to_be_disabled()
+
+
+def test_nobody_who_has_just_come_goes_unheard_because_the_page_still_waits_for_an_answer(url):
+    """A newcomer's session comes to the browser while what the open page asked is on its way."""
+    asked = httpx.get(f"{url}config").raise_for_status().json()["dependencies"]
+    on_arrival = [one for one in asked if "load" in {event for _, event in one["targets"]}]
+    more = [one for one in on_arrival if len(one["targets"]) > 1]
+    assert more and {one["trigger_mode"] for one in more} == {"multiple"}

@@ -137,9 +137,10 @@ def _form(page: Page, screen: Shown) -> None:
         settings = config.soft_tokens, config.learning_rate, config.episodes_per_step
         return technique_line(key), *settings
 
-    # A newcomer has no session before the page has loaded: it comes to the browser afterwards.
+    # A newcomer has no session before the page has loaded: it comes to the browser afterwards, maybe
+    # before the page has heard that there was none.
     arrivals = [page.demo.load, page.browser.change, page.at.change]
-    page.events.on(arrivals, load, [page.browser], [name, screen])
+    page.events.on(arrivals, load, [page.browser], [name, screen], trigger_mode="multiple")
     screen.show(
         chat_template,
         lambda view: gr.update(choices=format_choices(view.formats)),

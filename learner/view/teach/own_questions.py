@@ -146,7 +146,8 @@ def own_list(page: Page) -> None:
         at_first={file: ""},  # Gradio need not remember it
     )
     lesson.act(train.click, teach, [text, times])
-    page.events.on([page.demo.load, page.at.change], fill, [page.browser], [text])
+    arrivals = [page.demo.load, page.at.change]
+    page.events.on(arrivals, fill, [page.browser], [text], trigger_mode="multiple")
 
 
 def _listed(lesson: Lesson) -> str:
