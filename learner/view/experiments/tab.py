@@ -137,8 +137,8 @@ def _form(page: Page, screen: Shown) -> None:
         settings = config.soft_tokens, config.learning_rate, config.episodes_per_step
         return technique_line(key), *settings
 
-    # A newcomer has no session before the page has loaded: it comes to the browser afterwards, maybe
-    # before the page has heard that there was none.
+    # A newcomer has no session before the page has loaded: it comes to the browser afterwards,
+    # maybe before the page has heard that there was none.
     arrivals = [page.demo.load, page.browser.change, page.at.change]
     page.events.on(arrivals, load, [page.browser], [name, screen], trigger_mode="multiple")
     screen.show(
