@@ -79,7 +79,11 @@ def room_routes(rooms: Rooms) -> Mount:
         return HTMLResponse(page, headers=GUARDED)
 
     async def join(request: Request) -> Response:
-        return _answer(lambda: {"phone": rooms.find(request.path_params["code"]).join()})
+        def enter() -> Response:
+            phone = rooms.find(request.path_params["code"]).join()
+            return JSONResponse({"phone": phone}, headers=GUARDED)
+
+        return _answer(enter)
 
     async def vote(request: Request) -> Response:
         try:
@@ -87,10 +91,10 @@ def room_routes(rooms: Rooms) -> Mount:
         except (ValueError, RecursionError):
             return _refused("That is no vote.", 400)
 
-        def count() -> dict[str, Any]:
+        def count() -> Response:
             room = rooms.find(request.path_params["code"])
             room.vote(told["phone"], told["round"], told["name"], told.get("value"))
-            return {}
+            return Response(status_code=204, headers=GUARDED)  # a body is one more thing to send
 
         return _answer(count)
 
@@ -148,9 +152,9 @@ async def _body(request: Request) -> dict[str, Any]:
     return dict(told)
 
 
-def _answer(work: Callable[[], dict[str, Any]]) -> Response:
+def _answer(work: Callable[[], Response]) -> Response:
     try:
-        return JSONResponse(work(), headers=GUARDED)
+        return work()
     except RoomEnded as ended:
         return _refused(str(ended), 404)
     except TooOften as often:
@@ -174,7 +178,8 @@ def _stream(enter: Callable[[], tuple[Room, Callable[[], dict[str, Any]], bool]]
         loop, news = asyncio.get_running_loop(), asyncio.Event()
 
         def tell() -> None:
-            loop.call_soon_threadsafe(news.set)
+            if not news.is_set():  # it is not looked at yet; waking the loop takes a system call
+                loop.call_soon_threadsafe(news.set)
 
         heeding: AbstractContextManager[None] = room.heeded(tell, votes)
         with heeding:

@@ -125,7 +125,8 @@ class Room:
         self._phones: dict[str, float] = {}  # when each voted last
         self._rounds: list[_Round] = [_Round(())]
         self._number = 0  # of the latest round
-        self._listeners: dict[object, tuple[Callable[[], None], bool]] = {}
+        self._asked: dict[object, Callable[[], None]] = {}  # told of every question
+        self._counting: dict[object, Callable[[], None]] = {}  # and of every vote
         self._lock = threading.RLock()
 
     @property
@@ -238,19 +239,18 @@ class Room:
     @contextmanager
     def heeded(self, tell: Callable[[], None], votes: bool = False) -> Iterator[None]:
         """Meanwhile ``tell`` is called at every new question, and at ``votes`` too if asked for."""
-        listener = object()
+        listener, listeners = object(), self._counting if votes else self._asked
         with self._lock:
-            self._listeners[listener] = tell, votes
+            listeners[listener] = tell
         try:
             yield
         finally:
             with self._lock:
-                del self._listeners[listener]
+                del listeners[listener]
 
     def _tell(self, votes: bool = False) -> None:
-        for tell, wants_votes in list(self._listeners.values()):
-            if wants_votes or not votes:
-                tell()
+        for tell in [*self._counting.values(), *(() if votes else self._asked.values())]:
+            tell()
 
 
 class Rooms:

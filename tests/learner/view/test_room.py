@@ -42,7 +42,7 @@ def test_a_phone_joins_by_one_small_page_that_asks_nothing_of_others(phone):
 def test_a_vote_is_counted_and_is_in_its_presenters_table(phone, room):
     name = phone.post("/join").json()["phone"]
     vote = {"phone": name, "round": 1, "name": "right", "value": [1]}
-    assert phone.post("/vote", json=vote).status_code == 200
+    assert phone.post("/vote", json=vote).status_code == 204
     assert phone.post("/vote", json=vote).status_code == 429
     assert room.counted()["asks"][0]["tally"] == [0, 1]
     table = phone.get("/votes.csv", params={"key": room.key})
