@@ -7,7 +7,6 @@ connection is used twice: the server closes one after five seconds, a request on
 import asyncio
 import json
 import random
-import re
 import socket
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from tests.attack.phones import phones
 from tests.attack.victim import API, PATIENCE, Caller, event
 from tests.coroutines import finished
 
@@ -24,9 +24,7 @@ Attack = Callable[[str, str], "Counter[str]"]
 """An attack takes the app's address and a session, and says how its requests were answered."""
 
 AT_ONCE = 50  # requests that an attacker has under way
-AT_ONCE_SECONDS = 0.3  # that a vote takes, to the one who votes
 COME_IN_SECONDS = 5.0  # until a page shows something
-_KNOWN = re.compile(r'code\\": \\"(\w+)\\", \\"key\\": \\"([\w-]+)')  # of a room, to its stage
 HOLD = 10.0  # seconds that connections are kept open
 FULL = "é中🙂" * 200  # a question of 600 characters and many more tokens
 
@@ -173,61 +171,6 @@ def hall(url: str, _: str, number: int = 300, seconds: float = 10.0) -> "Counter
         return answers
 
     return finished(all_come())
-
-
-def phones(url: str, session: str, number: int = 300, seconds: float = 6.0) -> "Counter[str]":
-    """A room of the session's whose phones all vote once a second; no attack, but as many people.
-
-    A vote counts as answered soon within the time that a person takes for at once.
-    """
-    code, key = _room(url, session)
-    rng = random.Random(0)
-
-    async def be_there() -> "Counter[str]":
-        answers: Counter[str] = Counter()
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits) as http:
-
-            async def hold(starts: float) -> None:
-                await asyncio.sleep(starts)
-                phone = (await http.post(f"room/{code}/join")).json()["phone"]
-                body = {"phone": phone, "round": 1, "name": "guess"}
-                async with http.stream("GET", f"room/{code}/asks", params={"phone": phone}) as told:
-                    await anext(told.aiter_lines())
-                    for _ in range(int(seconds)):
-                        began = time.perf_counter()
-                        sent = {**body, "value": rng.randrange(200)}
-                        answer = await http.post(f"room/{code}/vote", json=sent)
-                        took = time.perf_counter() - began
-                        soon = "soon" if took <= AT_ONCE_SECONDS else "late"
-                        answers[f"{answer.status_code} {soon}"] += 1
-                        await asyncio.sleep(max(0.0, 1.0 - took))
-
-            async with http.stream("GET", f"room/{code}/counted", params={"key": key}) as stage:
-                voting = asyncio.gather(*(hold(rng.uniform(0.0, 3.0)) for _ in range(number)))
-                async for line in stage.aiter_lines():
-                    if line.startswith("data: "):
-                        told = json.loads(line.removeprefix("data: "))
-                        answers["in the tally"] = told["asks"][0]["voters"]
-                    if voting.done() and answers["in the tally"] == number:
-                        break
-                await voting
-        return answers
-
-    return finished(be_there())
-
-
-def _room(url: str, session: str) -> tuple[str, str]:
-    """The code and the key of a room that asks its phones to predict."""
-    wanted = event(url, "click", "spa-room-do")
-    with httpx.Client(base_url=url, timeout=PATIENCE) as http:
-        for wish in ({"do": "open", "address": url}, {"do": "predict"}):
-            stage = f"stage {wish['do']}"
-            asked = wanted.body(stage, session, json.dumps(wish))
-            http.post(f"{API}/queue/join", json=asked).raise_for_status()
-            with http.stream("GET", f"{API}/queue/data", params={"session_hash": stage}) as told:
-                known = next(found for line in told.iter_lines() if (found := _KNOWN.search(line)))
-    return known[1], known[2]
 
 
 def fuzz(url: str, _: str, number: int = 12_000, seed: int = 0) -> "Counter[str]":

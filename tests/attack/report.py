@@ -36,6 +36,7 @@ class Line:
     held: tuple[Seen, Seen, Seen]  # before, at most, and after
     back: float  # seconds until threads and memory were back
     paces: tuple[float, float]  # episodes a second of the run, before the attack and during it
+    computed: tuple[float, float]  # seconds of a core that the app and the attack took meanwhile
 
     @property
     def verdict(self) -> str:
@@ -138,14 +139,15 @@ def suffered(victim: Victim, name: str, attack: Attack, episodes: int) -> Line:
             beside = bystander.clicks() if episodes else before
             alone = run.end()
             run.begin()
-            began = time.monotonic()
-            attacking = pool.submit(attack, victim.url, run.session)
+            began, computed = time.monotonic(), victim.computed()
+            attacking = pool.submit(_computing, attack, victim.url, run.session)
             during = []
             while not attacking.done() or len(during) < FEWEST:
                 during.append(bystander.click())
                 run.go_on()
                 most = most.or_more(victim.seen())
-            answers, seconds = attacking.result(), time.monotonic() - began
+            (answers, taken), seconds = attacking.result(), time.monotonic() - began
+            computed = victim.computed() - computed
             paces = alone, run.end()
         time.sleep(SOON)
         after = bystander.clicks()
@@ -163,7 +165,14 @@ def suffered(victim: Victim, name: str, attack: Attack, episodes: int) -> Line:
         (first, most, last),
         time.monotonic() - ended + SOON,
         paces,
+        (computed, taken),
     )
+
+
+def _computing(attack: Attack, url: str, session: str) -> "tuple[Counter[str], float]":
+    """What an attack says, and for how many seconds its process computed."""
+    began = time.process_time()
+    return attack(url, session), time.process_time() - began
 
 
 def table(lines: list[Line]) -> str:
@@ -171,7 +180,7 @@ def table(lines: list[Line]) -> str:
     head = (
         "| attack | requests | seconds | click p95 before / beside a run / during / after "
         "| threads before / most / after | memory, MB | disk, MB | back after "
-        "| episodes a second | verdict |\n" + "|---" * 10 + "|"
+        "| episodes a second | CPU seconds of app / attack | verdict |\n" + "|---" * 11 + "|"
     )
     return "\n".join([head, *map(_row, lines)])
 
@@ -182,7 +191,7 @@ def p95(values: list[float]) -> float:
 
 
 def _row(line: Line) -> str:
-    answers = ", ".join(f"{number} × {status}" for status, number in sorted(line.answers.items()))
+    answers = ", ".join(f"{status}: {number}" for status, number in sorted(line.answers.items()))
     beside = f"{1000 * line.beside:.0f}" if line.beside != line.before else "–"
     before, during, after = (
         f"{1000 * value:.0f}" for value in (line.before, line.during, line.after)
@@ -193,8 +202,9 @@ def _row(line: Line) -> str:
         " / ".join(f"{getattr(seen, what):.0f}" for seen in line.held)
         for what in ("threads", "memory", "disk")
     )
+    computed = "{:.1f} / {:.1f}".format(*line.computed)
     cells = line.name, answers, f"{line.seconds:.0f}", f"{clicks} ms", threads, memory, disk
-    return "| " + " | ".join([*cells, f"{line.back:.0f} s", paces, line.verdict]) + " |"
+    return "| " + " | ".join([*cells, f"{line.back:.0f} s", paces, computed, line.verdict]) + " |"
 
 
 def _is_back(first: Seen, now: Seen) -> bool:

@@ -57,11 +57,12 @@ class Victim:
 
     def _computing(self) -> float:
         """Seconds of computing that it does in a second."""
-        began = self._computed()
+        began = self.computed()
         time.sleep(1.0)
-        return self._computed() - began
+        return self.computed() - began
 
-    def _computed(self) -> float:
+    def computed(self) -> float:
+        """Seconds of a core that it has taken since it began."""
         fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
