@@ -10,8 +10,8 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -27,17 +27,15 @@ from learner.inspection.findings import found, made, markdown
 from learner.inspection.pictures import pictures
 from learner.inspection.record import as_record
 from learner.inspection.size import Size, smallest_of
-from learner.inspection.strength import Snapshot
-from learner.inspection.subject import subject_of
-from learner.inspection.whole import ANSWERS_A_PROBLEM, Material, Parts, inspect
+from learner.inspection.whole import ANSWERS_A_PROBLEM, Parts, inspect, material_of
 from learner.learning.learner import Learner, new_learner
 from learner.measuring import Answers, answers_of
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion
 from learner.model.loading import load_base_model
+from learner.visitors.moments import Moment
 
 REPORT, RECORD = "inspection.md", "inspection.json"
-OTHER_SEED = 1  # added to a learner's seed: an untrained prompt that is not its own
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -62,22 +60,21 @@ def run(options: argparse.Namespace) -> None:
     """Run the command. Raises ValueError, in a sentence, for what a person can mend."""
     base_model = load_base_model(options.model, options.device, options.dtype)
     learner = open_checkpoint(options.checkpoint, base_model, options.any_model)
-    other = replace(learner.config, seed=learner.config.seed + OTHER_SEED)
-    material = Material(
-        answers=answers_of(base_model),
-        on_model=lambda work: work(base_model),
-        subject=subject_of(learner, new_learner(base_model, learner.config)),
-        other_untrained=new_learner(base_model, other).prompt,
-        problems=held_out(options.problems, options.held_out_seed),
-        snapshots=_snapshots(options.checkpoint, learner, base_model),
-        own_texts=options.text,
-        has_words=not base_model.source.is_embedded,
-    )
     began = time.perf_counter()
     parts: Parts = {}
     about = options.problems * ANSWERS_A_PROBLEM[base_model.source.is_embedded]
     bar = tqdm(total=about, unit="answer", leave=False)
-    for name, part in inspect(replace(material, answers=_counted(material.answers, bar))):
+    material = material_of(
+        learner,
+        partial(new_learner, base_model),
+        base_model,
+        _counted(answers_of(base_model), bar),
+        lambda work: work(base_model),
+        held_out(options.problems, options.held_out_seed),
+        options.text,
+        _moments(options.checkpoint, learner, base_model),
+    )
+    for name, part in inspect(material):
         parts[name] = part
         heading, short, evidence = found(part)
         seconds = time.perf_counter() - began
@@ -131,12 +128,11 @@ def _fresh_folder(base_model: BaseModel) -> Path:
     return Path("runs") / f"{now}-{base_model.source.short_name}-inside"
 
 
-def _snapshots(reference: str, learner: Learner, base_model: BaseModel) -> list[Snapshot]:
+def _moments(reference: str, learner: Learner, base_model: BaseModel) -> list[Moment]:
     """The milestones up to the learner, if it is a run's and they were kept."""
-    folder = Path(reference)
     return [
-        Snapshot(episodes, load(place, base_model).prompt)
-        for episodes, place in milestones(folder)
+        Moment(episodes, load(place, base_model).prompt)
+        for episodes, place in milestones(Path(reference))
         if episodes <= learner.episodes
     ]
 

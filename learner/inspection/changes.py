@@ -10,8 +10,8 @@ from functools import partial
 
 import torch
 
-from arena import Problem, grade
-from learner.inspection.looking import OnModel, in_slices
+from arena import Problem
+from learner.inspection.looking import OnModel, in_slices, token_texts
 from learner.inspection.subject import Change, Subject, change, scores
 from learner.measuring import Answers, Score
 from learner.model.base_model import BaseModel
@@ -136,16 +136,11 @@ def _beginnings(
     )
     mean = torch.stack(list(in_slices(on_model, look, problems))).mean(dim=0)
     moved = (mean[1] - mean[0]).abs().topk(BEGINNINGS).indices.tolist()
-    texts = on_model(partial(_decoded, tokens=moved))
+    texts = on_model(partial(token_texts, tokens=moved))
     return tuple(
         Beginning(text, float(mean[0, token]), float(mean[1, token]))
         for token, text in zip(moved, texts, strict=True)
     )
-
-
-def _decoded(base_model: BaseModel, tokens: Sequence[int]) -> list[str]:
-    backend = base_model.tokenizer.backend_tokenizer
-    return [backend.decode([token], skip_special_tokens=False) for token in tokens]
 
 
 def _counts(keys: Sequence, before: Score, after: Score) -> dict:
@@ -167,10 +162,10 @@ def _shown(
     since: Sequence[int | None],
 ) -> tuple[Flip, ...]:
     """A few flips each way, with what was answered."""
-    pairs = list(enumerate(zip(before.right, after.right, strict=True)))
-    gained = [i for i, (then, now) in pairs if now and not then][:SHOWN]
-    lost = [i for i, (then, now) in pairs if then and not now][:SHOWN]
-    numbers = (*gained, *lost)
+    verdicts = list(zip(before.right, after.right, strict=True))
+    gained = [i for i, verdict in enumerate(verdicts) if verdict == (False, True)][:SHOWN]
+    lost = [i for i, verdict in enumerate(verdicts) if verdict == (True, False)][:SHOWN]
+    numbers = gained + lost
     chosen = [problems[i] for i in numbers]
     if not chosen:
         return ()
@@ -180,6 +175,6 @@ def _shown(
         *_, completions = answers([asked.ask(problem) for problem in chosen])
         texts.append([completion.text for completion in completions])
     return tuple(
-        Flip(problems[i], then, now, grade(problems[i], now).correct, since[i])
+        Flip(problems[i], then, now, i in gained, since[i])
         for i, then, now in zip(numbers, *texts, strict=True)
     )

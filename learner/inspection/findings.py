@@ -1,5 +1,6 @@
 """An inspection in words: a sentence that says what was found and how sure it is, and its table."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from learner import wording
@@ -8,12 +9,14 @@ from learner.inspection.likeness import BLANK, EXAMPLES, LINE, NONSENSE, VOUCHES
 from learner.inspection.listening import Listening
 from learner.inspection.nearest import Nearest, NearestWords
 from learner.inspection.size import Size, Smaller
-from learner.inspection.strength import Strength
-from learner.inspection.subject import SIGNIFICANT, Change, change
+from learner.inspection.strength import Path, Strength
+from learner.inspection.subject import SIGNIFICANT, change
 from learner.inspection.vectors import Effect, Vectors
-from learner.inspection.whole import Part, Parts, Path
+from learner.inspection.whole import Part, Parts
 from learner.inspection.words import Words
 from learner.measuring import Tally
+
+Rows = list[list[str]]
 
 
 class Found(NamedTuple):
@@ -175,17 +178,92 @@ def words_found(part: Words) -> tuple[str, str]:
     )
 
 
-FOUND = {
-    Strength: ("How much of it does it take?", strength_found),
-    Path: ("The way training took", path_found),
-    Changes: ("What changed in the answers?", changes_found),
-    NearestWords: ("Nearest words, which mislead", nearest_found),
-    Ranking: ("What does it act like?", likeness_found),
-    Listening: ("Where does it listen?", listening_found),
-    Vectors: ("Which vector matters?", vectors_found),
-    Size: ("How small can it be?", size_found),
-    Words: ("What does the model say of it?", words_found),
+def _strength_rows(part: Strength) -> Rows:
+    rows = [["place", "accuracy"]]
+    for name, places, scores in (
+        ("", part.places, part.scores),
+        ("random direction, ", part.control_places, part.control),
+    ):
+        rows += [
+            [f"{name}{place:.0%}", _accuracy(score)]
+            for place, score in zip(places, scores, strict=True)
+        ]
+    return rows
+
+
+def _path_rows(part: Path) -> Rows:
+    rows = [[str(episodes), _accuracy(score)] for episodes, score in part.moments]
+    return [["episodes", "accuracy"], *rows]
+
+
+def _vectors_rows(part: Vectors) -> Rows:
+    rows = [["vector", "share of the gain (Shapley)", "put back", "trained alone"]]
+    for i, share in enumerate(part.shares):
+        value = wording.change(share.value, share.interval)
+        shown = f"{value}, {wording.p_value(share.p_value)}"
+        rows.append([str(i + 1), shown, _effect(part.put_back[i]), _effect(part.alone[i])])
+    return rows
+
+
+def _likeness_rows(part: Ranking) -> Rows:
+    control = {one.text: one for one in part.untrained}
+    rows = [["text", "kind", "nats an answer", "as a plain prefix", "nats, untrained"]]
+    for one in part.trained:
+        away = wording.quantity(one.divergence, one.interval)
+        name = f"{shown(one)}{' *' if one.first else ''}"
+        away_untrained = f"{control[one.text].divergence:.2f}"
+        rows.append([name, one.kind, away, _accuracy(one.score), away_untrained])
+    return rows
+
+
+def _nearest_rows(part: NearestWords) -> Rows:
+    rows = [["vector", "nearest words", "untrained"]]
+    for i, (now, then) in enumerate(zip(part.trained, part.untrained, strict=True)):
+        rows.append([str(i + 1), _cosines(now), _cosines(then)])
+    return rows
+
+
+def _size_rows(part: Size) -> Rows:
+    rows = [["made so", "bytes", "accuracy", "change", "sure to lose less than 5 points"]]
+    for one in (*part.bits, *part.rank, *part.vectors, *part.both):
+        lost = wording.change(one.change.value, one.change.interval)
+        sure = "yes" if one.loses_nothing else "no"
+        rows.append([made(one), f"{one.bytes:,}", _accuracy(one.score), lost, sure])
+    return rows
+
+
+def _changes_rows(part: Changes) -> Rows:
+    groups = {**part.families, **{f"difficulty {k}": v for k, v in part.difficulties.items()}}
+    rows = [[name, *map(str, counts)] for name, counts in groups.items()]
+    return [["problems", "became right", "became wrong", "n"], *rows]
+
+
+def _listening_rows(part: Listening) -> Rows:
+    rows = [["layer", *(f"head {head + 1}" for head in range(len(part.heads[0])))]]
+    for layer, shares in enumerate(part.heads):
+        rows.append([str(layer + 1), *(f"{share * 100:+.1f}" for share in shares)])
+    return rows
+
+
+def _words_rows(part: Words) -> Rows:
+    rows = [["of", "the model says", "as a plain prefix"]]
+    for name, group in (("trained", part.trained), ("untrained", part.untrained)):
+        rows += [[name, one.text, _accuracy(one.score)] for one in group]
+    return rows
+
+
+ABOUT: dict[type, tuple[str, Callable[..., tuple[str, str]], Callable[..., Rows]]] = {
+    Strength: ("How much of it does it take?", strength_found, _strength_rows),
+    Path: ("The way training took", path_found, _path_rows),
+    Changes: ("What changed in the answers?", changes_found, _changes_rows),
+    NearestWords: ("Nearest words, which mislead", nearest_found, _nearest_rows),
+    Ranking: ("What does it act like?", likeness_found, _likeness_rows),
+    Listening: ("Where does it listen?", listening_found, _listening_rows),
+    Vectors: ("Which vector matters?", vectors_found, _vectors_rows),
+    Size: ("How small can it be?", size_found, _size_rows),
+    Words: ("What does the model say of it?", words_found, _words_rows),
 }
+"""The heading of each part, what was found in words, and its table."""
 
 TESTED = {Strength: (5, 0), Vectors: (5, 0), Ranking: (5, 0), Size: (4, 0), Changes: (5, 0)}
 TESTED |= {Listening: (5, 3), NearestWords: (0, 5)}
@@ -206,8 +284,8 @@ def tested(part: Part) -> str:
 
 def found(part: Part) -> Found:
     """The heading of a part, and what was found."""
-    heading, words = FOUND[type(part)]
-    return Found(heading, *words(part))  # type: ignore[operator]
+    heading, words, _ = ABOUT[type(part)]
+    return Found(heading, *words(part))
 
 
 def markdown(parts: Parts, pictures: dict[str, str], about: str) -> str:
@@ -217,7 +295,8 @@ def markdown(parts: Parts, pictures: dict[str, str], about: str) -> str:
         heading, short, evidence = found(part)
         picture = f"![{heading}]({pictures[name]})" if name in pictures else ""
         said = f"**{short}** {evidence}"
-        body = "\n\n".join(text for text in (said, picture, _table(part)) if text)
+        table = wording.table(ABOUT[type(part)][2](part))
+        body = "\n\n".join(text for text in (said, picture, table) if text)
         sections.append(f"## {heading}\n\n{body}")
     return "\n\n".join(sections) + "\n"
 
@@ -240,86 +319,8 @@ def shown(one: Likeness) -> str:
     return f"“{_clipped(one.text)}”"
 
 
-def _table(part: Part) -> str:
-    rows: list[list[str]] = []
-    if isinstance(part, Strength):
-        rows = [["place", "accuracy"]]
-        rows += [
-            [f"{place:.0%}", _accuracy(score)]
-            for place, score in zip(part.places, part.scores, strict=True)
-        ]
-        rows += [
-            [f"random direction, {place:.0%}", _accuracy(score)]
-            for place, score in zip(part.control_places, part.control, strict=True)
-        ]
-    elif isinstance(part, Path):
-        rows = [["episodes", "accuracy"]]
-        rows += [[str(episodes), _accuracy(score)] for episodes, score in part.moments]
-    elif isinstance(part, Vectors):
-        rows = [["vector", "share of the gain (Shapley)", "put back", "trained alone"]]
-        for i, (share, back, alone) in enumerate(
-            zip(part.shares, part.put_back, part.alone, strict=True)
-        ):
-            value = wording.change(share.value, share.interval)
-            rows.append(
-                [
-                    str(i + 1),
-                    f"{value}, {wording.p_value(share.p_value)}",
-                    _effect(back),
-                    _effect(alone),
-                ]
-            )
-    elif isinstance(part, Ranking):
-        control = {one.text: one for one in part.untrained}
-        rows = [["text", "kind", "nats an answer", "as a plain prefix", "nats, untrained"]]
-        for one in part.trained:
-            rows.append(
-                [
-                    f"{shown(one)}{' *' if one.first else ''}",
-                    one.kind,
-                    wording.quantity(one.divergence, one.interval),
-                    _accuracy(one.score),
-                    f"{control[one.text].divergence:.2f}",
-                ]
-            )
-    elif isinstance(part, NearestWords):
-        rows = [["vector", "nearest words", "untrained"]]
-        for i, (now, then) in enumerate(zip(part.trained, part.untrained, strict=True)):
-            rows.append([str(i + 1), _cosines(now), _cosines(then)])
-    elif isinstance(part, Size):
-        rows = [["made so", "bytes", "accuracy", "change", "sure to lose less than 5 points"]]
-        for smaller in (*part.bits, *part.rank, *part.vectors, *part.both):
-            rows.append(
-                [
-                    made(smaller),
-                    f"{smaller.bytes:,}",
-                    _accuracy(smaller.score),
-                    _change(smaller.change),
-                    "yes" if smaller.loses_nothing else "no",
-                ]
-            )
-    elif isinstance(part, Words):
-        rows = [["of", "the model says", "as a plain prefix"]]
-        for name, group in (("trained", part.trained), ("untrained", part.untrained)):
-            rows += [[name, one.text, _accuracy(one.score)] for one in group]
-    elif isinstance(part, Changes):
-        rows = [["problems", "became right", "became wrong", "n"]]
-        groups = {**part.families, **{f"difficulty {k}": v for k, v in part.difficulties.items()}}
-        rows += [[name, *map(str, counts)] for name, counts in groups.items()]
-    else:
-        heads = range(1, len(part.heads[0]) + 1)
-        rows = [["layer", *(f"head {head}" for head in heads)]]
-        for layer, shares in enumerate(part.heads):
-            rows.append([str(layer + 1), *(f"{share * 100:+.1f}" for share in shares)])
-    return wording.table(rows)
-
-
 def _accuracy(score: Tally) -> str:
     return wording.accuracy(score.accuracy, score.interval)
-
-
-def _change(change: Change) -> str:
-    return wording.change(change.value, change.interval)
 
 
 def _effect(one: Effect) -> str:

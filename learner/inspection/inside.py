@@ -15,18 +15,15 @@ from typing import Any
 import torch
 
 from arena import Problem, grade
-from learner.inspection.strength import CONTROL_PLACES, PLACES, Snapshot, blend, strength
+from learner.inspection.strength import CONTROL_PLACES, PLACES, blend, strength
 from learner.inspection.subject import subject_of
-from learner.inspection.whole import ANSWERS_A_PROBLEM, NAMES, Material, Part, Parts, inspect
-from learner.learning.learner import Learner
+from learner.inspection.whole import ANSWERS_A_PROBLEM, NAMES, Part, Parts, inspect, material_of
 from learner.model.base_model import BaseModel, ModelFacts
 from learner.model.completion import Ask, Completion
-from learner.service.protocol import ModelService
 from learner.visitors.checked_input import LessonError
 from learner.visitors.comparison import GradedCompletion
 from learner.visitors.followed import Followed
 from learner.visitors.lesson import Lesson
-from learner.visitors.moments import Moment
 
 # Of the first picture, and of what is measured of the machine's pace; here and below, on the
 # embedded model and on others.
@@ -74,8 +71,8 @@ class Inside(Followed):
         self._service = lesson.service
         self._lesson = lesson
         self._problems = lesson.exam.problems
-        self._has_words = not self.base_model.source.is_embedded
-        self._few = self._problems[: FIRST_PROBLEMS[not self._has_words]]
+        self._embedded = self.base_model.source.is_embedded
+        self._few = self._problems[: FIRST_PROBLEMS[self._embedded]]
         self._worker: threading.Thread | None = None
         self._stop = threading.Event()
         self._asking: object | None = None
@@ -110,13 +107,13 @@ class Inside(Followed):
     @property
     def all_parts(self) -> int:
         """How many pictures there will be."""
-        return len(NAMES) - (not self._has_words)
+        return len(NAMES) - self._embedded  # which says nothing in words
 
     @property
     def all_answers(self) -> int:
         """About how many answers all of it takes; at first, those that the first picture takes."""
         few = len(self._few) * FIRST_ANSWERS
-        return max(few + self.asked * ANSWERS_A_PROBLEM[not self._has_words], self.answers)
+        return max(few + self.asked * ANSWERS_A_PROBLEM[self._embedded], self.answers)
 
     @property
     def seconds_left(self) -> float | None:
@@ -300,16 +297,23 @@ class Inside(Followed):
             note()
             return self._service.look(work).result()
 
-        embedded = self._service.base_model.source.is_embedded
         began = time.monotonic()
         yield "strength", strength(answers, self._subject, self._few)
         pace = (time.monotonic() - began) / (len(self._few) * FIRST_ANSWERS)
-        number = problems_for(pace, embedded)
+        number = problems_for(pace, self._embedded)
         note(asked=number)
-        material = learner_material(
-            self._service, self.learner, self._problems[:number], texts, self.moments
+        yield from inspect(
+            material_of(
+                self.learner,
+                self._service.new_learner,
+                self.base_model,
+                answers,
+                on_model,
+                self._problems[:number],
+                texts,
+                self.moments,
+            )
         )
-        yield from inspect(replace(material, answers=answers, on_model=on_model))
 
 
 class Insides:
@@ -336,25 +340,4 @@ def problems_for(seconds_an_answer: float, embedded: bool) -> int:
     room = SECONDS[embedded] / max(seconds_an_answer, 1e-6)
     return int(
         max(FEWEST_PROBLEMS[embedded], min(MOST_PROBLEMS, room / ANSWERS_A_PROBLEM[embedded]))
-    )
-
-
-def learner_material(
-    service: ModelService,
-    learner: Learner,
-    problems: Sequence[Problem],
-    texts: Sequence[str],
-    moments: Sequence[Moment] = (),
-) -> Material:
-    """What an inspection of a learner through a service needs."""
-    other = replace(learner.config, seed=learner.config.seed + 1)
-    return Material(
-        answers=service.ask,
-        on_model=lambda work: service.look(work).result(),
-        subject=subject_of(learner, service.new_learner(learner.config)),
-        other_untrained=service.new_learner(other).prompt,
-        problems=problems,
-        snapshots=[Snapshot(one.episodes, one.prompt) for one in moments],
-        own_texts=texts,
-        has_words=not service.base_model.source.is_embedded,
     )

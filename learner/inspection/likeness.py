@@ -23,7 +23,7 @@ from arena import Problem
 from arena.crossed import crossed_mean
 from arena.statistics import Interval, holm
 from learner.inspection.looking import OnModel, in_slices, text_ids, token_prompt
-from learner.inspection.subject import Subject, scores
+from learner.inspection.subject import SIGNIFICANT, Subject, scores
 from learner.learning.worked_examples import worked_examples
 from learner.measuring import Answers, Score
 from learner.model.base_model import BaseModel
@@ -102,9 +102,7 @@ class Ranking:
     problems: int
 
 
-def candidates(
-    base_model: BaseModel, vectors: int, own: Sequence[str] = (), seed: int = 0
-) -> list[Candidate]:
+def candidates(base_model: BaseModel, vectors: int, own: Sequence[str] = ()) -> list[Candidate]:
     """The listed texts, worked examples, nonsense of as many tokens as vectors, nothing, and
     ``own`` texts that somebody would like to compare. Raises ValueError for one that cannot be."""
     texts = [(kind, text) for kind, group in TEXTS.items() for text in group]
@@ -118,8 +116,8 @@ def candidates(
         ids = text_ids(base_model, text)
         listed.append(Candidate(kind, text, len(ids), token_prompt(base_model, ids)))
     line_break = text_ids(base_model, "\n")
-    for number in range(2):
-        words = nonsense(base_model, vectors, seed + number)
+    for seed in range(2):
+        words = nonsense(base_model, vectors, seed)
         for kind, ids in ((NONSENSE, words), (LINE, words + line_break)):
             text = base_model.tokenizer.backend_tokenizer.decode(ids)
             listed.append(Candidate(kind, text, len(ids), token_prompt(base_model, ids)))
@@ -170,7 +168,7 @@ def as_prefixes(
     problems: Sequence[Problem],
 ) -> list[Score]:
     """How well each candidate does as a plain prefix."""
-    prompts = {str(place): one.prompt for place, one in enumerate(listed)}
+    prompts = {one: one.prompt for one in listed}
     return list(scores(answers, subject, prompts, problems).values())
 
 
@@ -206,10 +204,11 @@ def divergences(
 
     The answers are the reference's own. Raises ValueError if a row is too long, and OutOfMemory.
     """
-    prompts = [reference, *(other for other in others if other is not None)]
-    numbers = iter(range(1, len(prompts)))
-    places = [0, *(None if other is None else next(numbers) for other in others)]
-    rows = []
+    prompts, rows = [reference], []
+    places: list[int | None] = [0]
+    for other in others:
+        places.append(None if other is None else len(prompts))
+        prompts += [] if other is None else [other]
     for item in items:
         encoded = encode(base_model, item.question, None, chat_template, examples)
         tokens = encoded.question + item.ids[:-1]
@@ -266,7 +265,7 @@ def ranked(
         crossed_mean([[a - b for a, b in zip(columns[i], best, strict=True)]]).p_value
         for i in order[1:]
     ]
-    told_apart = [0.0, *holm(further)]
+    p_values = [1.0, *holm(further)]
     return tuple(
         Likeness(
             kind=listed[i].kind,
@@ -275,9 +274,9 @@ def ranked(
             divergence=means[i].mean,
             interval=Interval(max(0.0, means[i].interval.low), means[i].interval.high),
             score=found[i],
-            first=rank == 0 or p >= 0.05,
+            first=p >= SIGNIFICANT,
         )
-        for rank, (i, p) in enumerate(zip(order, told_apart, strict=True))
+        for i, p in zip(order, p_values, strict=True)
     )
 
 

@@ -76,9 +76,10 @@ def listening(on_model: OnModel, subject: Subject, problems: Sequence[Problem]) 
         examples=subject.examples,
     )
     heard = list(in_slices(on_model, look, problems))
-    parts = torch.stack([torch.stack([one.parts for one in pair]) for pair in heard])
-    vectors = torch.stack([torch.stack([one.vectors for one in pair]) for pair in heard])
-    output = torch.stack([torch.stack([one.soft_output for one in pair]) for pair in heard])
+    parts, vectors, output = (
+        torch.stack([torch.stack([getattr(one, name) for one in pair]) for pair in heard])
+        for name in ("parts", "vectors", "soft_output")
+    )
     means = parts.mean(dim=(0, 2, 3))  # [trained and untrained, parts]
     moved = parts[:, 0, ..., 0] - parts[:, 1, ..., 0]  # [problems, layers, heads]
     change = crossed_mean([moved.mean(dim=(1, 2)).tolist()])

@@ -52,6 +52,12 @@ def text_ids(base_model: BaseModel, text: str) -> list[int]:
     return ids
 
 
+def token_texts(base_model: BaseModel, tokens: Sequence[int]) -> list[str]:
+    """The text of each token."""
+    backend = base_model.tokenizer.backend_tokenizer
+    return [backend.decode([token], skip_special_tokens=False) for token in tokens]
+
+
 def token_prompt(base_model: BaseModel, ids: Sequence[int]) -> torch.Tensor:
     """Tokens in a soft prompt's place: their input embeddings, float32 [tokens, hidden], CPU.
 

@@ -14,7 +14,7 @@ from functools import partial
 import torch
 
 from arena import Problem
-from learner.inspection.looking import OnModel, token_prompt
+from learner.inspection.looking import OnModel, token_prompt, token_texts
 from learner.inspection.subject import Subject, scores
 from learner.measuring import Answers, Score
 from learner.model.base_model import BaseModel
@@ -51,19 +51,15 @@ class NearestWords:
     whole: Score
 
 
-def nearest(base_model: BaseModel, prompt: torch.Tensor, words: int = WORDS) -> Nearest:
+def nearest(base_model: BaseModel, prompt: torch.Tensor) -> Nearest:
     """The words nearest to each vector of a prompt, by cosine, nearest first."""
     known = min(len(base_model.tokenizer), base_model.vocabulary_size)
     table = torch.nn.functional.normalize(base_model.embeddings[:known].float(), dim=1)
     units = torch.nn.functional.normalize(prompt.to(table.device), dim=1)
-    cosines, tokens = (units @ table.T).topk(words, dim=1)
-    backend = base_model.tokenizer.backend_tokenizer
+    cosines, tokens = (units @ table.T).topk(WORDS, dim=1)
     return tuple(
-        tuple(
-            Word(backend.decode([token], skip_special_tokens=False), token, cosine)
-            for token, cosine in zip(own_tokens, own_cosines, strict=True)
-        )
-        for own_tokens, own_cosines in zip(tokens.tolist(), cosines.tolist(), strict=True)
+        tuple(map(Word, token_texts(base_model, own), own, own_cosines))
+        for own, own_cosines in zip(tokens.tolist(), cosines.tolist(), strict=True)
     )
 
 

@@ -1,40 +1,21 @@
 """Pictures of an inspection, for its report and for a model card."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from learner import plot
 from learner.inspection.findings import made, shown
 from learner.inspection.likeness import Ranking
 from learner.inspection.listening import Listening
 from learner.inspection.size import Size
-from learner.inspection.strength import Strength
+from learner.inspection.strength import Path, Strength
 from learner.inspection.vectors import Vectors
-from learner.inspection.whole import Parts, Path
+from learner.inspection.whole import Parts
 from learner.plot import FAINT_INK, PALE, PALETTE, Axis, Panel, Sheet
 
 _WIDTH, _HEIGHT = 620, 360
 _ROW = 22  # pixels for a row of names
 _NAMES = 250
-
-
-def pictures(parts: Parts) -> dict[str, bytes]:
-    """A PNG for each of the parts that there is one for, by the part's name."""
-    drawn = {}
-    for name, part in parts.items():
-        if isinstance(part, Strength):
-            drawn[name] = strength_picture(part)
-        elif isinstance(part, Path):
-            drawn[name] = path_picture(part)
-        elif isinstance(part, Vectors):
-            drawn[name] = vectors_picture(part)
-        elif isinstance(part, Ranking):
-            drawn[name] = likeness_picture(part)
-        elif isinstance(part, Size):
-            drawn[name] = size_picture(part)
-        elif isinstance(part, Listening):
-            drawn[name] = listening_picture(part)
-    return drawn
 
 
 def strength_picture(part: Strength) -> bytes:
@@ -147,6 +128,23 @@ def listening_picture(part: Listening) -> bytes:
         for share in layer:
             panel.dot((share, level), PALETTE[0], hollow=True)
     return sheet.png()
+
+
+PICTURES: dict[type, Callable[..., bytes]] = {
+    Strength: strength_picture,
+    Path: path_picture,
+    Vectors: vectors_picture,
+    Ranking: likeness_picture,
+    Size: size_picture,
+    Listening: listening_picture,
+}
+
+
+def pictures(parts: Parts) -> dict[str, bytes]:
+    """A PNG for each of the parts that there is one for, by the part's name."""
+    return {
+        name: PICTURES[type(part)](part) for name, part in parts.items() if type(part) in PICTURES
+    }
 
 
 def _points_axis(low: float, high: float, label: str) -> Axis:

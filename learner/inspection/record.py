@@ -6,7 +6,6 @@ from typing import Any
 
 from arena import Problem
 from arena.statistics import Interval
-from learner.inspection.size import Smaller
 from learner.measuring import Tally
 
 
@@ -34,10 +33,7 @@ def as_record(value: Any) -> Any:
             "answer": value.answer,
         }
     if is_dataclass(value):
-        record = {field.name: as_record(getattr(value, field.name)) for field in fields(value)}
-        if isinstance(value, Smaller):
-            record["loses_nothing"] = value.loses_nothing
-        return record
+        return {field.name: as_record(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): as_record(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

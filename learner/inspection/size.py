@@ -3,11 +3,12 @@
 The prompt is rounded, flattened to a rank, or cut to the vectors that matter most, and asked again.
 The smallest is the one of the fewest bytes of which it is sure, at 95 %, that it loses less than
 ``MARGIN`` against the whole prompt (a paired interval): not to have seen a loss would be no proof
-of anything with few problems. The control is the same alterations of the untrained prompt.
+of anything with few problems.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 
@@ -22,11 +23,19 @@ SCALE_BYTES = 2  # a float16 scale for each vector, where numbers are rounded to
 RANKS = (1, 2, 3, 4, 6, 8)
 
 
+class Way(NamedTuple):
+    """To make it smaller: so many ``bits`` a number, a ``rank``, and some vectors ``kept``."""
+
+    bits: int
+    rank: int
+    kept: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Smaller:
-    """A smaller prompt: its ``bytes``, its score, and the change from the whole one.
+    """A smaller prompt: how it was made, its ``bytes``, its score, and the change from the whole.
 
-    Each vector has ``bits`` a number; the matrix has ``rank``; ``kept`` are its vectors, in place.
+    ``loses_nothing`` says that it is sure, at 95 %, to lose less than ``MARGIN``.
     """
 
     bits: int
@@ -35,11 +44,7 @@ class Smaller:
     bytes: int
     score: Score
     change: Change
-
-    @property
-    def loses_nothing(self) -> bool:
-        """Whether it is sure, at 95 %, that less than ``MARGIN`` is lost."""
-        return self.change.interval.low > -MARGIN
+    loses_nothing: bool
 
 
 @dataclass(frozen=True)
@@ -92,27 +97,23 @@ def size(
     """Try all of it on these problems, two or more; ``order`` has the vectors, best first."""
     n, hidden = subject.trained.shape
     everything = tuple(range(n))
-    ways: list[tuple[int, int, tuple[int, ...]]] = [(bits, n, everything) for bits in BITS]
-    ways += [(32, rank, everything) for rank in RANKS if rank < n]
-    counts = _counts(n)
-    ways += [(32, n, tuple(sorted(order[:count]))) for count in counts]
-    tried = _tried(answers, subject, ways, problems)
-    bits, rest = tried[: len(BITS)], tried[len(BITS) :]
-    rank, vectors = rest[: len(rest) - len(counts)], rest[len(rest) - len(counts) :]
-    few = next((one for one in reversed(vectors) if one.loses_nothing), None)
-    both: list[Smaller] = []
-    if few is not None:
-        ways = [(b, len(few.kept), few.kept) for b in BITS[1:]]
-        both = _tried(answers, subject, ways, problems)
-    whole = bits[0]
-    good = [one for one in (*tried, *both) if one.loses_nothing and one.bytes < whole.bytes]
+    bits = [Way(bits, n, everything) for bits in BITS]
+    ranks = [Way(32, rank, everything) for rank in RANKS if rank < n]
+    counts = [Way(32, n, tuple(sorted(order[:count]))) for count in _counts(n)]
+    tried = _tried(answers, subject, [*bits, *ranks, *counts], problems)
+    few = next((way.kept for way in reversed(counts) if tried[way].loses_nothing), None)
+    both = [Way(bits, len(few), few) for bits in BITS[1:]] if few else []
+    tried |= _tried(answers, subject, both, problems) if both else {}
+    whole = stored_bytes(n, hidden, 32)
+    good = [one for one in tried.values() if one.loses_nothing and one.bytes < whole]
+
+    def found(ways: Sequence[Way]) -> tuple[Smaller, ...]:
+        return tuple(tried[way] for way in ways)
+
     return Size(
-        whole.score,
-        stored_bytes(n, hidden, 32),
-        tuple(bits),
-        tuple(rank),
-        tuple(vectors),
-        tuple(both),
+        tried[bits[0]].score,
+        whole,
+        *(found(bits), found(ranks), found(counts), found(both)),
         min(good, key=lambda one: one.bytes, default=None),
     )
 
@@ -141,23 +142,19 @@ def smallest_of(learner: Learner, found: Size) -> Learner | None:
 def _tried(
     answers: Answers,
     subject: Subject,
-    ways: Sequence[tuple[int, int, tuple[int, ...]]],
+    ways: Sequence[Way],
     problems: Sequence[Problem],
-) -> list[Smaller]:
-    prompts = {str(i): made_smaller(subject.trained, *way) for i, way in enumerate(ways)}
-    found = scores(answers, subject, {"whole": subject.trained} | prompts, problems)
-    hidden = subject.trained.shape[1]
-    return [
-        Smaller(
-            bits,
-            rank,
-            kept,
-            stored_bytes(len(kept), hidden, bits, rank),
-            found[str(i)],
-            change(found["whole"], found[str(i)]),
-        )
-        for i, (bits, rank, kept) in enumerate(ways)
-    ]
+) -> dict[Way, Smaller]:
+    prompts: dict[Way | None, torch.Tensor] = {None: subject.trained}
+    prompts |= {way: made_smaller(subject.trained, *way) for way in ways}
+    found = scores(answers, subject, prompts, problems)
+    smaller = {}
+    for way in ways:
+        bytes_taken = stored_bytes(len(way.kept), subject.trained.shape[1], way.bits, way.rank)
+        lost = change(found[None], found[way])
+        sure = lost.interval.low > -MARGIN
+        smaller[way] = Smaller(*way, bytes_taken, found[way], lost, sure)
+    return smaller
 
 
 def _counts(n: int) -> list[int]:

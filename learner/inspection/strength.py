@@ -6,17 +6,19 @@ were distance from the start all that counts, it would answer as well.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from arena import Problem
 from learner.inspection.subject import Subject, scores
 from learner.measuring import Answers, Score
+from learner.visitors.moments import Moment
 
 PLACES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5)
 CONTROL_PLACES = (0.5, 1.0, 1.5)
 STRONGEST = PLACES[-1]
+MOST_MOMENTS = 12  # of the path
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,11 @@ class Strength:
     half: float | None
 
 
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """The soft prompt as it was after so many ``episodes`` of training."""
+@dataclass(frozen=True)
+class Path:
+    """Accuracy after so many episodes, at moments of the way that training took."""
 
-    episodes: int
-    prompt: torch.Tensor
+    moments: tuple[tuple[int, Score], ...]
 
 
 def blend(subject: Subject, place: float) -> torch.Tensor:
@@ -48,14 +49,12 @@ def blend(subject: Subject, place: float) -> torch.Tensor:
     return subject.untrained + place * (subject.trained - subject.untrained)
 
 
-def random_direction(subject: Subject, seed: int = 0) -> Subject:
+def random_direction(subject: Subject) -> Subject:
     """The subject had each of its vectors moved as far as it did, but anywhere."""
     moved = subject.trained - subject.untrained
-    noise = torch.randn(moved.shape, generator=torch.Generator().manual_seed(seed))
+    noise = torch.randn(moved.shape, generator=torch.Generator().manual_seed(0))
     noise *= moved.norm(dim=1, keepdim=True) / noise.norm(dim=1, keepdim=True)
-    return Subject(
-        subject.untrained + noise, subject.untrained, subject.chat_template, subject.examples
-    )
+    return replace(subject, trained=subject.untrained + noise)
 
 
 def strength(
@@ -63,40 +62,35 @@ def strength(
     subject: Subject,
     problems: Sequence[Problem],
     places: Sequence[float] = PLACES,
-    seed: int = 0,
 ) -> Strength:
     """Accuracy along the line and its control, all of it in the same passes.
 
     ``places`` are rising, with 0 and 1 among them.
     """
-    elsewhere = random_direction(subject, seed)
-    prompts = {f"{place:g}": blend(subject, place) for place in places}
-    control = {f"random {place:g}": blend(elsewhere, place) for place in CONTROL_PLACES}
-    found = scores(answers, subject, prompts | control, problems)
-    line = tuple(found[name] for name in prompts)
-    return Strength(
-        tuple(places),
-        line,
-        CONTROL_PLACES,
-        tuple(found[name] for name in control),
-        _half(places, [score.accuracy for score in line]),
-    )
+    elsewhere = random_direction(subject)
+    prompts = {("line", place): blend(subject, place) for place in places}
+    prompts |= {("control", place): blend(elsewhere, place) for place in CONTROL_PLACES}
+    found = tuple(scores(answers, subject, prompts, problems).values())
+    line, control = found[: len(places)], found[len(places) :]
+    half = _half(places, [score.accuracy for score in line])
+    return Strength(tuple(places), line, CONTROL_PLACES, control, half)
 
 
 def path(
-    answers: Answers, subject: Subject, snapshots: Sequence[Snapshot], problems: Sequence[Problem]
-) -> list[Score]:
-    """Accuracy at each moment of the way that training really took, in the order given."""
-    prompts = {str(number): moment.prompt for number, moment in enumerate(snapshots)}
-    return list(scores(answers, subject, prompts, problems).values())
+    answers: Answers, subject: Subject, moments: Sequence[Moment], problems: Sequence[Problem]
+) -> Path:
+    """Accuracy at the moments, in order: if there are many, at ``MOST_MOMENTS`` of them."""
+    taken = thinned(moments, MOST_MOMENTS)
+    found = scores(answers, subject, {one: one.prompt for one in taken}, problems)
+    return Path(tuple((one.episodes, score) for one, score in found.items()))
 
 
-def thinned(snapshots: Sequence[Snapshot], most: int) -> list[Snapshot]:
+def thinned(moments: Sequence[Moment], most: int) -> list[Moment]:
     """At most so many of them, evenly spread, the first and the last among them."""
-    if len(snapshots) <= most:
-        return list(snapshots)
-    last = len(snapshots) - 1
-    return [snapshots[round(i * last / (most - 1))] for i in range(most)]
+    last = len(moments) - 1
+    if last < most:
+        return list(moments)
+    return [moments[round(i * last / (most - 1))] for i in range(most)]
 
 
 def _half(places: Sequence[float], accuracies: Sequence[float]) -> float | None:

@@ -1,7 +1,8 @@
 """What is looked into: a trained soft prompt, the untrained one beside it, and how it is asked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
@@ -13,6 +14,8 @@ from learner.measuring import SHARED, Answers, Measurement, Score, measured
 from learner.model.formatting import Examples
 
 SIGNIFICANT = 0.05
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +85,9 @@ def subject_of(learner: Learner, untrained: Learner) -> Subject:
 def scores(
     answers: Answers,
     subject: Subject,
-    prompts: Mapping[str, torch.Tensor | None],
+    prompts: Mapping[Name, torch.Tensor | None],
     problems: Sequence[Problem],
-) -> dict[str, Score]:
+) -> dict[Name, Score]:
     """How the problems are answered behind each of the prompts (None: the model alone), by name.
 
     All are asked together. Raises ValueError without problems, and what ``answers`` raises.

@@ -11,6 +11,7 @@ p-values, which are corrected for asking about every vector at once (Holm, 1979)
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, product
 from math import comb
 
 from arena import Problem
@@ -96,7 +97,7 @@ def vectors(
     everything, nothing = (True,) * n, (False,) * n
     singles = [tuple(i == j for j in range(n)) for i in range(n)]
     backs = [tuple(i != j for j in range(n)) for i in range(n)]
-    found = kept_scores(answers, subject, [everything, nothing, *singles, *backs], problems)
+    found = _kept_scores(answers, subject, [everything, nothing, *singles, *backs], problems)
     few = problems[:problems_for_shares]
     table, subsets = _values(answers, subject, few, found, orders)
     means = [crossed_mean(rows) for rows in table]
@@ -112,16 +113,6 @@ def vectors(
         problems_for_shares=len(few),
         subsets=subsets,
     )
-
-
-def kept_scores(
-    answers: Answers, subject: Subject, subsets: Sequence[Kept], problems: Sequence[Problem]
-) -> dict[Kept, Score]:
-    """How the problems are answered with only these vectors trained, for each of the subsets."""
-    by_name = {"".join("-+"[one] for one in kept): kept for kept in subsets}
-    prompts = {name: subject.with_vectors(kept) for name, kept in by_name.items()}
-    found = scores(answers, subject, prompts, problems)
-    return {by_name[name]: score for name, score in found.items()}
 
 
 def shapley(values: Mapping[Kept, Sequence[float]], n: int) -> list[list[float]]:
@@ -152,24 +143,30 @@ def _values(
     n = subject.vectors
     exact = number is None and n <= EXACT
     orders = [] if exact else _orders(n, number or ORDERS)
-    if exact:
-        subsets = [tuple(bool(bits >> i & 1) for i in range(n)) for bits in range(1 << n)]
-    else:
-        subsets = list(dict.fromkeys(kept for order in orders for kept in _growing(order)))
+    grown = [_growing(order) for order in orders]
+    all_subsets = (
+        product((False, True), repeat=n) if exact else (one for way in grown for one in way)
+    )
+    subsets = list(dict.fromkeys(all_subsets))
     unknown = [kept for kept in subsets if kept not in known]
-    found = kept_scores(answers, subject, unknown, problems) if unknown else {}
-    right = {
-        kept: [float(one) for one in (known.get(kept) or found[kept]).right[: len(problems)]]
-        for kept in subsets
-    }
+    found = known | (_kept_scores(answers, subject, unknown, problems) if unknown else {})
+    right = {kept: [float(one) for one in found[kept].right[: len(problems)]] for kept in subsets}
     if exact:
         return [[row] for row in shapley(right, n)], len(subsets)
     table: list[list[list[float]]] = [[] for _ in range(n)]
-    for order in orders:
-        for i, before, after in zip(order, *_steps(order), strict=True):
+    for order, way in zip(orders, grown, strict=True):
+        for i, (before, after) in zip(order, pairwise(way), strict=True):
             gains = zip(right[before], right[after], strict=True)
             table[i].append([now - then for then, now in gains])
     return table, len(subsets)
+
+
+def _kept_scores(
+    answers: Answers, subject: Subject, subsets: Sequence[Kept], problems: Sequence[Problem]
+) -> dict[Kept, Score]:
+    """How the problems are answered with only these vectors trained, for each of the subsets."""
+    prompts = {kept: subject.with_vectors(kept) for kept in subsets}
+    return scores(answers, subject, prompts, problems)
 
 
 def _orders(n: int, number: int) -> list[list[int]]:
@@ -183,12 +180,6 @@ def _growing(order: Sequence[int]) -> list[Kept]:
     """The subsets that come about when vectors are put in place in this order."""
     n = len(order)
     return [tuple(i in order[:size] for i in range(n)) for size in range(n + 1)]
-
-
-def _steps(order: Sequence[int]) -> tuple[list[Kept], list[Kept]]:
-    """The subsets before and after each vector of the order is put in place."""
-    subsets = _growing(order)
-    return subsets[:-1], subsets[1:]
 
 
 def _effects(

@@ -1,7 +1,7 @@
 """The whole inspection of one soft prompt, part by part, the quickest and most telling first."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
 
@@ -14,13 +14,15 @@ from learner.inspection.listening import Listening, listening
 from learner.inspection.looking import OnModel
 from learner.inspection.nearest import NearestWords, nearest_words
 from learner.inspection.size import Size, size
-from learner.inspection.strength import Snapshot, Strength, path, strength, thinned
-from learner.inspection.subject import Subject
+from learner.inspection.strength import Path, Strength, path, strength
+from learner.inspection.subject import Subject, subject_of
 from learner.inspection.vectors import Vectors, vectors
 from learner.inspection.words import Words, words
-from learner.measuring import Answers, Score
+from learner.learning.learner import Learner, LearnerConfig
+from learner.measuring import Answers
+from learner.model.base_model import ModelFacts
+from learner.visitors.moments import Moment
 
-MOST_MOMENTS = 12  # of the path
 SHARES_OF_PROBLEMS = 0.4  # that Shapley values are over: all subsets of them are asked
 ORDERS_ON_LARGE = 6  # that they rest on where a model is large
 LOOKS_OF_PROBLEMS = 0.5  # that passes are looked into ...
@@ -32,9 +34,9 @@ ANSWERS_A_PROBLEM = {True: 200, False: 130}  # about, of eight vectors: on the e
 class Material:
     """What an inspection needs: the ``subject``, ``problems`` to ask, and whom to ask.
 
-    ``other_untrained`` is another prompt that has learnt nothing; ``snapshots`` the way that
-    training took, where it is known; ``own_texts`` are compared too. ``has_words`` says that the
-    model has read more than problems, so that it can be asked for a description.
+    ``other_untrained`` is another prompt that has learnt nothing; ``moments`` the way that training
+    took, where it is known; ``own_texts`` are compared too. ``has_words`` says that the model has
+    read more than problems, so that it can be asked for a description.
     """
 
     answers: Answers
@@ -42,16 +44,9 @@ class Material:
     subject: Subject
     other_untrained: torch.Tensor
     problems: Sequence[Problem]
-    snapshots: Sequence[Snapshot] = ()
+    moments: Sequence[Moment] = ()
     own_texts: Sequence[str] = ()
     has_words: bool = False
-
-
-@dataclass(frozen=True)
-class Path:
-    """Accuracy after so many episodes, at moments of the way that training took."""
-
-    moments: tuple[tuple[int, Score], ...]
 
 
 Part = Strength | Path | Vectors | Ranking | NearestWords | Size | Changes | Listening | Words
@@ -62,24 +57,46 @@ NAMES = (
 )
 
 
+def material_of(
+    learner: Learner,
+    new_learner: Callable[[LearnerConfig], Learner],
+    base_model: ModelFacts,
+    answers: Answers,
+    on_model: OnModel,
+    problems: Sequence[Problem],
+    own_texts: Sequence[str] = (),
+    moments: Sequence[Moment] = (),
+) -> Material:
+    """What an inspection of a learner needs; ``new_learner`` begins one that has learnt nothing."""
+    config = learner.config
+    return Material(
+        answers,
+        on_model,
+        subject_of(learner, new_learner(config)),
+        new_learner(replace(config, seed=config.seed + 1)).prompt,
+        problems,
+        moments,
+        own_texts,
+        has_words=not base_model.source.is_embedded,
+    )
+
+
 def inspect(material: Material) -> Iterator[tuple[str, Part]]:
     """Every part by its name as soon as it is known. Raises ValueError for under two problems."""
-    asked, subject, problems = material.answers, material.subject, material.problems
+    asked, on_model = material.answers, material.on_model
+    subject, problems = material.subject, material.problems
     if len(problems) < 2:
         raise ValueError(f"An inspection takes at least 2 problems, not {len(problems)}.")
-    on_model = material.on_model
     looked = problems[: _some(problems, LOOKS_OF_PROBLEMS)]
     if material.has_words:
         looked = looked[:LOOKED_ON_LARGE]
     yield "strength", strength(asked, subject, problems)
-    moments: tuple[tuple[int, Score], ...] = ()
-    if material.snapshots:
-        taken = thinned(material.snapshots, MOST_MOMENTS)
-        found = path(asked, subject, taken, problems)
-        moments = tuple((one.episodes, score) for one, score in zip(taken, found, strict=True))
-        yield "path", Path(moments)
+    way = Path(())
+    if material.moments:
+        way = path(asked, subject, material.moments, problems)
+        yield "path", way
     other = material.other_untrained
-    yield "changes", changes(asked, on_model, subject, other, problems, moments)
+    yield "changes", changes(asked, on_model, subject, other, problems, way.moments)
     listed: list[Candidate] = on_model(
         partial(candidates, vectors=subject.vectors, own=material.own_texts)
     )

@@ -11,6 +11,7 @@ prompt. The embedded model knows no words but its problems', so this is for othe
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 
 import torch
 
@@ -62,7 +63,7 @@ def words(
     answers: Answers, on_model: OnModel, subject: Subject, problems: Sequence[Problem]
 ) -> Words:
     """Have both prompts described, and plug all descriptions in."""
-    talks = on_model(_has_chat_template)
+    talks = on_model(attrgetter("has_chat_template"))
     said = {
         name: describe(answers, on_model, prompt, talks)
         for name, prompt in (("trained", subject.trained), ("untrained", subject.untrained))
@@ -110,10 +111,6 @@ def plug_in(
     for text in texts:
         prompts[text] = on_model(partial(_line, text=text)) if text else None
     return scores(answers, subject, prompts, problems)
-
-
-def _has_chat_template(base_model: BaseModel) -> bool:
-    return base_model.has_chat_template
 
 
 def _line(base_model: BaseModel, text: str) -> torch.Tensor:

@@ -1,9 +1,8 @@
 """What programs can learn of a soft prompt: the whole inspection, as JSON."""
 
 from learner.inspection.findings import found
-from learner.inspection.inside import learner_material
 from learner.inspection.record import as_record
-from learner.inspection.whole import inspect
+from learner.inspection.whole import inspect, material_of
 from learner.view.api.endpoint import endpoint
 from learner.view.api.lessons import Json
 from learner.view.screen import SLOW, in_thread, said
@@ -34,9 +33,17 @@ def add_inside_api(lessons: OpenLessons) -> None:
                 raise LessonError("The number of problems is a whole number.")
             if not min(FEWEST, most) <= problems <= most:
                 raise LessonError(f"An inspection takes {FEWEST} to {most} problems.")
-            asked = held_out[:problems], checked_text(text)
+            service = lesson.service
+            material = material_of(
+                lesson.learner,
+                service.new_learner,
+                service.base_model,
+                service.ask,
+                lambda work: service.look(work).result(),
+                held_out[:problems],
+                checked_text(text),
+            )
             with lesson.acting(MOST_MEASURING):
-                material = learner_material(lesson.service, lesson.learner, *asked)
                 return {
                     name: {"found": found(part).sentence, **as_record(part)}
                     for name, part in inspect(material)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from html import escape
 
+from arena.statistics import Interval
 from learner.inspection.changes import Changes
 from learner.inspection.findings import found, made, printable, shown, tested
 from learner.inspection.inside import Inside, Watched
@@ -10,9 +11,9 @@ from learner.inspection.likeness import Ranking
 from learner.inspection.listening import Listening
 from learner.inspection.nearest import NearestWords
 from learner.inspection.size import Size
-from learner.inspection.strength import STRONGEST, Strength
+from learner.inspection.strength import STRONGEST, Path, Strength
 from learner.inspection.vectors import Vectors
-from learner.inspection.whole import Part, Path
+from learner.inspection.whole import Part
 from learner.inspection.words import Words
 from learner.measuring import Tally
 from learner.view.chart_parts import (
@@ -336,11 +337,12 @@ def _row(name: str, track: str, value: str, note: str = "", kind: str = "") -> s
     )
 
 
-def _mark(value: float, interval: object, low: float, high: float, kind: str) -> str:
+def _mark(value: float, interval: Interval, low: float, high: float, kind: str) -> str:
     """A dot with its interval on a track from low to high."""
-    ends = (interval.low, interval.high)  # type: ignore[attr-defined]
-    left, right = (100 * (min(max(end, low), high) - low) / (high - low) for end in ends)
-    at = 100 * (min(max(value, low), high) - low) / (high - low)
+    left, at, right = (
+        100 * (min(max(one, low), high) - low) / (high - low)
+        for one in (interval.low, value, interval.high)
+    )
     return (
         f'<i class="spa-whisker spa-{kind}" style="left:{left:.2f}%;width:{right - left:.2f}%"></i>'
         f'<i class="spa-mark spa-{kind}" style="left:{at:.2f}%"></i>'

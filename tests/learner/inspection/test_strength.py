@@ -3,7 +3,6 @@ import torch
 
 from arena import held_out
 from learner.inspection.strength import (
-    Snapshot,
     blend,
     path,
     random_direction,
@@ -12,6 +11,7 @@ from learner.inspection.strength import (
 )
 from learner.inspection.subject import Subject
 from learner.measuring import Answers
+from learner.visitors.moments import Moment
 
 
 def test_five_seeds_rise_along_the_line_and_a_random_direction_does_not(
@@ -45,12 +45,14 @@ def test_the_control_moves_every_vector_as_far(subjects: list[Subject]) -> None:
 
 def test_the_path_has_a_score_for_every_moment(answers: Answers, subjects: list[Subject]) -> None:
     subject = subjects[0]
-    moments = [Snapshot(0, subject.untrained), Snapshot(80, subject.trained)]
-    first, last = path(answers, subject, moments, held_out(10))
+    moments = [Moment(0, subject.untrained), Moment(80, subject.trained)]
+    found = path(answers, subject, moments, held_out(10))
+    (_, first), (episodes, last) = found.moments
+    assert episodes == 80
     assert first.correct == 0 and last.correct >= 3
 
 
 def test_moments_are_thinned_evenly_and_keep_both_ends() -> None:
-    moments = [Snapshot(i, torch.zeros(1, 1)) for i in range(101)]
+    moments = [Moment(i, torch.zeros(1, 1)) for i in range(101)]
     assert [one.episodes for one in thinned(moments, 5)] == [0, 25, 50, 75, 100]
     assert thinned(moments[:3], 5) == moments[:3]

@@ -9,10 +9,10 @@ from learner.inspection.findings import found, markdown
 from learner.inspection.looking import OnModel
 from learner.inspection.pictures import pictures
 from learner.inspection.record import as_record
-from learner.inspection.strength import Snapshot
 from learner.inspection.subject import Subject
 from learner.inspection.whole import NAMES, Material, Parts, inspect
 from learner.measuring import Answers
+from learner.visitors.moments import Moment
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def parts(answers: Answers, on_model: OnModel, subjects: list[Subject]) -> Parts
     """The inspection of a prompt cut to three vectors, which has few subsets."""
     whole, other = subjects[1], subjects[2]
     subject = Subject(whole.trained[:3], whole.untrained[:3])
-    path = [Snapshot(0, subject.untrained), Snapshot(80, subject.trained)]
+    path = [Moment(0, subject.untrained), Moment(80, subject.trained)]
     asked = held_out(8)
     return dict(
         inspect(
