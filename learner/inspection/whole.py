@@ -82,7 +82,11 @@ def material_of(
 
 
 def inspect(material: Material) -> Iterator[tuple[str, Part]]:
-    """Every part by its name as soon as it is known. Raises ValueError for under two problems."""
+    """Every part by its name as soon as it is known.
+
+    Raises ValueError, before anything is asked, for under two problems and for a text that cannot
+    be compared.
+    """
     asked, on_model = material.answers, material.on_model
     subject, problems = material.subject, material.problems
     if len(problems) < 2:
@@ -90,6 +94,9 @@ def inspect(material: Material) -> Iterator[tuple[str, Part]]:
     looked = problems[: _some(problems, LOOKS_OF_PROBLEMS)]
     if material.has_words:
         looked = looked[:LOOKED_ON_LARGE]
+    listed: list[Candidate] = on_model(  # first, since it refuses what cannot be compared
+        partial(candidates, vectors=subject.vectors, own=material.own_texts)
+    )
     yield "strength", strength(asked, subject, problems)
     way = Path(())
     if material.moments:
@@ -97,9 +104,6 @@ def inspect(material: Material) -> Iterator[tuple[str, Part]]:
         yield "path", way
     other = material.other_untrained
     yield "changes", changes(asked, on_model, subject, other, problems, way.moments)
-    listed: list[Candidate] = on_model(
-        partial(candidates, vectors=subject.vectors, own=material.own_texts)
-    )
     yield "likeness", likeness(asked, on_model, subject, listed, looked)
     if material.has_words:
         yield "words", words(asked, on_model, subject, problems)

@@ -1,5 +1,6 @@
 import io
 import json
+from typing import NoReturn
 
 import pytest
 from PIL import Image
@@ -59,10 +60,18 @@ def test_the_report_has_every_section_and_picture(parts: Parts) -> None:
         assert Image.open(io.BytesIO(picture)).width > 300
 
 
-def test_one_problem_is_too_few(
-    answers: Answers, on_model: OnModel, subjects: list[Subject]
+@pytest.mark.parametrize(
+    ("problems", "text", "why"),
+    [(1, "My key", "at least 2 problems, not 1"), (2, "é" * 300, "text is too long")],
+)
+def test_what_cannot_be_is_refused_before_anything_is_asked(
+    on_model: OnModel, subjects: list[Subject], problems: int, text: str, why: str
 ) -> None:
+    def answers(_: object) -> NoReturn:
+        raise AssertionError
+
     subject = subjects[0]
-    material = Material(answers, on_model, subject, subject.untrained, held_out(1))
-    with pytest.raises(ValueError, match="at least 2 problems, not 1"):
+    asked = held_out(problems)
+    material = Material(answers, on_model, subject, subject.untrained, asked, own_texts=[text])
+    with pytest.raises(ValueError, match=why):
         next(inspect(material))
