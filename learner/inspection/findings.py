@@ -43,7 +43,7 @@ def strength_found(part: Strength) -> tuple[str, str]:
         if part.half is not None:
             way = f"Half of the gain is there at {wording.percent(part.half)} of the way"
         also = "brings some too" if change(start, control).gains else "brings none that shows"
-        short = f"{way}; going as far anywhere else {also}."
+        short = f"{way}; a random way of the same length {also}."
     return short, (
         f"Untrained {_accuracy(start)}, trained {_accuracy(end)}, and as far in a random direction "
         f"{_accuracy(control)} (n = {end.n})."
@@ -81,7 +81,7 @@ def vectors_found(part: Vectors) -> tuple[str, str]:
     return short, (
         f"Vector {first + 1} carries {wording.change(share.value, share.interval)} points of the "
         f"{gain * 100:+.1f} that all of them gain. Put back one by one, {_named(needed)} missed; "
-        f"trained alone, {_named(alone)} enough to gain anything (n = {part.whole.n}, Shapley "
+        f"trained alone, {_named(alone)} enough to gain something (n = {part.whole.n}, Shapley "
         f"values over {part.problems_for_shares}; p-values after Holm's correction)."
     )
 
@@ -154,10 +154,10 @@ def listening_found(part: Listening) -> tuple[str, str]:
     """How much of its attention goes to the soft prompt."""
     loudest = max(range(len(part.vectors)), key=lambda i: part.vectors[i])
     trained, untrained = part.trained[0], part.untrained[0]
-    short = "It listens to the soft prompt as much as before training."
+    short = "The model listens to it as much as before training."
     if part.p_value < SIGNIFICANT:
         before, now = wording.percent(untrained), wording.percent(trained)
-        short = f"It gives {now} of its attention to the soft prompt, {before} before training."
+        short = f"The model gives {now} of its attention to it, {before} before training."
     return f"{short} Only a hint: any two prompts differ so.", (
         f"Where the answer begins: {wording.change(part.change, part.interval)} points against the "
         f"untrained prompt, most of it to vector {loudest + 1} (n = {part.problems})."
@@ -277,8 +277,8 @@ def tested(part: Part) -> str:
         return ""
     right, fooled = TESTED[type(part)]
     return (
-        f"Where the truth is known, on the embedded model, this method found it {right} times of "
-        f"5, and its control fooled it {fooled} times of 5."
+        f"Put to the test on the embedded model, this method found the truth {right} times of 5; "
+        f"its control fooled it {fooled} times."
     )
 
 

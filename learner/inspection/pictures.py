@@ -109,7 +109,7 @@ def size_picture(part: Size) -> bytes:
         colour = PALETTE[0] if one.loses_nothing else FAINT_INK
         panel.bar_across(one.score.interval.low, one.score.interval.high, level, colour)
         panel.dot((one.score.accuracy, level), colour, hollow=not one.loses_nothing)
-    panel.name("cannot be told", FAINT_INK)
+    panel.name("may lose more", FAINT_INK)
     panel.name("sure to lose less than 5 points", PALETTE[0])
     return sheet.png()
 

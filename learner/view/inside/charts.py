@@ -114,10 +114,9 @@ def cards(inside: Inside, kinds: Sequence[str]) -> str:
 
 def strength_chart(part: Part | None, place: float) -> str:
     """Accuracy along the line from untrained to trained, with a mark where the slider stands."""
-    marker = f'<i class="spa-here" style="left:{100 * place / STRONGEST:.2f}%"></i>'
     ticks = [(0.0, "untrained", "start"), (2 / 3, "trained", "middle"), (1.0, "150 %", "end")]
     if not isinstance(part, Strength):
-        empty = f'{marker}<span class="spa-plot-empty">press Look inside to draw the curve</span>'
+        empty = '<span class="spa-plot-empty">press Look inside to draw the curve</span>'
         return frame(
             "How much of it does it take?",
             "accuracy from untrained to trained, and beyond",
@@ -136,6 +135,7 @@ def strength_chart(part: Part | None, place: float) -> str:
         f'bottom:{100 * s.accuracy:.2f}%"></span>'
         for x, s in zip(part.control_places, part.control, strict=True)
     )
+    marker = f'<i class="spa-here" style="left:{100 * place / STRONGEST:.2f}%"></i>'
     return _card(
         part,
         f"{part.scores[0].n} held-out problems · band: 95 % interval · grey: a random direction",
@@ -229,7 +229,7 @@ def size_chart(part: Size) -> str:
         track = _mark(one.score.accuracy, one.score.interval, 0.0, 1.0, kind)
         mine = " spa-smallest" if one == part.smallest else ""
         rows.append(_row(made(one), track, f"{one.bytes:,} bytes", kind=mine))
-    key = _key(("after", "sure to lose less than 5 points"), ("before", "cannot be told"))
+    key = _key(("after", "sure to lose less than 5 points"), ("before", "may lose more"))
     return _card(
         part,
         f"{part.whole.n} held-out problems · accuracy",

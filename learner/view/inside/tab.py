@@ -37,8 +37,8 @@ from learner.visitors.checked_input import (
 
 LEFT, RIGHT = ("changes", "likeness", "words", "nearest"), ("vectors", "size", "listening")
 _WORDS = (
-    "Pictures of it, the first in a moment. Each says how many problems it is from and how sure it "
-    "is, and stands beside a control that learnt nothing."
+    "Look inside draws pictures of it. Each says in bold what was found, and below that how sure "
+    "it is: from how many problems, and beside a control that learnt nothing."
 )
 
 
@@ -99,7 +99,13 @@ def _alter(page: Page, screen: Screen[Inside, Inside]) -> None:
         elem_id="spa-strength-slider",
     )
     moment = gr.Slider(
-        0, 1, value=0, step=1, label="Moment of training", buttons=[], elem_id="spa-moment"
+        0,
+        1,
+        value=0,
+        step=1,
+        label="Moment of training: 0 is the first, the last is now",
+        buttons=[],
+        elem_id="spa-moment",
     )
     answer = html("spa-watched")
     again = gr.Button("All of it again", size="md", elem_id="spa-whole")
