@@ -116,11 +116,18 @@ class Inside(Followed):
         return max(few + self.asked * ANSWERS_A_PROBLEM[self._embedded], self.answers)
 
     @property
+    def pace(self) -> float | None:
+        """Answers a second, since the first picture if it is there; None while it is not known.
+
+        That one is of few answers, for which a pass is hardly shorter than for many.
+        """
+        answers, seconds = self.answers - self._paced_from[0], self.seconds - self._paced_from[1]
+        return answers / seconds if answers and seconds else None
+
+    @property
     def seconds_left(self) -> float | None:
         """About how long it still takes; None while the pace is not known."""
-        if not self.asked:
-            return None
-        return self.seconds * (self.all_answers / max(self.answers, 1) - 1)
+        return (self.all_answers - self.answers) / self.pace if self.pace else None
 
     def arrive(self) -> None:
         """The visitor looks here: show the learner and the problem that they have now."""
@@ -200,6 +207,7 @@ class Inside(Followed):
         self.seconds = 0.0  # ... in so many seconds ...
         self.answers = 0  # ... and answers
         self.asked = 0  # problems that the pace leaves time for; 0 while it is not known
+        self._paced_from = 0, 0.0  # answers and seconds from which on the pace counts
 
     def _watch(
         self,
@@ -301,7 +309,7 @@ class Inside(Followed):
         yield "strength", strength(answers, self._subject, self._few)
         pace = (time.monotonic() - began) / (len(self._few) * FIRST_ANSWERS)
         number = problems_for(pace, self._embedded)
-        note(asked=number)
+        note(asked=number, _paced_from=(self.answers, self.seconds))
         yield from inspect(
             material_of(
                 self.learner,

@@ -112,11 +112,15 @@ def cards(inside: Inside, kinds: Sequence[str]) -> str:
     return f'<div class="spa-inside">{"".join(known)}</div>' if known else ""
 
 
-def strength_chart(part: Part | None, place: float) -> str:
-    """Accuracy along the line from untrained to trained, with a mark where the slider stands."""
+def strength_chart(part: Part | None, place: float, coming: bool) -> str:
+    """Accuracy along the line from untrained to trained, with a mark where the slider stands.
+
+    Before it is there, the picture says whether it is ``coming``.
+    """
     ticks = [(0.0, "untrained", "start"), (2 / 3, "trained", "middle"), (1.0, "150 %", "end")]
     if not isinstance(part, Strength):
-        empty = '<span class="spa-plot-empty">press Look inside to draw the curve</span>'
+        words = "the curve is coming" if coming else "press Look inside to draw the curve"
+        empty = f'<span class="spa-plot-empty">{words}</span>'
         return frame(
             "How much of it does it take?",
             "accuracy from untrained to trained, and beyond",

@@ -58,7 +58,7 @@ def inside_tab(page: Page, tab: gr.Tab) -> None:
         with gr.Column(scale=6, min_width=320, elem_classes="spa-panel"):
             _alter(page, screen)
         with gr.Column(scale=5, min_width=320, elem_classes="spa-lab-side"):
-            strength = html("spa-strength", strength_chart(None, 1.0))
+            strength = html("spa-strength", strength_chart(None, 1.0, False))
             path = html("spa-path")
     with gr.Row(elem_classes="spa-lab", equal_height=False):
         for side, names in (("left", LEFT), ("right", RIGHT)):
@@ -69,8 +69,10 @@ def inside_tab(page: Page, tab: gr.Tab) -> None:
             screen.show(column, partial(part_cards, kinds=names), lambda inside: inside.parts)
     screen.show(
         strength,
-        lambda inside: strength_chart(inside.parts.get("strength"), inside.watched.place),
-        lambda inside: (inside.parts.get("strength"), inside.watched.place),
+        lambda inside: strength_chart(
+            inside.parts.get("strength"), inside.watched.place, inside.working
+        ),
+        lambda inside: (inside.parts.get("strength"), inside.watched.place, inside.working),
     )
     screen.show(
         path,
@@ -253,11 +255,9 @@ def _status(inside: Inside) -> str:
 def _progress(inside: Inside) -> str:
     if not inside.working:
         return cards.progress(0, 0, None, None)
+    done, of = inside.answers, inside.all_answers
     left = inside.seconds_left
-    rate = inside.answers / inside.seconds if inside.seconds else None
-    return cards.progress(
-        inside.answers, inside.all_answers, rate, left, "", "answer", "Looking inside"
-    )
+    return cards.progress(done, of, inside.pace, left, "", "answer", "Looking inside")
 
 
 def _answering(inside: Inside) -> bool:

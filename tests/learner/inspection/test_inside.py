@@ -68,6 +68,16 @@ def test_it_takes_as_many_problems_as_the_pace_leaves_time_for(
     assert problems_for(seconds_an_answer, embedded) == problems
 
 
+def test_time_left_goes_by_the_pace_since_the_first_picture(inside):
+    inside.answers, inside.seconds = 102, 19.0
+    assert inside.pace == pytest.approx(102 / 19)
+    inside.asked, inside._paced_from = 40, (102, 19.0)
+    assert inside.seconds_left is None
+    inside.answers, inside.seconds = 322, 30.0
+    assert inside.pace == pytest.approx(20)
+    assert inside.seconds_left == pytest.approx((inside.all_answers - 322) / 20)
+
+
 def test_without_its_vectors_it_says_what_it_said_untrained(inside):
     for vector in range(8):
         inside.switch(vector)
