@@ -128,7 +128,8 @@ def size_found(part: Size) -> tuple[str, str]:
     """How small it can be."""
     smallest = part.smallest
     if smallest is None:
-        return "Nothing smaller is sure to do as well.", (
+        problems = wording.count(part.whole.n, "problem")
+        return f"Whether less of it would do as well cannot be told from {problems}.", (
             f"It takes {part.bytes:,} bytes; whatever is smaller may lose 5 points or more "
             f"(n = {part.whole.n})."
         )
@@ -154,13 +155,14 @@ def listening_found(part: Listening) -> tuple[str, str]:
     """How much of its attention goes to the soft prompt."""
     loudest = max(range(len(part.vectors)), key=lambda i: part.vectors[i])
     trained, untrained = part.trained[0], part.untrained[0]
-    short = "The model listens to it as much as before training."
+    short, to = "The model listens to it as much as before training, as far as can be told.", ""
     if part.p_value < SIGNIFICANT:
+        to = f", most of it to vector {loudest + 1}" if part.change > 0 else ""
         before, now = wording.percent(untrained), wording.percent(trained)
         short = f"The model gives {now} of its attention to it, {before} before training."
     return f"{short} Only a hint: any two prompts differ so.", (
         f"Where the answer begins: {wording.change(part.change, part.interval)} points against the "
-        f"untrained prompt, most of it to vector {loudest + 1} (n = {part.problems})."
+        f"untrained prompt{to} (n = {part.problems})."
     )
 
 

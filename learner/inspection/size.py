@@ -35,7 +35,7 @@ class Way(NamedTuple):
 class Smaller:
     """A smaller prompt: how it was made, its ``bytes``, its score, and the change from the whole.
 
-    ``loses_nothing`` says that it is sure, at 95 %, to lose less than ``MARGIN``.
+    ``loses_nothing`` says that it is sure, at 95 %, to lose less than ``MARGIN``, or is the whole.
     """
 
     bits: int
@@ -152,7 +152,7 @@ def _tried(
     for way in ways:
         bytes_taken = stored_bytes(len(way.kept), subject.trained.shape[1], way.bits, way.rank)
         lost = change(found[None], found[way])
-        sure = lost.interval.low > -MARGIN
+        sure = lost.interval.low > -MARGIN or torch.equal(prompts[way], subject.trained)
         smaller[way] = Smaller(*way, bytes_taken, found[way], lost, sure)
     return smaller
 

@@ -52,8 +52,8 @@ def switchboard(inside: Inside, scale: float) -> str:
         sure = share is not None and share.carries
         height = 100 * max(0.0, share.value) / most if share else 0.0
         words = "on" if watched.kept[i] else "off"
-        carried = f", carries {100 * share.value:+.0f} points" if share else ""
-        label = f"{100 * share.value:+.0f}" if share else "&nbsp;"
+        carried = f", carries {_points(share.value)} points" if share else ""
+        label = _points(share.value) if share else "&nbsp;"
         buttons.append(
             f'<button type="button" class="spa-switch" data-vector="{i}" '
             f'aria-pressed="{"true" if watched.kept[i] else "false"}" '
@@ -187,12 +187,13 @@ def vectors_chart(part: Vectors) -> str:
     values += [one.change.interval for one in part.alone]
     low = min(0.0, *(one.low for one in values))
     high = max(0.05, *(one.high for one in values))
+    zero = f'<i class="spa-zero" style="left:{-100 * low / (high - low):.2f}%"></i>'
     rows = []
     for i, (share, alone) in enumerate(zip(part.shares, part.alone, strict=True)):
-        track = _mark(alone.change.value, alone.change.interval, low, high, "before")
+        track = zero + _mark(alone.change.value, alone.change.interval, low, high, "before")
         track += _mark(share.value, share.interval, low, high, "after")
         star = " *" if share.carries else ""
-        rows.append(_row(f"vector {i + 1}", track, f"<b>{100 * share.value:+.0f}</b>{star}"))
+        rows.append(_row(f"vector {i + 1}", track, f"<b>{_points(share.value)}</b>{star}"))
     key = _key(("after", "share of the gain, points"), ("before", "trained alone"))
     return _card(
         part,
@@ -249,7 +250,7 @@ def listening_chart(part: Listening) -> str:
     for i, layer in enumerate(part.heads):
         cells = "".join(
             f'<i class="spa-{"plus" if share >= 0 else "minus"}" '
-            f'style="--v:{abs(share) / most:.2f}" title="{100 * share:+.0f} points"></i>'
+            f'style="--v:{abs(share) / most:.2f}" title="{_points(share)} points"></i>'
             for share in layer
         )
         name = "&nbsp;" if thin and i % THIN else f"layer {i + 1}"
@@ -358,6 +359,11 @@ def _key(*entries: tuple[str, str]) -> str:
         f'<span><i class="spa-mark spa-{kind}"></i>{escape(text)}</span>' for kind, text in entries
     )
     return f'<div class="spa-key">{shown}<span>bar: 95 % interval</span></div>'
+
+
+def _points(change: float) -> str:
+    """A change in whole points: ``+5``, and ``+0`` of what is nothing on either side."""
+    return f"{round(100 * change):+d}"
 
 
 def _verdict(correct: bool, silent: bool) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
@@ -41,12 +42,20 @@ def test_every_part_says_what_it_found_and_over_how_many(parts: Parts) -> None:
         assert "n = " in one.evidence
 
 
+def test_what_cannot_be_told_from_so_few_is_not_told(parts: Parts) -> None:
+    less = replace(parts["listening"], change=-0.006, p_value=0.1)
+    assert "as much as before" in found(less).short and "vector" not in found(less).evidence
+    assert "cannot be told from 8 problems" in found(replace(parts["size"], smallest=None)).short
+
+
 def test_the_record_is_json_with_n_and_interval(parts: Parts) -> None:
     record = json.loads(json.dumps(as_record(parts), allow_nan=False))
     assert set(record) == set(NAMES)
     score = record["strength"]["scores"][0]
     assert score["n"] == 8 and score["interval"][0] <= score["accuracy"] <= score["interval"][1]
-    assert record["size"]["bits"][0]["loses_nothing"] is False  # of 8 problems
+    whole, half, *_ = record["size"]["bits"]
+    assert whole["loses_nothing"] is True
+    assert half["loses_nothing"] is False  # of 8 problems
     assert any(one["kind"] == "your text" for one in record["likeness"]["trained"])
 
 
