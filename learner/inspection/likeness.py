@@ -180,18 +180,6 @@ class Said:
     ids: tuple[int, ...]
 
 
-def said(
-    answers: Answers, subject: Subject, prompt: torch.Tensor, problems: Sequence[Problem]
-) -> list[Said]:
-    """What is answered behind a prompt."""
-    asked = subject.asked(problems, prompt)
-    *_, completions = answers([asked.ask(problem) for problem in problems])
-    return [
-        Said(problem.question, completion.ids[:LONGEST_ANSWER])
-        for problem, completion in zip(problems, completions, strict=True)
-    ]
-
-
 def divergences(
     base_model: BaseModel,
     items: Sequence[Said],
@@ -248,6 +236,12 @@ def ranked(
 
     ``found`` are their scores as prefixes.
     """
+    asked = subject.asked(problems, reference)
+    *_, completions = answers([asked.ask(problem) for problem in problems])
+    said = [
+        Said(problem.question, completion.ids[:LONGEST_ANSWER])
+        for problem, completion in zip(problems, completions, strict=True)
+    ]
     look = partial(
         divergences,
         reference=reference,
@@ -255,8 +249,7 @@ def ranked(
         chat_template=subject.chat_template,
         examples=subject.examples,
     )
-    spoken = said(answers, subject, reference, problems)
-    by_problem = list(in_slices(on_model, look, spoken))
+    by_problem = list(in_slices(on_model, look, said))
     columns = [list(column) for column in zip(*by_problem, strict=True)]
     means = [crossed_mean([column]) for column in columns]
     order = sorted(range(len(listed)), key=lambda i: means[i].mean)
