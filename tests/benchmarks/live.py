@@ -137,7 +137,7 @@ def _open(base: BaseModel, setting: Setting) -> Iterator[Line | str]:
         target=Target("≤", 10),
         samples={"first point": points},
     )
-    ends = [one.scored - one.trained for one in visits]
+    ends = [max(one.scored - one.trained, ASK_SECONDS) for one in visits]  # no finer than that
     yield Line(
         f"the final exam ({problems}) from the end of training, baselines unknown",
         f"{duration(statistics.median(ends))} in the app",
