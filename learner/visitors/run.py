@@ -121,7 +121,7 @@ def training_run(
             if exams:
                 milestones += 1
                 examiner.examine(learner, whole=done >= episodes)
-                yield state(milestone=True)
+                yield state(milestone=True, examining=done >= episodes)
             if done >= episodes or exam.visitors_only:
                 yield from exams_to_end()
 

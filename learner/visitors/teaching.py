@@ -54,14 +54,16 @@ class Event:
     left: int = 0
 
 
-def end_of(run: RunState, result: Score | None) -> Event:
-    """The end of a run, of which ``result`` is the last held-out result.
+def end_of(run: RunState, result: Score | None, exams: bool) -> Event:
+    """The end of a run with ``exams`` or without, of which ``result`` is the last held-out result.
 
-    Its kind is run, one, thumbs, measured, refused or stopped.
+    Its kind is run, one, thumbs, measured, refused or stopped: also where what was learnt last has
+    not been measured at all.
     """
     if not run.total:
         return Event("measured" if result and result.n == run.asked else "stopped", result=result)
-    if run.done < run.total:
+    unmeasured = exams and (result is None or result.episodes < run.learner.episodes)
+    if run.done < run.total or (run.taken and unmeasured):
         # What is kept is measured next.
         return Event("stopped", run.done, run.rate, None, run.report)
     if not run.taken:
@@ -263,7 +265,7 @@ class Teaching(Followed):
         with self._changed:
             if state.done == state.total:  # otherwise the app is about to end
                 self._running = ()
-            self.latest_event = end_of(state, result)
+            self.latest_event = end_of(state, result, exams)
             if state.report and state.report.marked:
                 self.samples.learnt(state.report.marked)
             self.comparison.ask_again(self.learner)  # first, so that who follows sees no end yet

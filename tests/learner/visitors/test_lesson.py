@@ -221,6 +221,23 @@ def test_what_a_stopped_run_has_kept_is_measured(lesson, service, exam):
     assert not lesson.measuring
 
 
+def test_stopped_in_its_last_exam_it_is_told_nothing_of_an_earlier_one(lesson, service, exam):
+    exam.pace = 5.0  # as many problems as a milestone gets
+    service.answer_gate.clear()
+    lesson.train(80)
+    for _ in follow(lesson, lambda: not lesson.run.examining):
+        pass
+    assert lesson.run.done == 80
+    lesson.stop()
+    for _ in follow(lesson, lambda: lesson.run is not None):
+        pass
+    assert lesson.latest_event.kind == "stopped" and lesson.latest_event.result is None
+    service.answer_gate.set()
+    for _ in follow(lesson, lambda: lesson.busy):
+        pass
+    assert (lesson.latest_event.result.episodes, lesson.latest_event.result.n) == (80, 25)
+
+
 @pytest.mark.parametrize("then", ["train", "undo"])
 def test_whatever_is_done_next_ends_that_measurement(lesson, service, then):
     stopped_run(lesson, service)
