@@ -52,8 +52,9 @@ class Line:
 
     def __init__(self, at_once: int, shut: str = "") -> None:
         self._shut = shut
-        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="experiment")
+        self._at_once = at_once
         self._lock = threading.RLock()  # guards what follows
+        self._pool: ThreadPoolExecutor | None = None  # while there is work
         self._owners: list[Hashable] = []  # of work that is done or waits, oldest first
         self._closing = False
 
@@ -77,6 +78,8 @@ class Line:
                     "Too many experiments wait already; try again in a few minutes."
                 )
             self._owners.append(owner)
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="experiment")
             future = self._pool.submit(self._with_room, owner, work)
         future.add_done_callback(_report)
         return future
@@ -86,7 +89,7 @@ class Line:
         with self._lock:
             withdrawn = future.cancel()
             if withdrawn:
-                self._owners.remove(owner)
+                self._done(owner)
             return withdrawn
 
     def take_nothing_more(self) -> list[Hashable]:
@@ -97,14 +100,23 @@ class Line:
 
     def drain(self) -> None:
         """Drop what waits, and return when the rest is done."""
-        self._pool.shutdown(cancel_futures=True)
+        pool = self._pool
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
 
     def _with_room(self, owner: Hashable, work: Callable[[], None]) -> None:
         try:
             work()
         finally:
             with self._lock:
-                self._owners.remove(owner)
+                self._done(owner)
+
+    def _done(self, owner: Hashable) -> None:
+        """Strike this owner off; where nobody is left the threads end, and their helpers too."""
+        self._owners.remove(owner)
+        if not self._owners and self._pool is not None:
+            self._pool.shutdown(wait=False)
+            self._pool = None
 
 
 class VisitorExperiments(Followed):

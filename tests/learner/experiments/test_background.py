@@ -136,6 +136,18 @@ def test_closing_stops_what_runs_and_what_waits_and_leaves_both_to_be_gone_on_wi
         background.of(sessions.open().id).start(plan())
 
 
+def test_threads_end_with_the_last_experiment(app):
+    background, sessions = app.start(GatedEngine())
+    for _ in range(2):
+        own = background.of(sessions.open().id)
+        own.start(plan(own.fresh_name()))
+        wait(own)
+        threads = [one for one in threading.enumerate() if one.name.startswith("experiment")]
+        for thread in threads:
+            thread.join(30)
+        assert not any(thread.is_alive() for thread in threads)
+
+
 def test_who_waits_can_stop_and_continue(app):
     gated = GatedEngine()
     background, sessions = app.start(gated, at_once=1)
