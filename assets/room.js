@@ -38,10 +38,11 @@
     listen();
     paint();
   };
-  const forget = () => {
+  const forget = (why = "") => {
     events?.close();
     events = room = null;
     counts = { people: 0, asks: [] };
+    said = why;
     sessionStorage.removeItem(KEPT);
     paint();
   };
@@ -55,8 +56,18 @@
       paint();
       document.dispatchEvent(new CustomEvent("spa-counted"));
     };
-    events.addEventListener("ended", forget);
-    events.onerror = () => { if (events?.readyState === EventSource.CLOSED) forget(); };
+    events.addEventListener("ended", () => forget());
+    events.onerror = () => { if (events?.readyState === EventSource.CLOSED) setTimeout(back, 3000); };
+  };
+  // The server answered something else, or it was started again and knows the room no more.
+  const back = async () => {
+    if (!room) return;
+    const lost = events, answer = await fetch(`room/${room.code}`).catch(() => null);
+    if (events !== lost) return; // there is a new room
+    if (answer?.status === 404) return forget("The room is gone: the app was started again, or it was open for too long. A new one has a new code for everybody to scan.");
+    if (!answer?.ok) return setTimeout(back, 3000);
+    events = null;
+    listen();
   };
 
   // --- dots ----------------------------------------------------------------------------------------
@@ -93,7 +104,7 @@
   function paint() {
     if (!room) {
       scene.replaceChildren(make("div", { class: "spa-room-shut" }, make("h2", {}, "A room"),
-        make("p", {}, doing ? WAITS[doing] || "…" : "Everybody with a phone predicts, votes and rates what the model tries. No account; nothing personal is kept."),
+        make("p", {}, doing ? WAITS[doing] || "…" : said || "Everybody with a phone predicts, votes and rates what the model tries. No account; nothing personal is kept."),
         make("p", {}, make("kbd", {}, "O"), " opens it")));
       return;
     }
