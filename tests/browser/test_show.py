@@ -118,6 +118,10 @@ def test_a_room_of_two_phones_predicts_and_teaches(visit, browser):
         phone.goto(f"{visitor.url.rstrip('/')}/room/{code}")
         expect(phone.locator(".wait")).to_be_visible()
     expect(stage.locator(".spa-present b")).to_have_text("2")
+    phones[0].route("**/asks*", lambda route: route.fulfill(status=502))  # what a proxy says
+    phones[0].reload()
+    expect(phones[0].locator("footer")).to_contain_text("No connection")
+    phones[0].unroute("**/asks*")
     page.keyboard.press("v")
     for phone in phones:
         expect(phone.locator(".try").first).to_be_visible()
