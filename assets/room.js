@@ -14,12 +14,17 @@
   };
   const people = (number) => `${number} ${number === 1 ? "person" : "people"}`;
 
+  const press = () => {
+    const button = document.getElementById("spa-room-do");
+    if (button && !button.disabled) button.click();
+    else setTimeout(press, 200); // the page has no lesson yet
+  };
   const wish = (what, more = {}) => {
     window.spaRoom.wish = { do: what, ...more };
     doing = what;
     said = "";
     paint();
-    document.getElementById("spa-room-do")?.click();
+    press();
     setTimeout(() => { if (doing === what) { doing = ""; paint(); } }, 20000); // it was refused: the page said why
   };
   const open = () => wish("open", { address: location.origin + location.pathname.replace(/\/?$/, "/") });

@@ -203,6 +203,7 @@ def _stream(enter: Callable[[], tuple[Room, Callable[[], dict[str, Any]], bool]]
 def present_room(page: Page) -> None:
     """Let whoever has the page open a room, ask it things, and learn from it."""
     do = gr.Button(visible="hidden", elem_id="spa-room-do")
+    page.lesson.enable(do, lambda lesson: True)
     wish = gr.Textbox(visible="hidden", elem_id="spa-room-wish")
     told = gr.Textbox(visible="hidden", elem_id="spa-room-told")
 

@@ -107,8 +107,10 @@ def test_the_story_fits_and_points_at_the_page(visit, width):
 
 
 def test_a_room_of_two_phones_predicts_and_teaches(visit, browser):
-    visitor = opens(visit(width=1920, height=1080), "?seed=11&problem=math_word-1-0")
+    visitor = visit(width=1920, height=1080)
     page, stage = visitor.page, visitor.page.locator("#spa-on-stage")
+    page.goto(f"{visitor.url}?seed=11&problem=math_word-1-0")
+    expect(visitor.answer("soft-plain")).to_be_visible()  # empty as yet: there is no lesson
     page.keyboard.press("f")
     page.keyboard.press("o")
     expect(stage.locator(".spa-qr svg")).to_be_visible()
