@@ -9,14 +9,14 @@ while, and nobody is painted for who has not read what was painted before.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
 from gradio.blocks import Blocks
 from gradio.context import LocalContext
 from gradio.queueing import Queue
-from gradio.utils import cancel_tasks
+from gradio.utils import LRUCache, cancel_tasks
 
 from learner.view.server.link_preview import Application, Message, Receive, Send
 
@@ -25,8 +25,24 @@ PAGE_SECONDS = 600.0  # that the state of a page is kept for a browser that slee
 LOOK_SECONDS = 5.0
 MOST_UNREAD = 4  # messages; more are made once these have been sent
 READ_SECONDS = 0.2
+MOST_CLIENTS = 100_000  # more than can come within SECONDS: those who listen are never pushed out
 
 API = "/gradio_api"
+
+
+class Messages(LRUCache[str, "asyncio.Queue[Any]"]):
+    """What clients have not been sent yet, by client; what is said to one who has gone is lost.
+
+    Gradio keeps room for 2,000, has the newest push the oldest out though they listen, and where it
+    tells all who wait how long they will, lets somebody else's call fail for one who has gone.
+    """
+
+    def __init__(self, known: "Mapping[str, asyncio.Queue[Any]]") -> None:
+        super().__init__(MOST_CLIENTS)
+        self.update(known)
+
+    def __missing__(self, client: str) -> "asyncio.Queue[Any]":
+        return asyncio.Queue()
 
 
 class Listeners:
@@ -46,6 +62,8 @@ class Listeners:
         if scope["type"] == "http":
             blocks = scope["app"].get_blocks()
             if self._looking is None:
+                queue = blocks._queue
+                queue.pending_messages_per_session = Messages(queue.pending_messages_per_session)
                 self._looking = asyncio.create_task(self._look(blocks))
             client = _client(scope, blocks._queue) if scope["method"] == "GET" else ""
         if not client:

@@ -43,6 +43,7 @@ class Inner:
         self.blocks = SimpleNamespace(
             _queue=SimpleNamespace(event_ids_to_events={}),
             fns={
+                2: function(2, "greet", [SimpleNamespace(skip_api=one) for one in (False, True)]),
                 3: function(3, "learner", [SimpleNamespace(skip_api=False)]),
                 4: function(4, ""),
                 5: function(5, ""),
@@ -123,6 +124,7 @@ def test_a_call_goes_through_in_one_piece():
         ("/call/learner", b'{"data": [], "session_hash": 7}', 422, "JSON object"),
         ("/call/learner", b'{"data": []}', 422, "takes 1 values"),
         ("/call/learner", b'{"data": {"a": 1}}', 422, "takes 1 values"),
+        ("/queue/join", b'{"fn_index": 2, "data": ["a session"]}', 422, "takes 2 values"),
         ("/call/v2/learner", b"{}", 422, "No value provided"),
         ("/call/v2/learner", b'{"session": "a", "b": 1}', 422, "not a valid key-word"),
         ("/queue/join", b'{"fn_index": 5, "data": []}', 404, "no endpoint"),
@@ -154,6 +156,8 @@ def test_what_is_not_let_in_is_told_why(path, body, status, sentence):
     ("path", "body"),
     [
         ("/call/v2/learner", b'{"session": "a session"}'),
+        ("/call/greet", b'{"data": ["a session"]}'),
+        ("/queue/join", b'{"fn_index": 2, "data": ["a session", null]}'),
         ("/queue/join", b'{"fn_index": 3, "data": ["a session"], "session_hash": "abc"}'),
         ("/run/predict", b'{"fn_index": 4, "data": []}'),
     ],

@@ -12,6 +12,7 @@ from learner.view.server.listeners import (
     PAGE_SECONDS,
     SECONDS,
     Listeners,
+    Messages,
     all_read,
 )
 from tests.coroutines import finished
@@ -162,6 +163,23 @@ def test_nothing_more_is_made_for_who_has_not_read_what_there_is():
         await waiting
 
     finished(check())
+
+
+def test_thousands_who_come_push_nobody_out_and_what_is_said_to_who_has_gone_is_lost():
+    async def check(blocks, clock, listeners):
+        blocks.asks("page")
+        stream = opened(listeners, blocks, "/queue/data", b"session_hash=page")
+        await asyncio.sleep(0)
+        messages = blocks._queue.pending_messages_per_session
+        assert isinstance(messages, Messages)
+        for number in range(5000):
+            messages[str(number)] = asyncio.Queue()
+        assert "page" in messages
+        messages["gone"].put_nowait("an estimate of how long it takes")
+        assert "gone" not in messages
+        stream.cancel()
+
+    let_go_of(check)
 
 
 def test_outside_of_an_event_there_is_nobody_to_wait_for():
