@@ -40,6 +40,7 @@ from learner.experiments.engine import Engine, through
 from learner.model.loading import load_base_model
 from learner.model.progress import Tell
 from learner.model.source import POCKET, ModelError, locate
+from learner.model.threads import use_fast_threads
 from learner.service.bridge import Bridge, Deployment
 from learner.service.device import Device
 from learner.service.in_process import Service
@@ -62,6 +63,7 @@ from learner.visitors.models import Models, Opening, Taught
 from learner.visitors.open_lessons import OpenLessons
 from learner.visitors.session import Session
 from learner.visitors.sessions import Sessions
+from learner.wording import count
 
 NO_EXPERIMENTS = (
     "ZeroGPU lends this Space its GPU for seconds, and experiments take minutes: run them on your "
@@ -111,7 +113,8 @@ def serve_here(options: argparse.Namespace) -> None:
     def load(name: str, revision: str | None, tell: Tell) -> ModelService:
         base_model = load_base_model(name, options.device, options.dtype, revision, tell)
         why = "measured to be fast here" if options.dtype == "auto" else "as was asked"
-        print(f"{base_model.name} computes in {base_model.dtype}, {why}.", flush=True)
+        threads = count(use_fast_threads(base_model), "thread")
+        print(f"{base_model.name} computes in {base_model.dtype}, {why}; {threads}.", flush=True)
         return Service(base_model, device=device)
 
     models = Models([locate(name).source for name, _ in wanted])
