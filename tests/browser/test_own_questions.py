@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.test_axe import complaints
+
 
 def test_a_question_is_counted_clicked_and_learnt_from_many_times(visitor):
     page = visitor.page
@@ -35,6 +37,7 @@ def test_a_list_is_learnt_from_beside_the_held_out_set_and_is_there_after_a_relo
     expect(page.locator(".spa-own thead")).to_contain_text("after 18 episodes")
     expect(rows.nth(0)).to_contain_text(re.compile(r"Your 6 questions.* of 6: .* of 6: "))
     expect(rows.nth(1)).to_contain_text(re.compile("Held-out problems.* of 200: .* of 200: "))
+    assert complaints(page) == []
     visitor.reloads()
     visitor.opens_tab("Your own list")
     expect(lines).to_have_value(re.compile("Who is shorter"))

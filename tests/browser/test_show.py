@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.test_axe import complaints
 from tests.browser.visitor import Visitor
 
 
@@ -115,7 +116,8 @@ def test_a_room_of_two_phones_predicts_and_teaches(visit, browser):
     page.keyboard.press("o")
     expect(stage.locator(".spa-qr svg")).to_be_visible()
     code = stage.locator(".spa-door p b").first.inner_text()
-    phones = [visit(width=390, height=844).page for _ in range(2)]
+    schemes = ("light", "dark")
+    phones = [visit(width=390, height=844, color_scheme=scheme).page for scheme in schemes]
     for phone in phones:
         phone.goto(f"{visitor.url.rstrip('/')}/room/{code}")
         expect(phone.locator(".wait")).to_be_visible()
@@ -129,7 +131,9 @@ def test_a_room_of_two_phones_predicts_and_teaches(visit, browser):
         expect(phone.locator(".try").first).to_be_visible()
         phone.locator(".try .up").first.click()
         expect(phone.locator("footer")).to_contain_text("Counted")
+        assert complaints(phone) == []
     expect(stage.locator(".spa-dots").first.locator(".spa-up")).to_have_count(2)
+    assert complaints(page) == []
     page.keyboard.press("g")
     expect(stage.locator(".spa-room-said")).to_contain_text("From the thumbs of 2: 1 liked")
     expect(visitor.learnt).to_have_text("learnt from 1 episode")

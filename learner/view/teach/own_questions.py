@@ -195,7 +195,7 @@ def own_list_card(own: OwnList, held_out: tuple[Score | None, Score | None]) -> 
         ("Held-out problems, never learnt from", held_out),
     ]
     asked = f"after {count(own.episodes[1], 'episode')}" if now else "now"
-    head = f'<tr><th scope="col"></th><th scope="col">before</th><th scope="col">{asked}</th></tr>'
+    head = f'<tr><td></td><th scope="col">before</th><th scope="col">{asked}</th></tr>'
     table = (
         f"<table><thead>{head}</thead><tbody>"
         + "".join(
