@@ -32,6 +32,19 @@ class Found(NamedTuple):
         return f"{self.short} {self.evidence}"
 
 
+class About(NamedTuple):
+    """What is said of a kind of part.
+
+    ``tested`` is how often of 5 its method found the truth where that is known, and was fooled by
+    its control: the table of ``python -m tests.learner.inspection``.
+    """
+
+    heading: str
+    found: Callable[..., tuple[str, str]]  # the short of it, and the evidence
+    rows: Callable[..., Rows]  # of its table, the heading first
+    tested: tuple[int, int] | None = None
+
+
 def strength_found(part: Strength) -> tuple[str, str]:
     """Where between untrained and trained the gain comes, and what the control says."""
     start, end = part.scores[0], part.scores[part.places.index(1.0)]
@@ -254,40 +267,34 @@ def _words_rows(part: Words) -> Rows:
     return rows
 
 
-ABOUT: dict[type, tuple[str, Callable[..., tuple[str, str]], Callable[..., Rows]]] = {
-    Strength: ("How much of it does it take?", strength_found, _strength_rows),
-    Path: ("The way training took", path_found, _path_rows),
-    Changes: ("What changed in the answers?", changes_found, _changes_rows),
-    NearestWords: ("Nearest words, which mislead", nearest_found, _nearest_rows),
-    Ranking: ("What does it act like?", likeness_found, _likeness_rows),
-    Listening: ("Where does it listen?", listening_found, _listening_rows),
-    Vectors: ("Which vector matters?", vectors_found, _vectors_rows),
-    Size: ("How small can it be?", size_found, _size_rows),
-    Words: ("What does the model say of it?", words_found, _words_rows),
+ABOUT: dict[type, About] = {
+    Strength: About("How much of it does it take?", strength_found, _strength_rows, (5, 0)),
+    Path: About("The way training took", path_found, _path_rows),
+    Changes: About("What changed in the answers?", changes_found, _changes_rows, (5, 0)),
+    NearestWords: About("Nearest words, which mislead", nearest_found, _nearest_rows, (0, 5)),
+    Ranking: About("What does it act like?", likeness_found, _likeness_rows, (5, 0)),
+    Listening: About("Where does it listen?", listening_found, _listening_rows, (5, 3)),
+    Vectors: About("Which vector matters?", vectors_found, _vectors_rows, (5, 0)),
+    Size: About("How small can it be?", size_found, _size_rows, (4, 0)),
+    Words: About("What does the model say of it?", words_found, _words_rows),
 }
-"""The heading of each part, what was found in words, and its table."""
-
-TESTED = {Strength: (5, 0), Vectors: (5, 0), Ranking: (5, 0), Size: (4, 0), Changes: (5, 0)}
-TESTED |= {Listening: (5, 3), NearestWords: (0, 5)}
-"""How often of 5 a method found the truth where it is known, and was fooled by its control: the
-table of ``python -m tests.learner.inspection``."""
 
 
 def tested(part: Part) -> str:
     """What is known of the method; empty where it has not been put to the test."""
-    if type(part) not in TESTED:
+    verdict = ABOUT[type(part)].tested
+    if verdict is None:
         return ""
-    right, fooled = TESTED[type(part)]
     return (
-        f"Put to the test on the embedded model, this method found the truth {right} times of 5; "
-        f"its control fooled it {fooled} times."
+        f"Put to the test on the embedded model, this method found the truth {verdict[0]} times of "
+        f"5; its control fooled it {verdict[1]} times."
     )
 
 
 def found(part: Part) -> Found:
     """The heading of a part, and what was found."""
-    heading, words, _ = ABOUT[type(part)]
-    return Found(heading, *words(part))
+    about = ABOUT[type(part)]
+    return Found(about.heading, *about.found(part))
 
 
 def markdown(parts: Parts, pictures: dict[str, str], about: str) -> str:
@@ -297,7 +304,7 @@ def markdown(parts: Parts, pictures: dict[str, str], about: str) -> str:
         heading, short, evidence = found(part)
         picture = f"![{heading}]({pictures[name]})" if name in pictures else ""
         said = f"**{short}** {evidence}"
-        table = wording.table(ABOUT[type(part)][2](part))
+        table = wording.table(ABOUT[type(part)].rows(part))
         body = "\n\n".join(text for text in (said, picture, table) if text)
         sections.append(f"## {heading}\n\n{body}")
     return "\n\n".join(sections) + "\n"
