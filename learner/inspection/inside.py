@@ -9,6 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -173,10 +174,7 @@ class Inside(Followed):
                 raise LessonError("There is nothing to look into yet; train the soft prompt first.")
             self._stop = threading.Event()
             self._nothing_found()
-            self._worker = threading.Thread(
-                target=self._work, args=(self._stop, own), name="inspection", daemon=True
-            )
-            self._worker.start()
+            self._worker = self._started("inspection", self._work, self._stop, own)
             self._tell()
 
     def stop(self) -> None:
@@ -230,10 +228,15 @@ class Inside(Followed):
             return
         asking = self._asking = object()
         ask = Ask(problem.question, subject.chat_template, prompt, subject.examples)
-        threading.Thread(
-            target=self._listen, args=(asking, problem, ask), name="ask", daemon=True
-        ).start()
+        self._started("ask", self._listen, asking, problem, ask)
         self._tell()
+
+    def _started(self, name: str, work: Callable[..., None], *given: object) -> threading.Thread:
+        """A thread that goes on with it: a service may count its time against who asked."""
+        run = copy_context().run
+        thread = threading.Thread(target=run, args=(work, *given), name=name, daemon=True)
+        thread.start()
+        return thread
 
     def _listen(self, asking: object, problem: Problem, ask: Ask) -> None:
         """Write down what comes, until all of it is there or nobody wants it."""

@@ -1,3 +1,4 @@
+from contextvars import ContextVar
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,8 @@ from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session, SessionState
 from tests.coroutines import follow
+
+VISITOR: ContextVar[str] = ContextVar("VISITOR", default="nobody")
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +137,29 @@ def test_the_inspection_begins_with_its_first_picture_and_can_be_stopped(inside)
     inside.stop()
     assert not inside.working  # at once, whatever the device is busy with
     assert "strength" in inside.parts
+
+
+def test_what_is_asked_in_the_background_is_asked_for_whoever_clicked(service, inside, monkeypatch):
+    """On ZeroGPU the time that it takes is theirs."""
+    asked = []
+
+    def ask(asks):
+        asked.append(VISITOR.get())
+        return Service.ask(service, asks)
+
+    monkeypatch.setattr(service, "ask", ask)
+    whose = VISITOR.set("somebody")
+    try:
+        inside.switch(0)
+        followed(inside)
+        assert asked == ["somebody"]
+        inside.look()
+    finally:
+        VISITOR.reset(whose)
+    for _ in follow(inside, lambda: inside.working and not inside.parts):
+        pass
+    inside.stop()
+    assert len(asked) > 1 and set(asked) == {"somebody"}
 
 
 def test_a_visitor_finds_what_they_left(service, trained):
