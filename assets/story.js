@@ -289,7 +289,7 @@
 
   // --- the card, and what it points at -------------------------------------------------------------
 
-  const card = make("aside", { id: "spa-story", hidden: true, role: "dialog", "aria-label": "The story" });
+  const card = make("div", { id: "spa-story", hidden: true, role: "dialog", "aria-label": "The story" });
   const ring = make("div", { id: "spa-story-ring", hidden: true, "aria-hidden": "true" });
 
   function paint() {
@@ -299,11 +299,11 @@
     card.classList.toggle("spa-asking", Boolean(step().body && step().asks && step().asks !== "nothing"));
     const number = last ? "The end" : `${at + 1} of ${STEPS.length - 1}`;
     card.replaceChildren(
-      make("header", {}, make("small", {}, number), make("h2", {}, step().title),
+      make("div", { class: "spa-story-head" }, make("small", {}, number), make("h2", {}, step().title),
         button("×", close, { class: "spa-close", "aria-label": "Leave the story", "data-key": "close" })),
       make("p", { role: "status" }, step().text(told())),
       make("div", { class: "spa-story-body" }, ...(step().body?.(told()) || [])),
-      make("footer", {},
+      make("div", { class: "spa-story-keys" },
         button("Back", back, { disabled: at === 0, "data-key": "back" }),
         make("span", { class: "spa-steps", "aria-hidden": "true" }, ...STEPS.map((_, i) => make("i", { class: i <= at ? "spa-past" : null }))),
         button(step().next, next, { class: "spa-next", "data-key": "next" })),

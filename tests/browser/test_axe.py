@@ -51,4 +51,7 @@ def test_axe_finds_nothing_on_any_tab(visit, scheme):
         if tab == "Look inside":
             expect(visitor.button("Look inside")).to_be_enabled()
         found[tab] = complaints(page)
+    visitor.presses("▶ Show me")
+    expect(page.locator("#spa-story")).to_be_visible()
+    found["Show me"] = complaints(page)
     assert {tab: said for tab, said in found.items() if said} == {}
