@@ -40,6 +40,7 @@ from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, RunningBatch, Writing
 from learner.model.loading import load_base_model
 from learner.model.own_thread import in_own_thread
+from learner.model.threads import use_fast_threads
 from learner.service.in_process import Service
 from learner.visitors.comparison import CONDITIONS
 from learner.visitors.exam import HELD_OUT_PROBLEMS, Exam
@@ -87,7 +88,8 @@ class Click:
 def run(setting: Setting) -> Iterator[Line | str]:
     base = load_base_model(setting.model, setting.device.type, setting.dtype)
     setting = replace(setting, dtype=short(base.dtype))
-    yield f"{base.name}, {short(base.dtype)}."
+    threads = use_fast_threads(base)  # as the app does: other sums are rounded otherwise
+    yield f"{base.name}, {short(base.dtype)}, threads: {threads}."
     rows = dict(zip(LIVE_ROWS, (_open, _click, _people, _step), strict=True))
     for row in setting.rows or LIVE_ROWS:
         yield from rows[row](base, setting)
