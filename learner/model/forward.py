@@ -6,7 +6,7 @@ gradient in training. Everything is laid end to end in one sequence with no padd
 `attention`), positions count from each row's own start, and logits are computed only where
 they are asked for. A row that shares its prefix with nobody is simply one piece with it.
 
-Training and decoding are the only callers.
+Training, decoding and the look inside call it.
 """
 
 from collections.abc import Container, Mapping, Sequence
