@@ -40,15 +40,18 @@
 
 // Gradio closes a page's stream when the last answer was sent. What is asked for at that very moment is
 // answered too, but its page never opens the stream again, and so would wait for ever. So where the stream
-// is closed a moment after something was asked for, the page knocks: with that it hears what was said.
+// is found closed after something was asked for, at once or later on a slow machine, the page knocks: with
+// that it hears what was said.
 (() => {
-  const KNOCK_MS = 1500;
+  const LOOKS_MS = [1500, 4000, 10000]; // after the last that was asked for
   const ask = window.fetch;
   let listening = null; // the signal that ends the stream
+  let looks = [];
   let knocking = false;
   const knock = () => {
     if (!listening?.aborted) return;
     knocking = true;
+    setTimeout(() => { knocking = false; }, 1000);
     document.getElementById("spa-knock")?.click();
   };
   window.fetch = async (asked, how) => {
@@ -56,7 +59,10 @@
     if (address.includes("/queue/data?")) listening = how?.signal || asked.signal;
     const answer = await ask(asked, how);
     if (address.includes("/queue/join")) {
-      if (!knocking) setTimeout(knock, KNOCK_MS);
+      if (!knocking) {
+        looks.forEach(clearTimeout);
+        looks = LOOKS_MS.map((soon) => setTimeout(knock, soon));
+      }
       knocking = false;
     }
     return answer;

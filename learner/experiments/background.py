@@ -54,7 +54,8 @@ class Line:
         self._shut = shut
         self._at_once = at_once
         self._lock = threading.RLock()  # guards what follows
-        self._pool: ThreadPoolExecutor | None = None  # while there is work
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="experiment")
+        self._resting = False  # whether its threads have been told to end
         self._owners: list[Hashable] = []  # of work that is done or waits, oldest first
         self._closing = False
 
@@ -78,8 +79,9 @@ class Line:
                     "Too many experiments wait already; try again in a few minutes."
                 )
             self._owners.append(owner)
-            if self._pool is None:
+            if self._resting:
                 self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="experiment")
+                self._resting = False
             future = self._pool.submit(self._with_room, owner, work)
         future.add_done_callback(_report)
         return future
@@ -100,9 +102,7 @@ class Line:
 
     def drain(self) -> None:
         """Drop what waits, and return when the rest is done."""
-        pool = self._pool
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)
 
     def _with_room(self, owner: Hashable, work: Callable[[], None]) -> None:
         try:
@@ -114,9 +114,9 @@ class Line:
     def _done(self, owner: Hashable) -> None:
         """Strike this owner off; where nobody is left the threads end, and their helpers too."""
         self._owners.remove(owner)
-        if not self._owners and self._pool is not None:
+        if not self._owners:
             self._pool.shutdown(wait=False)
-            self._pool = None
+            self._resting = True
 
 
 class VisitorExperiments(Followed):

@@ -37,6 +37,9 @@ def test_a_list_is_learnt_from_beside_the_held_out_set_and_is_there_after_a_relo
     expect(page.locator(".spa-own thead")).to_contain_text("after 18 episodes")
     expect(rows.nth(0)).to_contain_text(re.compile(r"Your 6 questions.* of 6: .* of 6: "))
     expect(rows.nth(1)).to_contain_text(re.compile("Held-out problems.* of 200: .* of 200: "))
+    expect(visitor.button("Stop")).to_be_disabled()
+    # A colour that is on its way is none.
+    page.wait_for_function("!document.getAnimations().some((one) => one instanceof CSSTransition)")
     assert complaints(page) == []
     visitor.reloads()
     visitor.opens_tab("Your own list")

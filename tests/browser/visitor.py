@@ -41,7 +41,10 @@ class Visitor:
         self.page.get_by_role("tab", name=name, exact=True).click()
 
     def trains(self, episodes: int) -> None:
-        self.starts_training(episodes)
+        before = self.learnt.inner_text()  # a short run may be over before Stop is looked at
+        self.page.get_by_role("spinbutton", name="Episodes").fill(str(episodes))
+        self.presses(f"Train {episodes} episodes")
+        expect(self.learnt).not_to_have_text(before)
         expect(self.learnt).to_have_text(re.compile("learnt from"))
         expect(self.button("Stop")).to_be_disabled()
         self.sees_four_answers()
