@@ -25,6 +25,7 @@ from learner.view.room import present_room
 from learner.view.screen import SLOW, Frame, in_thread, said, tell
 from learner.view.server.login import Login
 from learner.view.server.origin import address_behind
+from learner.view.server.whole_updates import WholeUpdates
 from learner.view.service_line import build_service_line
 from learner.view.share.tab import open_link, share_tab
 from learner.view.strip import strip_of
@@ -63,7 +64,7 @@ def build(
     lessons: OpenLessons, background: BackgroundExperiments, rooms: Rooms, login: Login
 ) -> gr.Blocks:
     """The page and the API beside it."""
-    with gr.Blocks(
+    with WholeUpdates(
         title="Soft Prompt Arena", analytics_enabled=False, delete_cache=(3600, 3600)
     ) as demo:
         page = Page(demo, lessons, rooms, login)

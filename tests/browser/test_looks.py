@@ -133,6 +133,28 @@ def test_a_page_that_did_not_hear_its_answer_knocks_and_hears_it(visit):
     assert len(streams) > 1
 
 
+LATE_ANSWERS = """
+const ask = window.fetch;
+window.fetch = async (asked, how) => {
+    const answer = await ask(asked, how);
+    const late = String(asked?.url || asked).includes("/queue/join") && window.joined++;
+    if (late) await new Promise((done) => setTimeout(done, 4000));
+    return answer;
+};
+window.joined = 0;
+"""
+
+
+def test_frames_that_come_all_at_once_are_all_shown(visit):
+    """Those of what the page learns late that it has asked for: it takes them in one go."""
+    visitor = visit()
+    visitor.page.add_init_script(LATE_ANSWERS)
+    visitor.page.goto(visitor.url)
+    expect(visitor.button("Train 80 episodes")).to_be_enabled()
+    expect(visitor.button("New problem")).to_be_enabled()
+    visitor.sees_four_answers()
+
+
 def test_values_of_a_picture_are_told_by_the_arrow_keys_and_under_the_mouse(visitor):
     visitor.trains(8)
     loss, value = visitor.page.locator(".spa-loss [role=img]"), visitor.page.locator("#spa-value")
