@@ -193,7 +193,7 @@ class _Examiner:
         size = len(self._exam.problems) if whole else self._exam.milestone_size
         is_first = not self._thread.ident
         begins = is_first and not whole and not self._exam.visitors_only
-        looks = (FIRST_LOOK, size) if begins else (size,)
+        looks = (min(FIRST_LOOK, size), size) if begins else (size,)
         snapshot = _Snapshot(learner, size, whole, looks)
         self._waiting.append(snapshot)
         with self._changed:

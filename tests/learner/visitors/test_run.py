@@ -105,6 +105,20 @@ def test_training_waits_for_no_exam(service, exam):
     assert taken == [20, 40, 60]
 
 
+def test_an_exam_as_small_as_the_first_look_makes_way_for_the_last_one_too(service, monkeypatch):
+    exam = Exam(service, size=FIRST_LOOK - 2)
+    grow = exam.grow
+    monkeypatch.setattr(exam, "grow", lambda *of: [*grow(*of)][-1:])  # all answers at once
+    service.answer_gate.clear()
+    marks = []
+    for state in training_run(service, exam, untrained(), iter(PROBLEMS), 80, 4, "me"):
+        if state.done == 80 and state.milestone:
+            service.answer_gate.set()
+        if whole_exam(state):
+            marks.append(state.result.episodes)
+    assert sorted(marks) == [20, 40, 60, 80]
+
+
 def test_the_first_point_begins_with_as_few_problems_as_a_click_asks(service, exam, monkeypatch):
     sizes, answers, all_asked = [], service.ask, threading.Event()
 
