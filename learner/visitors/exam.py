@@ -46,6 +46,7 @@ class Exam:
         self.problems = tuple(held_out(size))
         self.keys = frozenset(problem.key for problem in self.problems)
         self.pace: float | None = None  # problems a second, the latest that is known
+        self.pace_alone: float | None = None  # the same, of what was taken beside no training
         self.error: str | None = None  # why the background measurement ended early
         self._service = service
         self.version = 0  # grows with every shared result, so that a page knows when to look again
@@ -78,14 +79,16 @@ class Exam:
         chat_template: bool,
         size: int | None = None,
         known: str = "",
+        beside_training: bool = False,
     ) -> Iterator[Score]:
         """The score of a learner as it grows, over the first ``size`` problems, or the whole set.
 
         The first have the outcomes ``known``. Whoever stops reading stops it. Raises what the
         service raises.
         """
+        problems = self.problems[:size]
         with self.before_what_all_share():
-            yield from self._grown(learner, chat_template, self.problems[:size], known)
+            yield from self._grown(learner, chat_template, problems, known, beside_training)
 
     @contextmanager
     def before_what_all_share(self) -> Iterator[None]:
@@ -105,6 +108,7 @@ class Exam:
         chat_template: bool,
         problems: Sequence[Problem],
         known: str = "",
+        beside_training: bool = False,
     ) -> Iterator[Score]:
         began = time.monotonic()
         left = problems[len(known) :]
@@ -113,8 +117,10 @@ class Exam:
             measurement = behind(learner, left, chat_template)
         for (score,) in measure(self._service.ask, [measurement]):
             # All are asked at once: the first answers come late, and say little of the pace.
-            if 2 * score.n >= len(left):
+            if 4 * score.n >= len(left):
                 self.pace = score.n / max(1e-6, time.monotonic() - began)
+                if not beside_training:
+                    self.pace_alone = self.pace
             yield score_of(known + score.outcomes, chat_template, score.episodes)
 
     @property

@@ -84,7 +84,7 @@ def training_run(
         rate = done / training_seconds if training_seconds else None
         left = None
         if rate:
-            left = (episodes - done) / rate + examiner.seconds_left(exams - milestones)
+            left = examiner.seconds_left((episodes - done) / rate, exams - milestones)
         told: dict[str, Any] = {"report": report, "taken": taken, **extra}
         return RunState(learner, done, episodes, rate, left, **told)
 
@@ -173,6 +173,7 @@ class _Examiner:
         self._changed = threading.Condition()  # guards the next two
         self._given: list[_Snapshot] = []
         self._closed = False
+        self._alone = exam.visitors_only  # exams are taken beside no training, or no more
         self._news: Queue[tuple[_Snapshot, Score] | Exception] = Queue()
         self._waiting: list[_Snapshot] = []  # whose exams are not over
         # What a service counts against whoever asked goes along with the thread.
@@ -196,6 +197,7 @@ class _Examiner:
         looks = (min(FIRST_LOOK, size), size) if begins else (size,)
         snapshot = _Snapshot(learner, size, whole, looks)
         self._waiting.append(snapshot)
+        self._alone |= whole
         with self._changed:
             self._given.append(snapshot)
             self._changed.notify_all()
@@ -218,14 +220,21 @@ class _Examiner:
             yield {"result": score, "asked": snapshot.size}
             wait = 0.0
 
-    def seconds_left(self, to_come: int) -> float:
-        """What the exams that are on, and ``to_come`` more, will take, by the pace so far."""
+    def seconds_left(self, training: float, to_come: int) -> float:
+        """Until all is learnt, in ``training`` seconds, and examined, ``to_come`` exams more.
+
+        By the pace so far: the last exam is taken once all is learnt, those before it beside
+        training, and what is left of them after it.
+        """
         pace = self._exam.pace
         if pace is None:
-            return 0.0
-        sizes = [self._exam.milestone_size] * (to_come - 1)
-        sizes += [len(self._exam.problems)] * (to_come > 0)
-        return (sum(one.size - one.told for one in self._waiting) + sum(sizes)) / pace
+            return training
+        left = sum(one.size - one.told for one in self._waiting)
+        if to_come:
+            left += (to_come - 1) * self._exam.milestone_size
+            beside = 0.0 if self._alone else min(left, pace * training)
+            left += len(self._exam.problems) - beside
+        return training + left / (self._exam.pace_alone or pace)
 
     def close(self) -> None:
         """Have no further exams, and stop the one that is on."""
@@ -253,7 +262,10 @@ class _Examiner:
         for size in snapshot.looks:
             if size <= len(snapshot.known):
                 continue
-            for grown in self._exam.grow(snapshot.learner, chat_template, size, snapshot.known):
+            beside_training = not self._alone
+            for grown in self._exam.grow(
+                snapshot.learner, chat_template, size, snapshot.known, beside_training
+            ):
                 if self._over():
                     return
                 if grown.n > len(snapshot.known):
