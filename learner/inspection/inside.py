@@ -8,7 +8,7 @@ is answered behind it at once. The whole inspection goes on in the background, p
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -88,7 +88,7 @@ class Inside(Followed):
     @property
     def busy(self) -> bool:
         """Whether something is going on that changes what is shown."""
-        return self.working or self.answering
+        return self.working or self.answering or self._lesson.run is not None
 
     @property
     def answering(self) -> bool:
@@ -99,6 +99,11 @@ class Inside(Followed):
     def working(self) -> bool:
         """Whether the inspection goes on."""
         return self._worker is not None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the learner that is looked into is still the one that the visitor has."""
+        return self._lesson.learner.prompt is self.learner.prompt
 
     @property
     def is_trained(self) -> bool:
@@ -133,9 +138,7 @@ class Inside(Followed):
     def arrive(self) -> None:
         """The visitor looks here: show the learner and the problem that they have now."""
         with self._changed:
-            if self._lesson.learner.prompt is not self.learner.prompt:
-                self.stop()
-                self._begin()
+            self._catch_up()
             self._watch()
 
     def switch(self, vector: int) -> None:
@@ -168,6 +171,7 @@ class Inside(Followed):
     def look(self, own: Sequence[str] = ()) -> None:
         """Start the whole inspection; ``own`` texts are compared with the soft prompt too."""
         with self._changed:
+            self._catch_up()
             if self._worker is not None:
                 raise LessonError("It is being looked into already.")
             if not self.is_trained:
@@ -206,6 +210,17 @@ class Inside(Followed):
         self.answers = 0  # ... and answers
         self.asked = 0  # problems that the pace leaves time for; 0 while it is not known
         self._paced_from = 0, 0.0  # answers and seconds from which on the pace counts
+        # After how many episodes a soft prompt was looked into that is no longer there.
+        self.gone: int | None = None
+
+    def _catch_up(self) -> None:
+        """Go over to the learner that the visitor has now, if it is another one."""
+        if self.is_current:
+            return
+        gone = self.learner.episodes if self.parts or self.working else self.gone
+        self.stop()
+        self._begin()
+        self.gone = gone
 
     def _watch(
         self,
@@ -254,6 +269,9 @@ class Inside(Followed):
                 self._asking = None
                 if failure is not None:
                     self._fail(failure)
+
+    def _now(self) -> Hashable:
+        return self._version, self.is_current
 
     def _write(self, asking: object, completion: GradedCompletion) -> bool:
         """Show what was written; False if something else has been asked meanwhile."""

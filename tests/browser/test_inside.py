@@ -50,6 +50,17 @@ def test_vectors_are_switched_off_turned_down_and_rewound_and_the_pictures_come(
     visitor.presses("Stop looking")
     expect(visitor.button("Stop looking")).to_be_disabled()
     expect(page.locator("#spa-inside-status")).to_contain_text("Stopped after")
+
+    visitor.opens_tab("Teach")
+    visitor.presses("Undo")
+    visitor.opens_tab("Look inside")
+    expect(page.locator("#spa-inside-status")).to_contain_text("after 80 episodes are gone. Train")
+    expect(page.locator(".spa-evidence")).to_have_count(0)
+    visitor.opens_tab("Teach")
+    visitor.presses("Redo")
+    visitor.opens_tab("Look inside")
+    expect(page.locator("#spa-inside-status")).to_contain_text("Press Look inside to look again")
+    expect(visitor.button("Look inside")).to_be_enabled()
     assert visitor.fits()
 
 

@@ -220,7 +220,10 @@ def _look(screen: Screen[Inside, Inside]) -> None:
         status, lambda inside: cards.status(_status(inside)), lambda inside: _status(inside)
     )
     screen.show(progress, _progress)
-    screen.enable(look, lambda inside: inside.is_trained and not inside.working)
+    screen.enable(
+        look,
+        lambda inside: not inside.is_current or (inside.is_trained and not inside.working),
+    )
     screen.enable(stop, lambda inside: inside.working)
     screen.act(
         [look.click, own.submit], lambda inside, text: inside.look(checked_text(text)), [own]
@@ -234,6 +237,17 @@ def _smallest(inside: Inside) -> Learner | None:
 
 
 def _status(inside: Inside) -> str:
+    if not inside.is_current:
+        return (
+            f"This is your soft prompt as it was after {_learnt(inside.learner.episodes)}. It has "
+            "changed since: press Look inside to look again."
+        )
+    if inside.gone is not None:
+        then = "Press Look inside to look again." if inside.is_trained else "Train it, then look."
+        return (
+            "Your soft prompt has changed, so the pictures of how it was after "
+            f"{_learnt(inside.gone)} are gone. {then}"
+        )
     if not inside.is_trained:
         return "There is nothing to look into yet: train the soft prompt first."
     done, of = len(inside.parts), inside.all_parts
@@ -269,6 +283,10 @@ def _altered(inside: Inside) -> tuple[object, ...]:
     """What the prompt that is watched follows from."""
     watched = inside.watched
     return inside.learner, watched.kept, watched.place, watched.moment
+
+
+def _learnt(episodes: int) -> str:
+    return wording.count(episodes, "episode")
 
 
 def _episodes(inside: Inside) -> int:

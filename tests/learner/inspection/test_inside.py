@@ -139,6 +139,34 @@ def test_the_inspection_begins_with_its_first_picture_and_can_be_stopped(inside)
     assert "strength" in inside.parts
 
 
+def test_pictures_go_with_the_soft_prompt_that_they_are_of(service, trained):
+    lesson = lesson_of(service, trained)
+    inside = arrived(Inside(lesson))
+    inside.look()
+    for _ in follow(inside, lambda: inside.working and not inside.parts):
+        pass
+    lesson.reset()
+    followed(lesson)
+    assert not inside.is_current and inside.parts  # they stand there until somebody comes again
+    arrived(inside)
+    assert inside.is_current and not inside.is_trained
+    assert not inside.working and not inside.parts and inside.gone == 80
+    lesson.undo()
+    followed(lesson)
+    inside.look()  # at what is there now
+    assert inside.learner is lesson.learner and inside.gone is None
+    inside.stop()
+
+
+def test_who_looks_on_while_it_is_trained_is_told_that_it_has_changed(service, trained):
+    lesson = lesson_of(service, trained)
+    inside = arrived(Inside(lesson))
+    lesson.train(8)
+    for _ in follow(inside, lambda: inside.busy):
+        last = inside.is_current
+    assert last is False
+
+
 def test_what_is_asked_in_the_background_is_asked_for_whoever_clicked(service, inside, monkeypatch):
     """On ZeroGPU the time that it takes is theirs."""
     asked = []
