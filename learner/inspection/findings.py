@@ -82,20 +82,25 @@ def vectors_found(part: Vectors) -> tuple[str, str]:
     first = part.order[0]
     share = part.shares[first]
     gain = part.whole.accuracy - part.none.accuracy
-    told = [i + 1 for i in part.order if part.shares[i].carries]
+    told = [i + 1 for i, one in enumerate(part.shares) if one.carries]
     if not told:
         short = "No single vector's share can be told from chance."
-    elif share.value > gain / 2:
+    elif share.carries and share.value > gain / 2:
         short = f"Vector {first + 1} does most of the work."
+    elif len(told) == len(part.shares):
+        short = f"All {len(told)} vectors share the work."
+    elif len(told) == 1:
+        short = f"{_listed(told)} does some of the work; whether others do cannot be told."
     else:
-        short = f"{_listed(told)} {'does' if len(told) == 1 else 'share'} the work."
+        short = f"{_listed(told)} share the work; whether others do cannot be told."
     needed = [i + 1 for i, one in enumerate(part.put_back) if one.harms]
     alone = [i + 1 for i, one in enumerate(part.alone) if one.helps]
     return short, (
         f"Vector {first + 1} carries {wording.change(share.value, share.interval)} points of the "
-        f"{gain * 100:+.1f} that all of them gain. Put back one by one, {_named(needed)} missed; "
-        f"trained alone, {_named(alone)} enough to gain something (n = {part.whole.n}, Shapley "
-        f"values over {part.problems_for_shares}; p-values after Holm's correction)."
+        f"{gain * 100:+.1f} that all of them gain. Put back one by one, {_named(needed, part)} "
+        f"missed; trained alone, {_named(alone, part)} enough to gain something "
+        f"(n = {part.whole.n}, Shapley values over {part.problems_for_shares}; p-values after "
+        "Holm's correction)."
     )
 
 
@@ -336,9 +341,11 @@ def _effect(one: Effect) -> str:
     return f"{_accuracy(one.score)}, {wording.p_value(one.p_value)}"
 
 
-def _named(numbers: list[int]) -> str:
+def _named(numbers: list[int], part: Vectors) -> str:
     if not numbers:
         return "none is"
+    if len(numbers) == len(part.shares) > 1:
+        return "each of them is"
     return f"{_listed(numbers).lower()} {'is' if len(numbers) == 1 else 'are'}"
 
 

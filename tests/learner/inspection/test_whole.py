@@ -7,13 +7,15 @@ import pytest
 from PIL import Image
 
 from arena import held_out
+from arena.statistics import Interval
 from learner.inspection.findings import found, markdown
 from learner.inspection.looking import OnModel
 from learner.inspection.pictures import pictures
 from learner.inspection.record import as_record
 from learner.inspection.subject import Subject
+from learner.inspection.vectors import Share, Vectors
 from learner.inspection.whole import NAMES, Material, Parts, inspect
-from learner.measuring import Answers
+from learner.measuring import Answers, Score
 from learner.visitors.moments import Moment
 
 
@@ -46,6 +48,27 @@ def test_what_cannot_be_told_from_so_few_is_not_told(parts: Parts) -> None:
     less = replace(parts["listening"], change=-0.006, p_value=0.1)
     assert "as much as before" in found(less).short and "vector" not in found(less).evidence
     assert "cannot be told from 8 problems" in found(replace(parts["size"], smallest=None)).short
+
+
+@pytest.mark.parametrize(
+    ("shares", "p_values", "said"),
+    [
+        ((5, 5, 5), (0.2, 0.2, 0.2), "No single vector's share can be told from chance."),
+        ((20, 5, 5), (0.2, 0.01, 1), "Vector 2 does some of the work; whether others do cannot"),
+        ((20, 5, 5), (0.01, 0.2, 1), "Vector 1 does most of the work."),
+        ((5, 9, 12), (0.2, 0.01, 0.01), "Vectors 2 and 3 share the work; whether others do cannot"),
+        ((8, 9, 10), (0.01, 0.01, 0.01), "All 3 vectors share the work."),
+    ],
+)
+def test_it_says_which_vectors_do_the_work(parts: Parts, shares, p_values, said) -> None:
+    part = parts["vectors"]
+    assert isinstance(part, Vectors)
+    known = tuple(
+        Share(value / 100, Interval(0, 1), p) for value, p in zip(shares, p_values, strict=True)
+    )
+    none, whole = Score(0, 100), Score(30, 100)
+    short = found(replace(part, none=none, whole=whole, shares=known)).short
+    assert short.startswith(said)
 
 
 def test_the_record_is_json_with_n_and_interval(parts: Parts) -> None:
