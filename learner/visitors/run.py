@@ -229,7 +229,7 @@ class _Examiner:
         pace = self._exam.pace
         if pace is None:
             return training
-        left = sum(one.size - one.told for one in self._waiting)
+        left: float = sum(one.size - one.told for one in self._waiting)
         if to_come:
             left += (to_come - 1) * self._exam.milestone_size
             beside = 0.0 if self._alone else min(left, pace * training)
