@@ -70,6 +70,7 @@ class DecodedRows(Protocol):
 
 
 ROOM_STEP, SLOT_STEP = 32, 16  # slots grow by so many columns, or so many at a time
+MOST_UNUSED = 4  # times what the rows need: so much is let go of
 PREFIX_BYTES = 64 << 20  # kept at most, of all prefixes; one of 33 tokens takes 0.4 MB at 0.5B
 
 
@@ -77,13 +78,15 @@ class CachedRows:
     """`DecodedRows` in slots that grow as they are needed; what a row leaves, the next one takes.
 
     Slots have columns for all tokens to come: nothing is copied to write one. A step runs over as
-    many columns as the longest row has tokens.
+    many columns as the longest row has tokens. Where rows are never all gone, what a crowd took,
+    or one long row, is given back once most of it is unused.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._layers: States = {}  # [slots, heads, columns, D], more slots than rows perhaps
         self._room = 0  # columns that each slot must have
+        self._needs: list[int] = []  # columns that each row may fill
         self._lengths: list[int] = []
         self._columns = self._slots = torch.zeros(0, dtype=torch.int64, device=device)
         self._mask: torch.Tensor | None = None
@@ -101,7 +104,8 @@ class CachedRows:
         lengths = [len(row) for row in tokens]
         index = np.stack([np.pad(row, (0, max(lengths) - len(row)), "edge") for row in tokens])
         self._index = torch.from_numpy(index).to(self._device)
-        self._room = max(self._room, -(-(max(lengths) + room) // ROOM_STEP) * ROOM_STEP)
+        self._needs += [length + room for length in lengths]
+        self._room = max(self._room, _room_of(self._needs))
         self._joined = len(self)
         self._set([*self._lengths, *lengths])
 
@@ -126,9 +130,12 @@ class CachedRows:
             for states in self._layers.values():
                 for kept in states:
                     kept[to] = kept[source]
+        self._needs = [self._needs[row] for row in rows]
         self._set([self._lengths[row] for row in rows])
         if not rows:
             self._layers, self._room = {}, 0
+        elif self._layers:
+            self._shrink()
 
     def taken(self) -> tuple[States, list[int]]:
         return self._layers, self._lengths
@@ -139,6 +146,7 @@ class CachedRows:
             for layer, (keys, values) in states.items()
         }
         self._room = next(iter(states.values()))[0].shape[2]
+        self._needs = [self._room] * len(lengths)
         self._set([*lengths])
 
     def attend(
@@ -161,6 +169,19 @@ class CachedRows:
             scale=scale,
         )
         return output.reshape(rows, 1, heads, -1)
+
+    def _shrink(self) -> None:
+        """Move to a smaller place, if this one has become far too large."""
+        held, _, columns, _ = next(iter(self._layers.values()))[0].shape
+        slots = -(-len(self) // SLOT_STEP) * SLOT_STEP
+        room = _room_of(self._needs)
+        if MOST_UNUSED * slots * room > held * columns:
+            return
+        self._layers = {
+            layer: (keys[:slots, :, :room].clone(), values[:slots, :, :room].clone())
+            for layer, (keys, values) in self._layers.items()
+        }
+        self._room = room
 
     def _set(self, lengths: list[int]) -> None:
         self._lengths = lengths
@@ -194,6 +215,11 @@ class CachedRows:
         # What stood there may be no number, and a weight of zero times that is none either.
         joining[:, :, taken.shape[1] :] = 0
         return kept
+
+
+def _room_of(needs: Sequence[int]) -> int:
+    """Columns of a slot in which any of the rows finds room."""
+    return -(-max(needs) // ROOM_STEP) * ROOM_STEP
 
 
 def prefix_of(rows: DecodedRows, row: int) -> "Prefix":

@@ -1,19 +1,62 @@
-"""Prefixes that are kept: found again by the very soft prompt, within bounds."""
+"""Decoded rows give back the room of a crowd; prefixes are found again by the very soft prompt."""
 
 import gc
 import weakref
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import cast
 
+import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learner.model.decoding_cache import Prefix, Prefixes
+from learner.model.decoding_cache import CachedRows, Prefix, Prefixes
+from learner.model.packing import Layout
 
 SIZE = 2 * 3 * 4 * 4  # bytes of a prefix of three tokens, four numbers wide, in one layer
 
 
 def prefix() -> Prefix:
     return Prefix(3, {0: (torch.zeros(3, 4), torch.ones(3, 4))})
+
+
+def join(rows: CachedRows, numbers: Sequence[int], length: int, room: int) -> None:
+    """Rows of ``length`` tokens, whose keys and values are all their number."""
+    places = np.arange(len(numbers) * length).reshape(-1, length)
+    layout = cast(Layout, SimpleNamespace(tokens_of=lambda row: places[row]))
+    rows.join(layout, range(len(numbers)), room)
+    states = torch.tensor(numbers, dtype=torch.float32).repeat_interleave(length)[:, None]
+    rows.fill(0, states, -states, heads=1)
+
+
+def bytes_of(rows: CachedRows) -> int:
+    return sum(kept.untyped_storage().nbytes() for kept in rows.taken()[0][0])
+
+
+@settings(deadline=None)
+@given(
+    crowd=st.integers(1, 300),
+    long=st.integers(1, 2000),
+    kept=st.sets(st.integers(0, 9), min_size=1, max_size=10),
+)
+def test_what_a_crowd_or_a_long_row_took_is_given_back_while_others_go_on(
+    crowd: int, long: int, kept: set[int]
+) -> None:
+    rows, few = CachedRows(torch.device("cpu")), CachedRows(torch.device("cpu"))
+    staying = sorted(kept)
+    for target in (rows, few):
+        join(target, range(10), length=5, room=20)
+    join(rows, [99], length=5, room=long)
+    join(rows, [99] * crowd, length=7, room=30)
+    rows.keep(staying)
+    [(keys, values)], lengths = [*rows.taken()[0].values()], rows.taken()[1]
+    assert lengths == [5] * len(staying)
+    for slot, number in enumerate(staying):
+        assert (keys[slot, :, :5] == number).all() and (values[slot, :, :5] == -number).all()
+    assert bytes_of(rows) <= 4 * 16 / 10 * bytes_of(few)  # slots come by sixteen
+    join(rows, [7], length=3, room=100)
+    assert (rows.taken()[0][0][0][len(staying), :, :3] == 7).all()
 
 
 def test_a_prefix_is_found_by_its_prompt_and_head() -> None:
