@@ -125,9 +125,10 @@
   document.addEventListener("click", (event) => {
     if (event.target.closest?.('[data-show="stage"]')) { enter(); fill(); }
   });
-  document.addEventListener("spa-facts", ({ detail: { episodes, run } }) => {
+  document.addEventListener("spa-facts", ({ detail: { episodes, run, asked, heldOut } }) => {
     const learnt = episodes ? `learnt from ${episodes} episode${episodes === 1 ? "" : "s"}` : "not trained yet";
-    part("[data-status]").textContent = run ? `learning: ${run.done} of ${run.total}` : learnt;
+    const exam = run && asked < heldOut ? ` · asked ${asked} of ${heldOut} so far` : "";
+    part("[data-status]").textContent = run && run.done < run.total ? `learning: ${run.done} of ${run.total}` : learnt + exam;
   });
 
   // Whoever runs the show has no hands free: after the server was away, the page comes back by itself.

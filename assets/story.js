@@ -24,14 +24,14 @@
     {
       name: "predict", at: "#spa-answers", tab: "teach", scene: "answers", asks: "predict",
       title: "What will training change?",
-      text: ({ facts }) => `It will learn from ${EPISODES} other problems. Only the eight vectors change; the model stays frozen. Then it is asked ${facts.heldOut} problems that it has never seen${facts.alone ? `; alone it gets ${facts.alone.right} of ${facts.alone.n}` : ""}.`,
+      text: ({ facts }) => `It will learn from ${EPISODES} other problems. Only the eight vectors change; the model stays frozen. Then it is asked ${facts.heldOut} problems that it has never seen${facts.alone ? `; alone it gets ${bare(facts)}` : ""}.`,
       body: predict,
       next: "Train it",
     },
     {
       name: "train", asks: "nothing", clear: true, at: ["#spa-answers .spa-focus", '#spa-answers [data-corner="soft-plain"]'], tab: "teach", scene: "watch",
       title: "Watch it learn",
-      text: ({ facts }) => facts.run ? `${facts.run.done} of ${facts.run.total} problems so far. Watch the ☞ answer.` : facts.episodes ? `It has learnt from ${facts.episodes} problems. Not one of the model's weights has changed.` : "Press the button, or T on stage, and watch the ☞ answer.",
+      text: taught,
       body: train,
       next: "Reveal",
     },
@@ -75,7 +75,7 @@
     paint();
   };
   let facts = null, at = -1, busy = false;
-  const told = () => ({ facts: facts || { heldOut: 200, episodes: 0 }, state });
+  const told = () => ({ facts: facts || { heldOut: 200, episodes: 0, asked: 0 }, state });
   const step = () => STEPS[at];
 
   // --- the pieces of the steps ---------------------------------------------------------------------
@@ -110,9 +110,22 @@
     ];
   }
 
+  // A run has learnt from all, and goes on: it is being asked what it has never seen.
+  const learning = ({ run }) => run && run.done < run.total;
+  const bare = ({ alone, heldOut }) => `${alone.right} of ${alone.n < heldOut ? `the first ${alone.n} so far` : alone.n}`;
+
+  function taught({ facts }) {
+    const { run, episodes, asked, heldOut } = facts;
+    if (learning(facts)) return `It has learnt from ${run.done} of ${run.total} problems so far. Watch the ☞ answer.`;
+    if (!episodes && !run) return "Press the button, or T on stage, and watch the ☞ answer.";
+    const now = run && asked < heldOut ? ` Now it is asked problems that it has never seen, ${asked} of ${heldOut} so far; go on if you like.` : "";
+    return `It has learnt from ${episodes} problems. Not one of the model's weights has changed.${now}`;
+  }
+
   function train({ facts }) {
-    if (facts.run) {
-      const share = 100 * facts.run.done / facts.run.total;
+    const { run, asked, heldOut } = facts;
+    if (run) {
+      const share = 100 * (learning(facts) ? run.done / run.total : asked / heldOut);
       return [make("div", { class: "spa-bar", "aria-hidden": "true" }, make("i", { style: `width:${share.toFixed(1)}%` }))];
     }
     if (facts.episodes) return [];
@@ -125,14 +138,15 @@
   };
 
   function revealed({ facts, state }) {
-    const score = facts.score;
-    if (!facts.episodes && !facts.run) return "It has not been trained yet: go a step back and press Train.";
+    const { score, run } = facts;
+    if (!facts.episodes && !run) return "It has not been trained yet: go a step back and press Train.";
+    if (!score && learning(facts)) return `It has learnt from ${run.done} of ${run.total} problems so far; its first score comes on the way. Go on if you like.`;
     if (!score) return "It is being asked problems that it has never seen; the first score comes in a moment. Go on if you like.";
     const share = (100 * score.right / score.n).toFixed(0);
-    const whole = score.n >= facts.heldOut ? `${score.right} of ${score.n}` : `${score.right} of the first ${score.n}, ${share} %,`;
+    const whole = score.n >= facts.heldOut ? `${score.right} of ${score.n}` : `${score.right} of the first ${score.n}${run ? " so far" : ""}, ${share} %,`;
     const middle = state.crowd[Math.floor(state.crowd.length / 2)];
     const guess = (state.guess === null ? "" : ` You said ${state.guess}.`) + (state.crowd.length ? ` The room's middle guess was ${middle}.` : "");
-    return `${whole} are right after ${score.episodes} episodes${facts.alone ? `; alone it was ${facts.alone.right} of ${facts.alone.n}` : ""}.${guess}`;
+    return `${whole} are right after ${score.episodes} episodes${facts.alone ? `; alone it was ${bare(facts)}` : ""}.${guess}`;
   }
 
   function reveal({ facts, state }) {
@@ -216,7 +230,7 @@
 
   function scrubbed({ facts, state }) {
     if (!facts.episodes) return "Nothing has been learnt yet: go back and press Train.";
-    if (facts.run) return "It still learns; its way can be gone again once the run has ended.";
+    if (learning(facts)) return "It still learns; its way can be gone again once it has learnt from all.";
     const { way } = state;
     if (busy || !way.length) return "Every step of training was kept. Play it, or drag “Moment of training”, and watch the answer to our question.";
     const first = way.findIndex(([, kind]) => kind === "right");
@@ -228,7 +242,7 @@
 
   function scrub({ facts, state }) {
     const beads = state.way.map(([after, kind]) => make("i", { class: `spa-${kind}`, title: `${after} episodes: ${VERDICTS[kind] || "…"}` }, { right: "✓", wrong: "✗" }[kind] || "–"));
-    const ready = facts.episodes && !facts.run && !busy;
+    const ready = facts.episodes && !learning(facts) && !busy;
     return [
       make("div", { class: "spa-beads", role: "img", "aria-label": state.way.map(([after, kind]) => `${after}: ${VERDICTS[kind] || ""}`).join(", ") }, ...beads),
       button(busy ? "Playing …" : "Play the training", play, { class: "spa-do", disabled: !ready, "data-key": "play" }),
@@ -265,7 +279,7 @@
   }
 
   function vector({ facts, state }) {
-    const ready = facts.episodes && !facts.run && !busy;
+    const ready = facts.episodes && !learning(facts) && !busy;
     const choices = Array.from({ length: count() }, (_, number) => {
       const kind = state.off[number];
       return button(`${number + 1}${kind ? ` ${VERDICTS[kind][0]}` : ""}`, () => keep({ vector: number }), {

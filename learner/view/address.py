@@ -104,6 +104,7 @@ def _facts(lesson: Lesson) -> str:
         "answering": lesson.comparison.answering,
         "chat": lesson.chat_template,
         "heldOut": len(lesson.exam.problems),
+        "asked": lesson.score.n if lesson.score else 0,
         "alone": _score(alone),
         "score": _score(lesson.latest_score),
         "gold": lesson.comparison.problem.answer if lesson.comparison.problem else "",

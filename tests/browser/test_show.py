@@ -44,14 +44,17 @@ def test_nonsense_in_a_link_is_told_in_one_sentence(visit):
 
 
 def test_the_story_is_told_on_stage_by_a_clicker_and_comes_back_after_a_reload(visit):
-    visitor = visit(width=1920, height=1080)
+    visitor = visit(width=1920, height=1080, reduced_motion="reduce")
     visitor.page.goto(f"{visitor.url}?view=stage&story=1")
     page, card = visitor.page, visitor.page.locator("#spa-on-stage #spa-story")
     title = card.locator("h2")
     expect(title).to_have_text("One question, four answers")
     expect(page.locator("#spa-on-stage .spa-answer")).to_have_count(4)
+    expect(page.locator("#spa-on-stage .spa-writing")).to_have_count(0)
+    assert in_light_and_dark(page) == []
     page.keyboard.press("PageDown")
     expect(title).to_have_text("What will training change?")
+    assert in_light_and_dark(page) == []
     guess = card.get_by_role("slider")
     guess.focus()
     page.keyboard.press("End")
@@ -62,6 +65,13 @@ def test_the_story_is_told_on_stage_by_a_clicker_and_comes_back_after_a_reload(v
     page.keyboard.press("PageDown")
     expect(title).to_have_text("Watch it learn")
     expect(card).to_contain_text("It has learnt from 80 problems")
+    run = {"done": 60, "total": 80}
+    status, story = page.evaluate(TOLD, {"run": run})
+    assert status == "learning: 60 of 80"
+    assert story.startswith("It has learnt from 60 of 80 problems so far.")
+    status, story = page.evaluate(TOLD, {"run": {**run, "done": 80}, "asked": 50})
+    assert status == "learnt from 80 episodes · asked 50 of 200 so far"
+    assert "Now it is asked problems that it has never seen, 50 of 200 so far" in story
     page.keyboard.press("PageDown")
     expect(card.locator("p")).to_contain_text("You said 200.")
     page.keyboard.press("PageDown")
@@ -78,6 +88,26 @@ def test_the_story_is_told_on_stage_by_a_clicker_and_comes_back_after_a_reload(v
     expect(page.locator("#spa-on-stage")).to_be_hidden()
     expect(page.locator("#spa-story h2")).to_have_text("When did the answer flip?")
 
+
+def in_light_and_dark(page) -> list[str]:
+    """What axe finds on stage, which has a key for it."""
+    found = complaints(page)
+    page.keyboard.press("l")
+    found += complaints(page)
+    page.keyboard.press("l")
+    return found
+
+
+# What stage and story say where some of the facts are other ones, such as on a slow machine.
+TOLD = """(others) => {
+    const tell = (detail) => document.dispatchEvent(new CustomEvent("spa-facts", { detail }));
+    const facts = JSON.parse(document.querySelector("#spa-facts [data-facts]").dataset.facts);
+    tell({ ...facts, ...others });
+    const said = [...document.querySelectorAll("[data-status], #spa-story [role=status]")];
+    const words = said.map((place) => place.textContent);
+    tell(facts);
+    return words;
+}"""
 
 SIZES = """() => {
     const small = new Set(), stage = document.querySelector("#spa-on-stage");
@@ -117,10 +147,14 @@ def test_a_room_of_two_phones_predicts_and_teaches(visit, browser):
     expect(stage.locator(".spa-qr svg")).to_be_visible()
     code = stage.locator(".spa-door p b").first.inner_text()
     schemes = ("light", "dark")
-    phones = [visit(width=390, height=844, color_scheme=scheme).page for scheme in schemes]
+    sizes = {"width": 390, "height": 844}
+    phones = [
+        visit(**sizes, color_scheme=scheme, reduced_motion="reduce").page for scheme in schemes
+    ]
     for phone in phones:
         phone.goto(f"{visitor.url.rstrip('/')}/room/{code}")
         expect(phone.locator(".wait")).to_be_visible()
+        assert complaints(phone) == []
     expect(stage.locator(".spa-present b")).to_have_text("2")
     phones[0].route("**/asks*", lambda route: route.fulfill(status=502))  # what a proxy says
     phones[0].reload()

@@ -22,7 +22,8 @@ def hint_of(lesson: Lesson) -> tuple[str, str]:
                 "working",
             )
         if lesson.run.examining:
-            return "All learnt. Now it answers problems that it has never seen.", "working"
+            learnt = "All learnt. " if lesson.run.done == lesson.run.total else ""
+            return f"{learnt}Now it answers problems that it has never seen.", "working"
         what = charts.FORMAT_WORDS[lesson.chat_template]
         if not SIGNALS[lesson.signal].told:
             return f"Trying {what}, and told only right or wrong. Watch the ✓ grow.", "working"

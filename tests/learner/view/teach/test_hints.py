@@ -8,6 +8,7 @@ from arena import Problem
 from learner.measuring import score_of
 from learner.view.teach.hints import hint_of, told
 from learner.visitors.lesson import Lesson
+from learner.visitors.run import RunState
 from learner.visitors.session import Session
 from learner.visitors.teaching import Event
 from tests.learner.visitors.scripted import idle as finished
@@ -88,6 +89,11 @@ def test_nothing_is_concluded_while_the_model_alone_is_measured(exam, monkeypatc
     assert "**40 % right** on 50 held-out problems" in words
     assert ", 0 % of 8 so far without your soft prompt. Try a **New" in words
     assert "no gain" not in words and "p =" not in words
+
+
+def test_an_exam_on_the_way_is_not_the_end(lesson):
+    lesson.run = RunState(lesson.learner, 20, 80, examining=True)
+    assert hint(lesson) == "Now it answers problems that it has never seen."
 
 
 def test_after_a_restart_in_the_middle_of_a_run(lesson, exam, service):
