@@ -332,7 +332,9 @@ class Teaching(Followed):
                     self._keep()
                     self._tell()
 
-        threading.Thread(target=measure, name="measure-stopped", daemon=True).start()
+        threading.Thread(
+            target=copy_context().run, args=(measure,), name="measure-stopped", daemon=True
+        ).start()
 
     def _measured(self, score: Score) -> None:
         self._scores.add(score)

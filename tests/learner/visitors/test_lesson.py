@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextvars import ContextVar, copy_context
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from learner.visitors.session import Session, SessionBusy, SessionError, Session
 from tests.coroutines import follow
 from tests.learner.visitors.scripted import finished, untrained
 
+VISITOR: ContextVar[str] = ContextVar("VISITOR", default="nobody")
 YES = Problem("own", 0, "Is water wet?", "Yes", "yes/no")
 
 
@@ -219,6 +221,21 @@ def test_what_a_stopped_run_has_kept_is_measured(lesson, service, exam):
     assert (score.episodes, score.n, score.chat_template) == (4, 25, False)
     assert lesson.latest_event.result is score
     assert not lesson.measuring
+
+
+def test_it_is_measured_in_the_name_of_whoever_started_the_run(lesson, service, exam, monkeypatch):
+    asked, grow = [], exam.grow
+    monkeypatch.setattr(exam, "grow", lambda *what: asked.append(VISITOR.get()) or grow(*what))
+
+    def clicked():
+        VISITOR.set("somebody")
+        stopped_run(lesson, service)
+
+    copy_context().run(clicked)
+    service.answer_gate.set()
+    for _ in follow(lesson, lambda: lesson.busy):
+        pass
+    assert asked == ["somebody"]
 
 
 def test_stopped_in_its_last_exam_it_is_told_nothing_of_an_earlier_one(lesson, service, exam):
