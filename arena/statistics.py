@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 
+SIGNIFICANT = 0.05
+"""Below this p-value something is said to differ, everywhere."""
+
 Matrix = Sequence[Sequence[float]]
 """``accuracy[i][j]``: accuracy on task j after learning task i; as many rows as columns."""
 
@@ -144,7 +147,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Mean:
 
 
 def problems_needed(
-    change: float, discordant: float, power: float = 0.8, significance: float = 0.05
+    change: float, discordant: float, power: float = 0.8, significance: float = SIGNIFICANT
 ) -> int:
     """How many paired problems show a true ``change`` in accuracy with the given ``power``.
 
@@ -163,7 +166,7 @@ def problems_needed(
 
 
 def detectable_change(
-    n: int, discordant: float = 0.3, power: float = 0.8, significance: float = 0.05
+    n: int, discordant: float = 0.3, power: float = 0.8, significance: float = SIGNIFICANT
 ) -> float:
     """The smallest change in accuracy that ``n`` paired problems show with the given ``power``.
 

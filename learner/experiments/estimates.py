@@ -20,8 +20,6 @@ from learner.measuring import Score
 Which = Callable[[Results], Score]
 """Which score of a run is meant: the first one, say, or the last one."""
 
-SIGNIFICANT = 0.05
-
 
 @dataclass(frozen=True)
 class Estimate:

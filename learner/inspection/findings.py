@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from arena.statistics import SIGNIFICANT
 from learner import wording
 from learner.inspection.changes import Changes
 from learner.inspection.likeness import BLANK, EXAMPLES, LINE, NONSENSE, VOUCHES, Likeness, Ranking
@@ -10,7 +11,7 @@ from learner.inspection.listening import Listening
 from learner.inspection.nearest import Nearest, NearestWords
 from learner.inspection.size import Size, Smaller
 from learner.inspection.strength import Path, Strength
-from learner.inspection.subject import SIGNIFICANT, change
+from learner.inspection.subject import change
 from learner.inspection.vectors import Effect, Vectors
 from learner.inspection.whole import Part, Parts
 from learner.inspection.words import Words
@@ -33,16 +34,11 @@ class Found(NamedTuple):
 
 
 class About(NamedTuple):
-    """What is said of a kind of part.
-
-    ``tested`` is how often of 5 its method found the truth where that is known, and was fooled by
-    its control: the table of ``python -m tests.learner.inspection``.
-    """
+    """What is said of a kind of part."""
 
     heading: str
     found: Callable[..., tuple[str, str]]  # the short of it, and the evidence
     rows: Callable[..., Rows]  # of its table, the heading first
-    tested: tuple[int, int] | None = None
 
 
 def strength_found(part: Strength) -> tuple[str, str]:
@@ -273,27 +269,16 @@ def _words_rows(part: Words) -> Rows:
 
 
 ABOUT: dict[type, About] = {
-    Strength: About("How much of it does it take?", strength_found, _strength_rows, (5, 0)),
+    Strength: About("How much of it does it take?", strength_found, _strength_rows),
     Path: About("The way training took", path_found, _path_rows),
-    Changes: About("What changed in the answers?", changes_found, _changes_rows, (5, 0)),
-    NearestWords: About("Nearest words, which mislead", nearest_found, _nearest_rows, (0, 5)),
-    Ranking: About("What does it act like?", likeness_found, _likeness_rows, (5, 0)),
-    Listening: About("Where does it listen?", listening_found, _listening_rows, (5, 3)),
-    Vectors: About("Which vector matters?", vectors_found, _vectors_rows, (5, 0)),
-    Size: About("How small can it be?", size_found, _size_rows, (4, 0)),
+    Changes: About("What changed in the answers?", changes_found, _changes_rows),
+    NearestWords: About("Nearest words, which mislead", nearest_found, _nearest_rows),
+    Ranking: About("What does it act like?", likeness_found, _likeness_rows),
+    Listening: About("Where does it listen?", listening_found, _listening_rows),
+    Vectors: About("Which vector matters?", vectors_found, _vectors_rows),
+    Size: About("How small can it be?", size_found, _size_rows),
     Words: About("What does the model say of it?", words_found, _words_rows),
 }
-
-
-def tested(part: Part) -> str:
-    """What is known of the method; empty where it has not been put to the test."""
-    verdict = ABOUT[type(part)].tested
-    if verdict is None:
-        return ""
-    return (
-        f"Put to the test on the embedded model, this method found the truth {verdict[0]} times of "
-        f"5; its control fooled it {verdict[1]} times."
-    )
 
 
 def found(part: Part) -> Found:

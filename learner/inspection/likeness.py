@@ -21,9 +21,9 @@ import torch
 
 from arena import Problem
 from arena.crossed import crossed_mean
-from arena.statistics import Interval, holm
+from arena.statistics import SIGNIFICANT, Interval, holm
 from learner.inspection.looking import OnModel, in_slices, text_ids, token_prompt
-from learner.inspection.subject import SIGNIFICANT, Subject, scores
+from learner.inspection.subject import Subject, scores
 from learner.learning.worked_examples import worked_examples
 from learner.measuring import Answers, Score
 from learner.model.base_model import BaseModel

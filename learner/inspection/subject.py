@@ -7,13 +7,11 @@ from typing import TypeVar
 import torch
 
 from arena import Problem
-from arena.statistics import Interval, mcnemar_exact, paired_difference
+from arena.statistics import SIGNIFICANT, Interval, mcnemar_exact, paired_difference
 from learner.learning.learner import Learner
 from learner.learning.worked_examples import worked_examples
 from learner.measuring import SHARED, Answers, Measurement, Score, measured
 from learner.model.formatting import Examples
-
-SIGNIFICANT = 0.05
 
 Name = TypeVar("Name", bound=Hashable)
 

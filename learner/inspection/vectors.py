@@ -16,8 +16,8 @@ from math import comb
 
 from arena import Problem
 from arena.crossed import crossed_mean
-from arena.statistics import Interval, holm
-from learner.inspection.subject import SIGNIFICANT, Change, Subject, change, scores
+from arena.statistics import SIGNIFICANT, Interval, holm
+from learner.inspection.subject import Change, Subject, change, scores
 from learner.measuring import Answers, Score
 
 EXACT = 8  # vectors whose subsets, 256, are all asked

@@ -11,11 +11,10 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from arena.statistics import holm
+from arena.statistics import SIGNIFICANT, holm
 from arena.unpaired import welch
 from learner import wording
 from learner.experiments.estimates import (
-    SIGNIFICANT,
     Arm,
     Estimate,
     alone,

@@ -8,10 +8,9 @@ says so.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from arena.statistics import holm
+from arena.statistics import SIGNIFICANT, holm
 from learner import wording
 from learner.experiments.estimates import (
-    SIGNIFICANT,
     Arm,
     Effect,
     Estimate,

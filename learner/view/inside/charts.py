@@ -5,7 +5,7 @@ from html import escape
 
 from arena.statistics import Interval
 from learner.inspection.changes import Changes
-from learner.inspection.findings import found, made, printable, shown, tested
+from learner.inspection.findings import found, made, printable, shown
 from learner.inspection.inside import Inside, Watched
 from learner.inspection.likeness import Ranking
 from learner.inspection.listening import Listening
@@ -328,7 +328,7 @@ def _card(part: Part, note: str, body: str, kind: str = "spa-part") -> str:
         heading,
         note,
         f'<p class="spa-short"><b>{escape(short)}</b></p>{body}'
-        f'<p class="spa-evidence">{escape(f"{evidence} {tested(part)}".strip())}</p>',
+        f'<p class="spa-evidence">{escape(evidence)}</p>',
         f"{short} {evidence}",
         kind,
     )

@@ -1,5 +1,6 @@
 """The line that says what just happened in a lesson, or what to do now."""
 
+from arena.statistics import SIGNIFICANT
 from learner import wording
 from learner.learning.signals import SIGNALS
 from learner.learning.step_report import StepReport
@@ -9,8 +10,6 @@ from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.teaching import Event
 from learner.wording import small_percent
-
-SIGNIFICANT = 0.05
 
 
 def hint_of(lesson: Lesson) -> tuple[str, str]:

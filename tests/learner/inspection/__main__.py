@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from arena import held_out
+from arena.statistics import SIGNIFICANT
 from learner import wording
 from learner.inspection.changes import changes
 from learner.inspection.likeness import EXAMPLES, LINE, Likeness, candidates, likeness
@@ -17,7 +18,7 @@ from learner.inspection.looking import OnModel
 from learner.inspection.nearest import nearest_words
 from learner.inspection.size import size
 from learner.inspection.strength import strength
-from learner.inspection.subject import SIGNIFICANT, Subject, change
+from learner.inspection.subject import Subject, change
 from learner.inspection.vectors import Share, vectors
 from learner.inspection.words import words
 from learner.measuring import answers_of
