@@ -104,8 +104,9 @@ def run(options: argparse.Namespace) -> None:
     about = (
         f"{base_model.name}, {'with' if learner.config.chat_template else 'without'} the chat "
         f"template, after {wording.count(learner.episodes, 'episode')}; "
-        f"{wording.count(options.problems, 'held-out problem')}, 95 % intervals. "
-        f"Looked into in {record['seconds']:.0f} seconds."
+        f"{wording.count(options.problems, 'held-out problem')}, 95 % intervals, "
+        f"{record['seconds']:.0f} seconds.\n\n{wording.power(options.problems)}; a hint of more is "
+        "no finding. Where a row says *untrained*, or *random*, that is the control."
     )
     named = {name: f"{name}.png" for name in drawn}
     write_file(markdown(parts, named, about).encode(), folder / REPORT)

@@ -117,13 +117,13 @@ def likeness_found(part: Ranking) -> tuple[str, str]:
         kind = (
             "" if best.kind == EXAMPLES else f", which {best.kind}" if best.kind == VOUCHES else ""
         )
-        short = f"It acts most like {shown(best)}{kind}."
-    also = f"; {wording.count(tied, 'other text')} cannot be told from it" if tied else ""
+        also = f"; {wording.count(tied, 'other text')} may be as close" if tied else ""
+        short = f"It acts most like {shown(best)}{kind}{also}."
     return short, (
         f"Of {len(part.trained)} texts it is the closest: its answers are "
-        f"{wording.quantity(best.divergence, best.interval)} nats away, those without any text "
-        f"{nothing.divergence:.2f}{also}. Written in front of the question it gets "
-        f"{_accuracy(best.score)}. Untrained, the closest is {shown(control)} "
+        f"{wording.quantity(best.divergence, best.interval)} nats away (0: the same answers), "
+        f"those without any text {nothing.divergence:.2f}. In its place that text gets "
+        f"{_accuracy(best.score)}. Of the untrained soft prompt the closest is {shown(control)} "
         f"(n = {part.problems})."
     )
 
@@ -195,7 +195,7 @@ def words_found(part: Words) -> tuple[str, str]:
 
 
 def _strength_rows(part: Strength) -> Rows:
-    rows = [["place", "accuracy"]]
+    rows = [["strength", "accuracy"]]
     for name, places, scores in (
         ("", part.places, part.scores),
         ("random direction, ", part.control_places, part.control),
@@ -213,7 +213,7 @@ def _path_rows(part: Path) -> Rows:
 
 
 def _vectors_rows(part: Vectors) -> Rows:
-    rows = [["vector", "share of the gain (Shapley)", "put back", "trained alone"]]
+    rows = [["vector", "share of the gain (Shapley)", "all but it trained", "it alone trained"]]
     for i, share in enumerate(part.shares):
         value = wording.change(share.value, share.interval)
         shown = f"{value}, {wording.p_value(share.p_value)}"
@@ -223,10 +223,13 @@ def _vectors_rows(part: Vectors) -> Rows:
 
 def _likeness_rows(part: Ranking) -> Rows:
     control = {one.text: one for one in part.untrained}
-    rows = [["text", "kind", "nats an answer", "as a plain prefix", "nats, untrained"]]
+    name = "text (* may be the closest)"
+    rows = [
+        [name, "kind", "nats from its answers", "accuracy in its place", "from the untrained's"]
+    ]
     for one in part.trained:
         away = wording.quantity(one.divergence, one.interval)
-        name = f"{shown(one)}{' *' if one.first else ''}"
+        name = f"{shown(one, 200)}{' *' if one.first else ''}"
         away_untrained = f"{control[one.text].divergence:.2f}"
         rows.append([name, one.kind, away, _accuracy(one.score), away_untrained])
     return rows
@@ -244,6 +247,8 @@ def _size_rows(part: Size) -> Rows:
     for one in (*part.bits, *part.rank, *part.vectors, *part.both):
         lost = wording.change(one.change.value, one.change.interval)
         sure = "yes" if one.loses_nothing else "no"
+        if one is part.bits[0]:
+            lost, sure = "none", "it is the whole"
         rows.append([made(one), f"{one.bytes:,}", _accuracy(one.score), lost, sure])
     return rows
 
@@ -262,7 +267,7 @@ def _listening_rows(part: Listening) -> Rows:
 
 
 def _words_rows(part: Words) -> Rows:
-    rows = [["of", "the model says", "as a plain prefix"]]
+    rows = [["of", "the model says", "accuracy in its place"]]
     for name, group in (("trained", part.trained), ("untrained", part.untrained)):
         rows += [[name, one.text, _accuracy(one.score)] for one in group]
     return rows
@@ -306,8 +311,8 @@ def made(one: Smaller) -> str:
     return f"{wording.count(len(one.kept), 'vector')}{rank} × {wording.count(one.bits, 'bit')}"
 
 
-def shown(one: Likeness) -> str:
-    """A candidate text in a few words."""
+def shown(one: Likeness, most: int = 44) -> str:
+    """A candidate text in a few words, or so many characters."""
     if not one.tokens:
         return "nothing at all"
     if one.kind in (NONSENSE, LINE):
@@ -315,7 +320,7 @@ def shown(one: Likeness) -> str:
     if examples := one.text.count("Question:"):
         blank = " left blank" if BLANK in one.text else ""
         return f"{wording.count(examples, 'worked example')}{blank}"
-    return f"“{_clipped(one.text)}”"
+    return f"“{_clipped(one.text, most)}”"
 
 
 def _accuracy(score: Tally) -> str:
@@ -340,9 +345,9 @@ def _listed(numbers: list[int]) -> str:
     return f"Vectors {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
-def _clipped(text: str) -> str:
+def _clipped(text: str, most: int = 44) -> str:
     text = " ".join(text.split())
-    return text if len(text) <= 44 else f"{text[:43]}…"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def printable(token: str) -> str:

@@ -82,7 +82,7 @@ def likeness_picture(part: Ranking) -> bytes:
     control = {one.text: one for one in part.untrained}
     high = max(one.interval.high for one in (*part.trained, *part.untrained))
     across = Axis(0.0, high, _ticks(0.0, high, "{:.1f}"), "nats an answer: 0 is no difference")
-    title = f"Acts like (n = {part.problems})"
+    title = f"Acts like (n = {part.problems}; behind a text: its accuracy)"
     rows = plot.rows_axis([_plain(name) for name in names])
     panel = Panel(sheet, (0, 0, _WIDTH + 80, height), title, across, rows, left=_NAMES + 80)
     for (level, _), one in zip(rows.ticks, part.trained, strict=True):
@@ -98,7 +98,7 @@ def likeness_picture(part: Ranking) -> bytes:
 def size_picture(part: Size) -> bytes:
     """Accuracy of each smaller prompt, largest first."""
     smaller = sorted((*part.bits, *part.rank, *part.vectors, *part.both), key=lambda s: -s.bytes)
-    names = [f"{one.bytes:,} bytes: {made(one)}" for one in smaller]
+    names = [_plain(f"{one.bytes:,} bytes: {made(one)}") for one in smaller]
     height = plot.TOP + plot.BOTTOM + _ROW * len(names)
     sheet = Sheet(_WIDTH + 60, height)
     rows = plot.rows_axis(names)
@@ -151,7 +151,8 @@ def _points_axis(low: float, high: float, label: str) -> Axis:
     """An axis of differences, in points."""
     room = 0.04 * (high - low or 0.01)
     low, high = low - room, high + room
-    return Axis(low, high, [(v, f"{float(t) * 100:+.0f}") for v, t in _ticks(low, high)], label)
+    ticks = [(v, f"{float(t) * 100:+.0f}" if v else "0") for v, t in _ticks(low, high)]
+    return Axis(low, high, ticks, label)
 
 
 def _ticks(low: float, high: float, form: str = "{}") -> Sequence[tuple[float, str]]:
@@ -163,5 +164,5 @@ def _ticks(low: float, high: float, form: str = "{}") -> Sequence[tuple[float, s
 
 
 def _plain(text: str) -> str:
-    """Pillow's own font has no curly quotes."""
-    return text.replace("“", '"').replace("”", '"').replace("…", "...")
+    """Pillow's own font has no curly quotes, and no sign for times."""
+    return text.replace("“", '"').replace("”", '"').replace("…", "...").replace("×", "x")
