@@ -108,12 +108,13 @@ def progress(
     note: str = "",
     thing: str = "episode",
     name: str = "Training",
+    then: str = "",
 ) -> str:
     """How many, how fast, how long still: ``24 of 80 episodes · 31 a second · 2 s left``.
 
-    ``name`` is what goes on, a ``thing`` at a time. ``rate`` is in things a second and ``left`` in
-    seconds; None where not known yet. With ``total`` 0 nothing is running and ``note`` stands
-    alone; the room it takes is the same.
+    ``name`` is what goes on, a ``thing`` at a time, and ``then`` what comes after it. ``rate`` is
+    in things a second and ``left`` in seconds; None where not known yet. With ``total`` 0 nothing
+    is running and ``note`` stands alone; the room it takes is the same.
     """
     if not total:
         return (
@@ -124,10 +125,12 @@ def progress(
     if note:
         parts.append(escape(note))
     elif rate is not None and left is not None:
-        parts += [f"{rate:.0f} a second" if rate >= 1 else f"{rate:.1f} a second"]
-        parts += [f"{duration(left)} left"]
+        fast = f"{rate:.0f} a second" if rate >= 1 else f"{rate:.1f} a second"
+        parts += [fast, f"{duration(left)} left{then and ', '}{then}"]
     share = 100 * done / total
     spoken = " · ".join([f"{done:,} of {count(total, thing)}", *parts[1:]])
+    if then and len(parts) == 3:  # where a phone has no room for all of it
+        parts[1:] = [f'<span class="spa-rate">{parts[1]} · </span>{parts[2]}']
     return (
         f'<div class="spa-progress"><div class="spa-bar" role="progressbar" aria-valuemin="0" '
         f'aria-valuemax="{total}" aria-valuenow="{done}" aria-label="{name}" '

@@ -33,8 +33,9 @@ LOOK_SECONDS = 0.1  # while only exams are on, how often it is looked whether to
 class RunState:
     """Where a run is. ``learner`` is what has been learnt so far.
 
-    ``rate`` is in episodes a second, over training time alone; ``seconds_left`` counts the exams
-    still to come as well; both are None until they can be known. ``milestone`` says that an exam of
+    ``rate`` is in episodes a second, over training time alone; ``seconds_left`` are those until all
+    is learnt, and ``testing_left`` those that exams take after that: None until they can be known,
+    for an exam takes beside training several times as long. ``milestone`` says that an exam of
     this very learner begins; ``examining`` that learning is over, and only exams go on. ``result``
     holds a held-out score where one has come or grown, and ``asked`` of how many problems it will
     be. ``report`` is that of the last step, ``taken`` how many steps were adopted; ``refused`` says
@@ -47,6 +48,7 @@ class RunState:
     total: int
     rate: float | None = None
     seconds_left: float | None = None
+    testing_left: float | None = None
     milestone: bool = False
     examining: bool = False
     result: Score | None = None
@@ -82,11 +84,10 @@ def training_run(
 
     def state(**extra: object) -> RunState:
         rate = done / training_seconds if training_seconds else None
-        left = None
-        if rate:
-            left = examiner.seconds_left((episodes - done) / rate, exams - milestones)
+        left = (episodes - done) / rate if rate else None
+        testing = None if left is None else examiner.seconds_left(left, exams - milestones)
         told: dict[str, Any] = {"report": report, "taken": taken, **extra}
-        return RunState(learner, done, episodes, rate, left, **told)
+        return RunState(learner, done, episodes, rate, left, testing, **told)
 
     def exams_to_end() -> Iterator[RunState]:
         while not (examiner.idle or stopped()):
@@ -220,21 +221,20 @@ class _Examiner:
             yield {"result": score, "asked": snapshot.size}
             wait = 0.0
 
-    def seconds_left(self, training: float, to_come: int) -> float:
-        """Until all is learnt, in ``training`` seconds, and examined, ``to_come`` exams more.
+    def seconds_left(self, training: float, to_come: int) -> float | None:
+        """What is left of exams, ``to_come`` more, once all is learnt in ``training`` seconds.
 
-        By the pace so far: the last exam is taken once all is learnt, those before it beside
-        training, and what is left of them after it.
+        By the pace of those beside no training, as the last one is taken; the others have been on
+        until then, by the latest pace.
         """
-        pace = self._exam.pace
-        if pace is None:
-            return training
         left: float = sum(one.size - one.told for one in self._waiting)
         if to_come:
             left += (to_come - 1) * self._exam.milestone_size
-            beside = 0.0 if self._alone else min(left, pace * training)
+            beside = 0.0 if self._alone else min(left, (self._exam.pace or 0.0) * training)
             left += len(self._exam.problems) - beside
-        return training + left / (self._exam.pace_alone or pace)
+        if not left:
+            return 0.0
+        return left / self._exam.pace_alone if self._exam.pace_alone else None
 
     def close(self) -> None:
         """Have no further exams, and stop the one that is on."""

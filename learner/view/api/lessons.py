@@ -348,6 +348,7 @@ def _progress(lesson: Lesson) -> Json:
         "done": run.done if run else None,
         "total": run.total if run else None,
         "seconds_left": run.seconds_left if run else None,
+        "testing_seconds_left": run.testing_left if run else None,
         "learner": _learner(lesson),
     }
 

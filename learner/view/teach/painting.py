@@ -124,11 +124,17 @@ def progress(lesson: Lesson) -> str:
     """How far the run is, or how far the last one went."""
     run, event = lesson.run, lesson.latest_event
     if run is not None:
+        testing = run.testing_left
+        then = "then a test" if testing is None else ""
+        if testing:
+            then = f"then {wording.duration(testing)} of testing"
         doing = ""
         if run.examining:
             so_far = f", {run.result.n} of {run.asked} so far" if run.result else ""
-            doing = f"testing on held-out problems{so_far}"
-        return cards.progress(run.done, run.total, run.rate, run.seconds_left, doing or run.refused)
+            left = f" · {wording.duration(testing)} left" if testing else ""
+            doing = f"testing on held-out problems{so_far}{left}"
+        note = doing or run.refused
+        return cards.progress(run.done, run.total, run.rate, run.seconds_left, note, then=then)
     if event is None or not event.episodes:
         return cards.progress(0, 0, None, None)
     quick = event.kind == "run" and event.rate is not None and event.rate >= 1

@@ -134,6 +134,12 @@ def test_progress_says_how_many_how_fast_and_how_long_still(arguments, words):
     assert visible(cards.progress(*arguments)) == words
 
 
+def test_progress_says_what_comes_after_it():
+    said = cards.progress(24, 80, 31.0, 2.0, then="then a test")
+    assert visible(said) == "24 of 80 episodes · 31 a second · 2 s left, then a test"
+    assert 'aria-valuetext="24 of 80 episodes · 31 a second · 2 s left, then a test"' in said
+
+
 def test_progress_takes_the_same_room_when_nothing_runs():
     def skeleton(html: str) -> list[str]:
         return re.findall(r"<(\w+)", html)

@@ -62,13 +62,17 @@ def test_rate_and_time_left_come_from_training_time(service, exam):
     states = run(service, exam, 8, exams=0, clock=lambda: next(ticks))
     assert [state.rate for state in states] == [4.0, 4.0]
     assert [state.seconds_left for state in states] == [1.0, 0.0]
+    assert [state.testing_left for state in states] == [0.0, 0.0]
 
 
 def test_the_last_exam_is_counted_by_the_pace_of_those_beside_no_training(service, exam):
     exam.pace, exam.pace_alone = 1.0, 5.0
     ticks = iter(range(1000))
     first, *_ = run(service, exam, 8, exams=1, clock=lambda: next(ticks))
-    assert first.seconds_left == 1.0 + len(exam.problems) / 5.0
+    assert (first.seconds_left, first.testing_left) == (1.0, len(exam.problems) / 5.0)
+    exam.pace_alone = None
+    first, *_ = run(service, exam, 8, exams=1, clock=lambda: next(ticks))
+    assert (first.seconds_left, first.testing_left) == (1.0, None)
 
 
 def test_of_exams_on_the_way_counts_what_training_leaves_over(service, exam):
@@ -76,9 +80,9 @@ def test_of_exams_on_the_way_counts_what_training_leaves_over(service, exam):
     size = exam.milestone_size
     ticks = iter(range(1000))
     first, *_ = run(service, exam, 12, exams=3, clock=lambda: next(ticks))
-    training = 2.0  # seconds, in which so much of two exams is taken
-    left_over = 2 * size - 2.0 * training
-    assert first.seconds_left == training + (left_over + len(exam.problems)) / 5.0
+    left_over = 2 * size - 2.0 * first.seconds_left
+    assert first.seconds_left == 2.0
+    assert first.testing_left == (left_over + len(exam.problems)) / 5.0
 
 
 @settings(max_examples=20)
