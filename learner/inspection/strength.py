@@ -43,10 +43,13 @@ class Path:
 
 
 def blend(subject: Subject, place: float) -> torch.Tensor:
-    """The prompt at a place of the line. Raises ValueError outside of 0 to ``STRONGEST``."""
+    """The prompt at a place of the line: at 0 and 1 the untrained and the trained one exactly.
+
+    Raises ValueError outside of 0 to ``STRONGEST``.
+    """
     if not 0 <= place <= STRONGEST:
         raise ValueError(f"A strength is from 0 to {STRONGEST:g}, not {place:g}.")
-    return subject.untrained + place * (subject.trained - subject.untrained)
+    return torch.lerp(subject.untrained, subject.trained, place)
 
 
 def random_direction(subject: Subject) -> Subject:

@@ -1,8 +1,9 @@
 """The whole inspection of one soft prompt, part by part, the quickest and most telling first."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from math import ceil
 
 import torch
@@ -21,6 +22,7 @@ from learner.inspection.words import Words, words
 from learner.learning.learner import Learner, LearnerConfig
 from learner.measuring import Answers
 from learner.model.base_model import ModelFacts
+from learner.model.completion import Ask, Completion
 from learner.visitors.moments import Moment
 
 SHARES_OF_PROBLEMS = 0.4  # that Shapley values are over: all subsets of them are asked
@@ -87,7 +89,7 @@ def inspect(material: Material) -> Iterator[tuple[str, Part]]:
     Raises ValueError, before anything is asked, for under two problems and for a text that cannot
     be compared.
     """
-    asked, on_model = material.answers, material.on_model
+    asked, on_model = remembering(material.answers), material.on_model
     subject, problems = material.subject, material.problems
     if len(problems) < 2:
         raise ValueError(f"An inspection takes at least 2 problems, not {len(problems)}.")
@@ -115,6 +117,29 @@ def inspect(material: Material) -> Iterator[tuple[str, Part]]:
     yield "vectors", matter
     yield "size", size(asked, subject, matter.order, problems)
     yield "listening", listening(on_model, subject, looked)
+
+
+def remembering(answers: Answers) -> Answers:
+    """The same, but what was asked once is not asked again.
+
+    A second answer takes time, and where numbers are coarse it can be another one: what else is in
+    a pass moves the last digits. So the same soft prompt has the same score in every part.
+    """
+    known: dict[Hashable, Completion] = {}
+
+    def ask(asks: Sequence[Ask]) -> Iterator[list[Completion]]:
+        prompts = {id(one.prompt): one.prompt for one in asks if one.prompt is not None}
+        numbers = {i: sha256(one.numpy().tobytes()).digest() for i, one in prompts.items()}
+        keys = [(replace(one, prompt=None), numbers.get(id(one.prompt))) for one in asks]
+        new = {key: one for key, one in zip(keys, asks, strict=True) if key not in known}
+        got: dict[Hashable, Completion] = {}
+        for completions in answers([*new.values()]) if new else ():
+            got = dict(zip(new, completions, strict=True))
+            yield [known.get(key) or got[key] for key in keys]
+        known.update(got)
+        yield [known[key] for key in keys]
+
+    return ask
 
 
 def _some(problems: Sequence[Problem], share: float) -> int:

@@ -33,6 +33,9 @@ def test_the_line_runs_from_untrained_to_trained_and_beyond() -> None:
     assert blend(subject, 1.5).tolist() == [[4, 4], [4, 4]]
     with pytest.raises(ValueError, match="A strength is from 0"):
         blend(subject, 2)
+    uneven = Subject(torch.tensor([[0.1, 1e-3]]), torch.tensor([[0.7, 3.0]]))
+    assert torch.equal(blend(uneven, 1.0), uneven.trained)
+    assert torch.equal(blend(uneven, 0.0), uneven.untrained)
 
 
 def test_the_control_moves_every_vector_as_far(subjects: list[Subject]) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 import pytest
+import torch
 from PIL import Image
 
 from arena import held_out
@@ -14,8 +15,9 @@ from learner.inspection.pictures import pictures
 from learner.inspection.record import as_record
 from learner.inspection.subject import Subject
 from learner.inspection.vectors import Share, Vectors
-from learner.inspection.whole import NAMES, Material, Parts, inspect
+from learner.inspection.whole import NAMES, Material, Parts, inspect, remembering
 from learner.measuring import Answers, Score
+from learner.model.completion import Ask, Completion
 from learner.visitors.moments import Moment
 
 
@@ -107,3 +109,22 @@ def test_what_cannot_be_is_refused_before_anything_is_asked(
     material = Material(answers, on_model, subject, subject.untrained, asked, own_texts=[text])
     with pytest.raises(ValueError, match=why):
         next(inspect(material))
+
+
+def test_what_was_asked_once_is_not_asked_again() -> None:
+    asked: list[Ask] = []
+
+    def answers(asks):
+        asked.extend(asks)
+        yield [Completion("", 0, False, 0.0) for _ in asks]
+        yield [Completion(f"{len(asked)} {one.question}", 1, True, 0.0) for one in asks]
+
+    ask, prompt = remembering(answers), torch.zeros(1, 2)
+    first, same = Ask("a", False, prompt), Ask("a", False, prompt.clone())
+    texts = [[one.text for one in completions] for completions in ask([first, same])]
+    assert (texts[0], texts[-1]) == (["", ""], ["1 a", "1 a"])
+    *_, last = ask([Ask("a", False, prompt + 1), same, Ask("b", False, prompt), Ask("a", False)])
+    assert [one.text for one in last] == ["4 a", "1 a", "4 b", "4 a"]
+    *_, last = ask([same])
+    assert [one.text for one in last] == ["1 a"]
+    assert len(asked) == 4
