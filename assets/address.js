@@ -34,6 +34,7 @@
       if (here.searchParams.has(name)) address.searchParams.set(name, here.searchParams.get(name));
     }
     if (facts) address.searchParams.set("model", facts.model);
+    if (here.searchParams.has("story")) address.searchParams.set("story", 1); // from its beginning
     return address.href;
   };
 

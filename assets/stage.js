@@ -15,6 +15,7 @@
     ["Page Down", "on in the story"], ["Page Up", "back"], ["1 2 3 4 5", "answers, watch, curve, inside, room"],
     ["T", "train"], ["S", "stop"], ["N", "new problem"], ["U", "undo"], ["R", "reset"],
     ["V", "four tries, for the room's thumbs"], ["G", "learn from the room"], ["O", "open the room"],
+    ["C", "the room's votes as a table (CSV)"], ["X", "end the room, while it is shown"],
     ["L", "light or dark"], ["?", "these keys"], ["F or Esc", "leave"],
   ];
   const PRESS = { t: "spa-train", s: "spa-stop", n: "spa-new-problem", u: "spa-undo", r: "spa-reset" };

@@ -131,6 +131,7 @@ def test_the_story_fits_and_points_at_the_page(visit, width):
     expect(visitor.page).to_have_url(re.compile("story=1"))
     visitor.presses("Everybody predicts")
     expect(visitor.page.locator("#spa-story .spa-picks button")).to_have_count(4)
+    assert "story=1" in visitor.page.evaluate("window.spaAddress.link()")
     assert visitor.fits()
     visitor.page.get_by_role("button", name="Leave the story").click()
     expect(visitor.page.locator("#spa-story")).to_be_hidden()
