@@ -127,10 +127,10 @@ def room_routes(rooms: Rooms) -> Mount:
     return Mount(
         "/room",
         routes=[
+            Route("/{code}/vote", vote, methods=["POST"]),  # first: it comes the most often
             Route("/pulse", pulse),
             Route("/{code}", phone),
             Route("/{code}/join", join, methods=["POST"]),
-            Route("/{code}/vote", vote, methods=["POST"]),
             Route("/{code}/asks", asks),
             Route("/{code}/counted", counted),
             Route("/{code}/votes.csv", votes),

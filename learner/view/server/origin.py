@@ -9,6 +9,7 @@ that says for whom, and a secret that only the app knows.
 
 import secrets
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
@@ -41,6 +42,7 @@ def on_behalf(scope: Mapping[str, Any], address: str) -> dict[str, Any]:
     return {**scope, "headers": [*kept, (ON_BEHALF, f"{_SECRET} {address}".encode())]}
 
 
+@lru_cache(10_000)
 def address_of(peer: str, forwarded: str, on_space: bool) -> str:
     """The address to count against; of IPv6 the network, of which one subscriber has 2⁶⁴ addresses.
 
