@@ -73,6 +73,9 @@ NO_EXPERIMENTS = (
     "own machine, or on a Space with hardware of its own."
 )
 MOST_EVENTS = 1000  # that go on at a time; hardly any of them needs a thread
+# Gradio looks a thousand times a second whether somebody has asked for something, and each time
+# takes Python's lock from what learns; nobody notices a hundredth of a second.
+LOOK_SECONDS = 0.01
 HERE = Path(__file__).resolve().parent
 
 
@@ -210,6 +213,7 @@ def serve(models: Models, opening: Opening, options: argparse.Namespace, shut: s
             prevent_thread_lock=True,
             mcp_server=options.mcp,
         )
+        demo._queue.sleep_when_free = LOOK_SECONDS
         if options.mcp:
             answer_in_json(demo.mcp_server_obj)
             print(f"Agents find its tools at {url}gradio_api/mcp/", flush=True)
