@@ -33,9 +33,9 @@
     const value = target.closest?.(".spa-hover");
     const picture = value?.closest('[role="img"]');
     if (picture) show(picture, valuesOf(picture).indexOf(value));
-    else if (type === "pointerdown" || document.activeElement !== shown?.picture) hide(); // a page that moves under a mouse at rest hides nothing
+    else if (type === "pointerdown" || document.activeElement !== shown?.picture) hide();
   };
-  document.addEventListener("pointerover", pointed);
+  document.addEventListener("pointermove", pointed, { passive: true }); // a page that moves under a mouse at rest points at nothing
   document.addEventListener("pointerdown", pointed);
   // A picture that is drawn anew while it has the focus gives it to its twin, with the same value.
   let left = null;
@@ -55,6 +55,7 @@
     const last = valuesOf(picture).length - 1;
     const next = { ArrowRight: now + 1, ArrowLeft: now < 0 ? last : now - 1, Home: 0, End: last }[event.key];
     if (event.key === "Escape" && shown) hide();
+    else if (event.key === "Enter" && now >= 0) valuesOf(picture)[now].click();
     else if (next === undefined) return;
     else show(picture, next);
     event.preventDefault();

@@ -15,23 +15,28 @@ MOST_HOVERED = 200  # places of a picture that have words of their own
 
 
 def frame(
-    title: str, note: str, body: str, words: str, kind: str, hover: str = "", word: str = ""
+    title: str,
+    note: str,
+    body: str,
+    words: str,
+    kind: str,
+    hover: str = "",
+    word: str = "",
+    by_keys: str = "Arrow keys tell its values.",
 ) -> str:
     """A picture with its heading; ``words`` are read out instead, ``hover`` explains the note.
 
-    ``word`` is one that needs to be explained.
+    ``word`` is one that needs to be explained; ``by_keys`` says what keys do, if it has values.
     """
     mark = f" {about(word)}" if word else ""
-    by_keys = (
-        ' tabindex="0" data-index="values" aria-description="Arrow keys tell its values."'
-        if "spa-hover" in body
-        else ""
-    )
+    keys = ""
+    if "spa-hover" in body:
+        keys = f' tabindex="0" data-index="values" aria-description="{by_keys}"'
     tip = f' title="{escape(hover, quote=True)}"' if hover else ""
     return (
         f'<div class="spa-chart {kind}"><div class="spa-chart-head"><h2>{escape(title)}{mark}</h2>'
         f"<p{tip}>{escape(note) or '&nbsp;'}</p></div>"
-        f'<div role="img" aria-label="{escape(words, quote=True)}"{by_keys}>{body}</div></div>'
+        f'<div role="img" aria-label="{escape(words, quote=True)}"{keys}>{body}</div></div>'
     )
 
 

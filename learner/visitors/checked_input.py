@@ -84,6 +84,14 @@ def checked_switch(vector: object) -> int:
     return number
 
 
+def checked_problem(problem: object) -> int:
+    """The number of a held-out problem that was pressed, from 0. Raises LessonError for none."""
+    number = _whole_number(problem.get("problem")) if isinstance(problem, Mapping) else None
+    if number is None:
+        raise LessonError("A press names a held-out problem by its number.")
+    return number
+
+
 def checked_moment(moment: object) -> int:
     """The number of a moment of training. Raises LessonError for no whole number."""
     number = _whole_number(moment)

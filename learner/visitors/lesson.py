@@ -47,7 +47,9 @@ class Lesson(Teaching):
     def can_train_one(self) -> bool:
         """Whether the problem shown can be learnt from now: somebody said what its answer is."""
         problem = self.comparison.problem
-        return self.run is None and problem is not None and bool(problem.answer)
+        if self.run is not None or problem is None or not problem.answer:
+            return False
+        return problem.family == "own" or problem.key not in self.exam.keys
 
     @property
     def own_held_out(self) -> tuple[Score | None, Score | None]:
@@ -77,11 +79,20 @@ class Lesson(Teaching):
     def show(self, problem: Problem, place: int | None = None) -> None:
         """Show this problem and answer it. ``place`` is its number in the visitor's stream."""
         with self._changed:
-            self.latest_event = Event("own" if place is None else "drawn")
+            unplaced = "own" if problem.family == "own" else "scored"
+            self.latest_event = Event(unplaced if place is None else "drawn")
             self.place = place
             self.samples.forget()
             self.comparison.show(problem, self.learner)
             self._keep()
+
+    def show_scored(self, number: int) -> None:
+        """Show a problem of the held-out set and answer it. Raises LessonError if there is none."""
+        if not 0 <= number < len(self.exam.problems):
+            raise LessonError(
+                f"The held-out set has {len(self.exam.problems)} problems, from 0 on."
+            )
+        self.show(self.exam.problems[number])
 
     # --- learning -----------------------------------------------------------------------------
 

@@ -38,10 +38,10 @@ class Event:
     """What just happened in a lesson; what is said of it is the page's.
 
     ``kind`` is the end of a run (`end_of`), or undone, redone, reset or loaded, or kept or back (of
-    a snapshot, by its ``name``), or drawn or own (of the problem shown), or format or signal (of
-    what was chosen), or cut (a run, by a restart, with so many episodes ``left``). ``episodes``
-    were learnt just now, at ``rate`` a second; ``report`` is that of the last step and ``refused``
-    says why it was none; ``result`` is the last held-out result, of what is there now.
+    a snapshot, by its ``name``), or drawn, own or scored (of the problem shown), or format or
+    signal (of what was chosen), or cut (a run, by a restart, with so many episodes ``left``).
+    ``episodes`` were learnt just now, at ``rate`` a second; ``report`` is that of the last step and
+    ``refused`` says why it was none; ``result`` is the last held-out result, of what is there now.
     """
 
     kind: str

@@ -146,3 +146,32 @@ def test_markup_in_a_question_is_text(visitor):
     expect(visitor.question).to_contain_text("<img src=x")
     visitor.sees_four_answers()
     assert visitor.page.title() == "Soft Prompt Arena"
+
+
+def test_every_held_out_problem_can_be_looked_at_and_none_learnt_from(visitor):
+    visitor.trains(80)
+    picture = visitor.page.locator(".spa-map [role=img]")
+    expect(picture).to_have_attribute("aria-label", re.compile("^With your soft prompt: causal"))
+    expect(picture.locator("[data-problem]")).to_have_count(200)
+    expect(picture.locator(".spa-now-right").first).to_be_visible()
+    square = picture.locator("[data-problem='7']")
+    expect(square).to_have_attribute(
+        "data-words", re.compile(r"difficulty \d: (right|wrong|no an)")
+    )
+    before = visitor.question.inner_text()
+    square.click()
+    expect(visitor.question).not_to_have_text(before)
+    expect(visitor.question).to_be_in_viewport()
+    expect(visitor.hint).to_contain_text("nothing is ever learnt from this one")
+    expect(visitor.button("Train on this problem")).to_be_disabled()
+    visitor.sees_four_answers()
+    pressed = visitor.question.inner_text()
+    picture.focus()
+    visitor.page.keyboard.press("End")
+    expect(visitor.page.locator("#spa-value")).to_contain_text("difficulty 5")
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.question).not_to_have_text(pressed)
+    visitor.reloads()
+    expect(visitor.question).not_to_have_text(pressed)
+    visitor.presses("New problem")
+    expect(visitor.button("Train on this problem")).to_be_enabled()

@@ -60,6 +60,14 @@ def _own(lesson: Lesson) -> str:
     return "**Train on this problem** teaches it just this; a few times over, and it sticks."
 
 
+def _scored(lesson: Lesson) -> str:
+    """After one of the held-out set was pressed."""
+    return (
+        "One of the problems that score it, so nothing is ever learnt from this one. **New "
+        "problem** draws one to teach."
+    )
+
+
 def _format(lesson: Lesson) -> str:
     """After the format was changed."""
     what = charts.FORMAT_WORDS[lesson.chat_template]
@@ -94,7 +102,14 @@ def _cut(lesson: Lesson) -> str:
     )
 
 
-_CHOSEN = {"drawn": _drawn, "own": _own, "format": _format, "signal": _signal, "cut": _cut}
+_CHOSEN = {
+    "drawn": _drawn,
+    "own": _own,
+    "scored": _scored,
+    "format": _format,
+    "signal": _signal,
+    "cut": _cut,
+}
 
 
 def _unmeasured(lesson: Lesson) -> str:

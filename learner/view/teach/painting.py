@@ -4,10 +4,13 @@ from learner import wording
 from learner.learning.signals import RECORDED, SIGNALS
 from learner.view import cards, charts
 from learner.view.teach.hints import hint_of
+from learner.view.teach.problem_map import problem_map
 from learner.view.teach.samples_chart import samples_chart
 from learner.view.teach.thumb_cards import thumbs_panel
 from learner.visitors.comparison import CONDITIONS
 from learner.visitors.lesson import Lesson
+
+REPAINTED = 20  # answers more that the map of the held-out set is painted anew for
 
 
 def problem(lesson: Lesson) -> str:
@@ -103,6 +106,21 @@ def families(lesson: Lesson) -> str:
         after.by_family(problems) if after and alone else {},
         chat_template,
     )
+
+
+def held_out(lesson: Lesson) -> str:
+    """What became of each held-out problem."""
+    alone, after = lesson.exam.alone(lesson.chat_template), lesson.latest_score
+    return problem_map(
+        lesson.exam.problems, alone.outcomes if alone else "", after.outcomes if after else ""
+    )
+
+
+def held_out_changes(lesson: Lesson) -> object:
+    """What the map is painted for: some answers more, not each, since it is large."""
+    alone, after = lesson.exam.alone(lesson.chat_template), lesson.latest_score
+    known = [score and (score.episodes, score.n // REPAINTED) for score in (alone, after)]
+    return known, lesson.chat_template, lesson.run is None, lesson.exam.ready
 
 
 def loss(lesson: Lesson) -> str:

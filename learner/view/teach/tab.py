@@ -1,11 +1,11 @@
 """The Teach tab: a problem, its four answers, training, and the pictures of learning."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import gradio as gr
 
-from arena import DIFFICULTIES, FAMILIES
+from arena import DIFFICULTIES, FAMILIES, Problem
 from learner.learning.signals import SIGNALS
 from learner.view import cards, charts
 from learner.view.page import FORMAT_CHOICES, Page, answering, format_choices, html
@@ -13,6 +13,7 @@ from learner.view.screen import SLOW, Frame
 from learner.view.teach import painting
 from learner.view.teach.hints import hint_of
 from learner.view.teach.own_questions import own_list, own_question
+from learner.view.teach.problem_map import CHOOSING, problem_map
 from learner.view.teach.snapshots import snapshots_part
 from learner.view.teach.thumb_cards import MARKING, thumbs_panel
 from learner.visitors.checked_input import (
@@ -25,6 +26,7 @@ from learner.visitors.checked_input import (
     checked_families,
     checked_format,
     checked_learning_rate,
+    checked_problem,
     checked_signal,
     checked_step_size,
     checked_thumb,
@@ -296,9 +298,19 @@ def _cut(lesson: Lesson) -> bool:
 
 
 def _pictures(page: Page) -> None:
-    """Accuracy by family, and the loss of every step."""
+    """Accuracy by family, what became of each held-out problem, and the loss of every step."""
     families = html("spa-families", charts.family_chart({}, {}, False))
+    held_out = html("spa-held-out", problem_map(_held_out(page), "", ""), CHOOSING)
     loss = html("spa-loss", charts.loss_chart([]))
+
+    async def choose(session_id: object, event: gr.EventData) -> AsyncIterator[Frame]:
+        async for frame in page.lesson.doing(
+            session_id, lambda lesson: lesson.show_scored(checked_problem(event._data)), answering
+        ):
+            yield frame
+
+    page.lesson.show(held_out, painting.held_out, painting.held_out_changes)
+    page.events.on(held_out.click, choose, [page.browser], [page.lesson], trigger_mode="multiple")
     page.lesson.show(
         families,
         painting.families,
@@ -312,6 +324,11 @@ def _pictures(page: Page) -> None:
             lesson.graded if SIGNALS[lesson.signal].earned else lesson.learner,
         ),
     )
+
+
+def _held_out(page: Page) -> Sequence[Problem]:
+    """Those of the model that a page opens on, so that its map has its room from the first."""
+    return page.lessons.models.first.exam.problems
 
 
 def _thumbs(page: Page) -> None:

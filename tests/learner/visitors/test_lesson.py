@@ -17,7 +17,7 @@ from learner.visitors.lesson import Lesson
 from learner.visitors.own_list import OwnList, read_list
 from learner.visitors.session import Session, SessionBusy, SessionError, SessionState
 from tests.coroutines import follow
-from tests.learner.visitors.scripted import finished, untrained
+from tests.learner.visitors.scripted import finished, idle, untrained
 
 VISITOR: ContextVar[str] = ContextVar("VISITOR", default="nobody")
 YES = Problem("own", 0, "Is water wet?", "Yes", "yes/no")
@@ -67,6 +67,25 @@ def test_a_crowd_that_comes_in_leaves_room_for_clicks(service, exam, monkeypatch
     for lesson in (*crowd, clicks):
         assert all(one.finished for one in finished(lesson).comparison.completions)
     assert opened.question not in [ask.question for ask in service.asked]  # nobody saw it
+
+
+def test_a_scored_problem_can_be_looked_at_and_never_learnt_from(lesson, exam):
+    lesson.show_scored(3)
+    idle(lesson)
+    assert lesson.comparison.problem is exam.problems[3]
+    assert not lesson.can_train_one
+    with pytest.raises(LessonError, match="held-out set"):
+        lesson.train_one()
+    lesson.draw_samples()
+    idle(lesson)
+    lesson.rate_all([1] + [0] * (len(lesson.samples.shown.samples) - 1))
+    with pytest.raises(LessonError, match="held-out set"):
+        lesson.learn_from_thumbs()
+    assert not lesson.learner.episodes
+    for number in (-1, len(exam.problems)):
+        with pytest.raises(LessonError, match="problems, from 0 on"):
+            lesson.show_scored(number)
+    assert lesson.comparison.problem is exam.problems[3]
 
 
 def test_problems_shown_are_never_scored_and_follow_the_choice(lesson, exam):

@@ -38,6 +38,11 @@ def test_on_a_question_of_ones_own(lesson):
     assert "nothing is graded" in hint(finished(lesson))
 
 
+def test_on_a_problem_that_scores_it(lesson):
+    lesson.show_scored(3)
+    assert "nothing is ever learnt from this one" in hint(finished(lesson))
+
+
 def test_after_another_format_or_signal(lesson):
     lesson.choose_format(True)
     assert "the ☞ answer is the one to watch" in hint(lesson)
