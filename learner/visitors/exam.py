@@ -27,7 +27,7 @@ BUDGET = 5.0  # seconds that the exam of a milestone may take, at the pace of th
 FEWEST, AT_FIRST = 20, 50  # problems of such an exam: at least, and while no pace is known
 STEP = 5  # of its size: whole rounds of the families
 FIRST_LOOK = 12  # problems that the first of a run begins with, asked as quickly as a click is
-PATIENCE = 30.0  # seconds that what all share makes room for visitors, before it goes on beside
+PATIENCE = 120.0  # seconds that what all share makes room for visitors, before it goes on beside
 
 
 class Exam:
