@@ -381,8 +381,11 @@
   }
   function back() { if (at > 0) go(at - 1); }
   function close() {
+    const focus = document.activeElement;
+    const lost = focus === document.body || card.contains(focus);
     at = -1;
     card.hidden = ring.hidden = true;
+    if (lost && !window.spaStage.on()) document.querySelector('[data-show="story"]')?.focus({ preventScroll: true });
     document.documentElement.classList.remove("spa-telling");
     address();
   }

@@ -135,6 +135,7 @@ def test_the_story_fits_and_points_at_the_page(visit, width):
     assert visitor.fits()
     visitor.page.get_by_role("button", name="Leave the story").click()
     expect(visitor.page.locator("#spa-story")).to_be_hidden()
+    expect(visitor.page.get_by_role("button", name="Show me")).to_be_focused()
     expect(visitor.page).not_to_have_url(re.compile("story="))
 
 
