@@ -18,6 +18,8 @@ ENDPOINTS = {
     "/tries",
     "/thumbs",
     "/evaluate",
+    "/held_out",
+    "/ask_held_out",
     "/inspect_prompt",
     "/start_experiment",
     "/stop_experiment",
@@ -110,6 +112,19 @@ def test_a_session_from_first_to_last(client, session):
     assert client.predict(api_name="/status")["completions"] > 0
 
 
+def test_every_held_out_problem_is_told_and_can_be_asked(client, session):
+    score = client.predict(session, 4, api_name="/train")["held_out"]
+    problems = client.predict(session, api_name="/held_out")
+    assert [problem["number"] for problem in problems] == list(range(200))
+    learnt = [problem["learnt"] for problem in problems]
+    assert learnt.count("right") == score["correct"]
+    assert learnt.count("no answer") == score["no_answer"]
+    asked = client.predict(session, 7, api_name="/ask_held_out")
+    assert asked["question"] == problems[7]["question"]
+    with pytest.raises(AppError, match="held-out set that scores everybody"):
+        client.predict(session, api_name="/train_on_problem")
+
+
 @pytest.mark.parametrize(
     ("endpoint", "arguments", "sentence"),
     [
@@ -122,6 +137,9 @@ def test_a_session_from_first_to_last(client, session):
         ("/thumbs", ([],), "at least one"),
         ("/new_problem", ("riddles",), "no family"),
         ("/new_problem", ("causal", 9), "from 1"),
+        ("/ask_held_out", (200,), "200 problems"),
+        ("/ask_held_out", (-1,), "200 problems"),
+        ("/ask_held_out", (1.5,), "by its number"),
         ("/ask", ("",), "Type a question"),
         ("/ask", ("x" * 601,), "600 characters"),
         ("/undo", (), "nothing to undo"),

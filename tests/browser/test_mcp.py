@@ -16,7 +16,7 @@ PATIENCE = 60.0  # seconds
 TOOLS = {
     *("new_session", "new_problem", "ask", "train", "start_training", "progress"),
     *("train_on_problem", "tries", "thumbs", "evaluate", "stop", "undo", "reset", "learner"),
-    *("list_models", "choose_model", "train_on_list", "redo"),
+    *("list_models", "choose_model", "train_on_list", "redo", "held_out", "ask_held_out"),
     *("keep_snapshot", "snapshots", "go_to_snapshot", "remove_snapshot"),
     *("save", "load", "push", "status"),
     *("start_experiment", "stop_experiment", "continue_experiment", "delete_experiment"),

@@ -25,6 +25,7 @@ PARAMETERS = {
     "signal": "What it is told: the answer, only a reward (are its own tries right?), or a mix.",
     "marks": "One for each try drawn last: 1 (good), -1 (bad) or 0 (none).",
     "name": "The experiment's name; of a new one, nothing for the next free one.",
+    "number": "A held-out problem's number, from 0, as held_out has it.",
     "snapshot": "The snapshot's name; of a new one, nothing for one that says what was learnt.",
     "technique": "best, original, curriculum, per family, examples, meta or reward.",
     "seeds": "How many learners learn side by side: 1 to 5.",

@@ -22,6 +22,7 @@ from learner.visitors.checked_input import (
     checked_families,
     checked_format,
     checked_name,
+    checked_problem,
     checked_signal,
     checked_thumbs,
     checked_times,
@@ -189,6 +190,21 @@ def add_api(lessons: OpenLessons) -> None:
         with said(markup=False):
             return await in_thread(measure, limiter=SLOW)
 
+    def held_out(session: str) -> list[Json]:
+        """The problems that all learners are scored on, and what became of each, by its number.
+
+        alone is of the model alone, learnt of the newest score since something was learnt; both in
+        the format that is learnt in, and empty for what has not been asked so far.
+        """
+        with said(markup=False):
+            return _held_out(find(session))
+
+    async def ask_held_out(session: str, number: int) -> Json:
+        """Answer a held-out problem, by its number, with and without template and soft prompt."""
+        with said(markup=False):
+            pressed = checked_problem({"problem": number})
+            return _shown(await done(session, lambda lesson: lesson.show_scored(pressed)))
+
     async def undo(session: str) -> Json:
         """Go back to the learner before the last run, reset or load."""
         with said(markup=False):
@@ -263,7 +279,8 @@ def add_api(lessons: OpenLessons) -> None:
 
     for function in (
         *(new_session, new_problem, ask, train, start_training, progress, train_on_problem),
-        *(train_on_list, tries, thumbs, evaluate, stop, undo, redo, reset, learner, status),
+        *(train_on_list, tries, thumbs, evaluate, held_out, ask_held_out, stop, undo, redo, reset),
+        *(learner, status),
         *(list_models, choose_model),
         *(keep_snapshot, snapshots, go_to_snapshot, remove_snapshot),
     ):
@@ -296,6 +313,26 @@ def _shown(lesson: Lesson) -> Json:
             )
         ],
     }
+
+
+def _held_out(lesson: Lesson) -> list[Json]:
+    alone, learnt = lesson.exam.alone(lesson.chat_template), lesson.latest_score
+
+    def outcome(score: Score | None, number: int) -> str:
+        return VERDICTS[score.outcomes[number]][2] if score and number < score.n else ""
+
+    return [
+        {
+            "number": number,
+            "family": problem.family,
+            "difficulty": problem.difficulty,
+            "question": problem.question,
+            "answer": problem.answer,
+            "alone": outcome(alone, number),
+            "learnt": outcome(learnt, number),
+        }
+        for number, problem in enumerate(lesson.exam.problems)
+    ]
 
 
 def _own_list(lesson: Lesson) -> Json:
