@@ -28,8 +28,8 @@ WORDS = {
     "chat-template": (
         "Chat template",
         "The words and signs that a chat model was taught to expect around a question: who speaks, "
-        "and where its answer begins. With it a model usually does better by itself; without it "
-        "the soft prompt has more to learn.",
+        "and where its answer begins. Most models do better with it by themselves, so that without "
+        "it the soft prompt has more to learn.",
     ),
     "episode": (
         "Episode",

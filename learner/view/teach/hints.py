@@ -153,7 +153,7 @@ def _result(score: Score, exam: Exam) -> str:
     if alone and gain and alone.n >= score.n and nothing:
         return (
             f"{_right(score)}, {wording.percent(alone.accuracy)} alone: no gain shows "
-            f"({wording.p_value(gain.p_value)}). {_instead(score)}"
+            f"({wording.p_value(gain.p_value)}). {_instead(score, exam)}"
         )
     return f"{_score(score, exam)}. Try a **New problem**."
 
@@ -177,9 +177,11 @@ def _right(score: Score) -> str:
     return f"{right} ({wording.between(score.interval)})"
 
 
-def _instead(score: Score) -> str:
-    """What to do after a run that gained nothing."""
-    if score.chat_template:
+def _instead(score: Score, exam: Exam) -> str:
+    """What to do after a run that gained nothing: not the other format, if it is the better one."""
+    plain, chat = exam.alone(False), exam.alone(True)
+    better = plain is not None and chat is not None and plain.accuracy > chat.accuracy
+    if score.chat_template and not better:
         return "Without the chat template there is more to learn."
     return "Train more, or change the learning rate, under More."
 

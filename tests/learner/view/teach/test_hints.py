@@ -81,6 +81,13 @@ def test_after_a_run_that_gained_nothing(
     assert instead in words
 
 
+def test_the_other_format_is_not_advised_where_the_model_does_better_in_it(exam, monkeypatch):
+    alone = {True: score_of("10" * 25, True), False: score_of("110" * 16 + "11", False)}
+    monkeypatch.setattr(exam, "alone", alone.get)
+    words = told(Event("run", 8, result=score_of("01" * 25, True, 8)), 8, exam)
+    assert "no gain shows" in words and "Train more" in words
+
+
 def test_a_gain_stands_beside_the_model_alone_with_what_was_gained_and_lost(exam):
     exam.measure_shared(untrained()).join()
     event = Event("run", 8, result=score_of("1" * 50, False, 8))
