@@ -34,6 +34,7 @@ _LEARNER = {
 }
 _RUN = (
     "episodes",
+    "training_problems",
     "eval_interval",
     "eval_at",
     "eval_problems",
@@ -101,6 +102,7 @@ def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
     add("--episodes", type=COUNT, default=best.episodes, help="problems to learn from")
     add("--families", nargs="+", choices=[*FAMILIES], help="of problems (default: all)")
     add("--difficulty", type=int, nargs="+", choices=DIFFICULTIES, help="of them (default: all)")
+    add("--training-problems", type=COUNT, help="so many again and again (default: new ones)")
     order = parser.add_mutually_exclusive_group()
     for flag, value, text in (
         ("--curriculum", "curriculum", "difficulty follows accuracy, easy problems first"),

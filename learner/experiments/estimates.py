@@ -100,6 +100,11 @@ def kept(run: Results) -> Score:
     return run.kept or run.final
 
 
+def milestone(place: int) -> Which:
+    """At the n-th milestone of a run."""
+    return lambda run: run.curve[place]
+
+
 def alone(run: Results) -> Score:
     """The model without a soft prompt. Raises ValueError where that was not measured."""
     if run.alone is None:

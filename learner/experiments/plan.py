@@ -50,6 +50,11 @@ TECHNIQUES: Mapping[str, Technique] = {
         "Easy problems first; harder ones as they are mastered.",
         replace(TUNED, order="curriculum"),
     ),
+    "again": Technique(
+        "the same 20 problems again",
+        "Twenty problems, learnt from again and again, where the others always get new ones.",
+        replace(TUNED, training_problems=20),
+    ),
     "per family": Technique(
         "a prompt for each family",
         "Five soft prompts instead of one, each learnt from its own family's problems.",

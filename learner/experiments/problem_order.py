@@ -1,4 +1,4 @@
-"""Which problems a run learns from next: mixed, by a curriculum, or family after family.
+"""Which problems a run learns from next: mixed, by a curriculum, family after family, or again.
 
 What comes next follows from the experiment and from what was learnt from so far; problems have a
 position in a seeded stream (`arena.stream`), so a run can go on from anywhere, or be done again.
@@ -11,6 +11,7 @@ learnt from, so following them costs nothing.
 """
 
 import math
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -88,6 +89,8 @@ def next_problems(
     start = len(past)
     if experiment.order == "sequence":
         problems = [_of_sequence(experiment, start + i) for i in range(count)]
+    elif experiment.training_problems:
+        problems = [_again(experiment, start + i) for i in range(count)]
     else:
         difficulties: Sequence[int] = experiment.difficulties
         if experiment.order == "curriculum":
@@ -117,6 +120,19 @@ def next_difficulty(rights: Iterable[bool], difficulties: Sequence[int]) -> int:
             step = max(step - 1, 0)
         latest = correct = 0
     return difficulties[step]
+
+
+def _again(experiment: Experiment, position: int) -> Problem:
+    """One of a fixed number of problems, all by turns: in the stream's order, then in others."""
+    number = experiment.training_problems
+    rounds, place = divmod(position, number)
+    if rounds:
+        order = list(range(number))
+        random.Random(f"{experiment.seed} {rounds}").shuffle(order)
+        place = order[place]
+    return next(
+        stream(experiment.seed, "train", experiment.families, experiment.difficulties, place)
+    )
 
 
 def _of_sequence(experiment: Experiment, position: int) -> Problem:

@@ -32,6 +32,8 @@ class Experiment:
     teaches a soft prompt of its own to each family. ``start`` is "fresh", as the config's
     initialiser makes it, or comes from the families that are not trained on (from all, if all are):
     "meta" learnt, or learnt in the ordinary way, "joint" (`learner.experiments.starts`).
+    With ``training_problems`` it learns from so many problems, again and again; without (0), each
+    episode is a new one.
 
     Every ``eval_interval`` episodes, or after each number of them in ``eval_at`` if there are any,
     and at the end, the soft prompt answers ``eval_problems`` held-out problems,
@@ -51,6 +53,7 @@ class Experiment:
     per_family: bool = False
     start: str = "fresh"
     eval_at: tuple[int, ...] = ()
+    training_problems: int = 0
 
     def __post_init__(self) -> None:
         require(
@@ -90,6 +93,14 @@ class Experiment:
         require(
             self.order == "mixed" or not self.per_family,
             "With a prompt for each family, each meets its own problems in one order: mixed.",
+        )
+        require(
+            0 <= self.training_problems <= MAX_EPISODES,
+            f"It learns from 1 to {MAX_EPISODES} different problems, or always from new ones (0).",
+        )
+        require(
+            not self.training_problems or (self.order == "mixed" and not self.per_family),
+            "The same problems again and again are one prompt's, in mixed order.",
         )
         require(
             self.order != "sequence" or 2 <= len(self.families) <= self.episodes,

@@ -13,6 +13,7 @@ from learner.experiments.estimates import Arm, alone, final, initial, kept, vers
 from learner.experiments.figures import comparison, effects, learning_curves
 from learner.experiments.original import PUBLISHED
 from learner.experiments.results import Results
+from learner.report.repetition import repetition_arms, repetition_text
 from learner.report.signals import NEAR, reached_text, samples_text, signal_arms, signals_text
 from learner.report.study import Study, in_format
 from learner.report.sweep import sweep, sweep_text
@@ -100,6 +101,15 @@ def techniques_chapter(study: Study) -> str:
     )
 
 
+def repetition_chapter(study: Study) -> str:
+    """What few problems are worth that are learnt from again and again."""
+    parts = ["## The same problems again, or new ones"]
+    for chat in study.formats:
+        arms = repetition_arms(study, chat)
+        parts.append(f"{in_format(chat)}:\n\n{repetition_text(arms, study.scale.episodes)}")
+    return "\n\n".join(parts)
+
+
 def signals_chapter(study: Study) -> str:
     """What the learner is told: the answer, a reward, or both."""
     parts = ["## Answer key, reward, or both"]
@@ -135,6 +145,7 @@ CHAPTERS: Mapping[str, Callable[[Study], str]] = {
     "comparison": comparison_chapter,
     "settings": settings_chapter,
     "techniques": techniques_chapter,
+    "repetition": repetition_chapter,
     "signals": signals_chapter,
     "sequence": sequence_chapter,
     "unseen": unseen_chapter,

@@ -12,7 +12,7 @@ from statistics import fmean
 
 from arena.statistics import Interval, mean_interval
 from learner import wording
-from learner.experiments.estimates import Arm, Which, versus
+from learner.experiments.estimates import Arm, milestone, versus
 from learner.experiments.problem_order import Episode
 from learner.experiments.results import Results
 from learner.learning.signals import SIGNALS
@@ -113,11 +113,6 @@ def reached_text(arm: Arm, templated: float) -> str:
         f"({templated * 100:.1f} %)"
     )
     return f"{words}, after {', '.join(map(str, there))} episodes." if there else f"{words}."
-
-
-def milestone(place: int) -> Which:
-    """The score at the n-th milestone of a run."""
-    return lambda run: run.curve[place]
 
 
 def _entropy(episodes: Sequence[Episode]) -> float:

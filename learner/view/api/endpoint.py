@@ -27,7 +27,7 @@ PARAMETERS = {
     "name": "The experiment's name; of a new one, nothing for the next free one.",
     "number": "A held-out problem's number, from 0, as held_out has it.",
     "snapshot": "The snapshot's name; of a new one, nothing for one that says what was learnt.",
-    "technique": "best, original, curriculum, per family, examples, meta or reward.",
+    "technique": "best, original, curriculum, again, per family, examples, meta or reward.",
     "seeds": "How many learners learn side by side: 1 to 5.",
     "problems": "How many held-out problems each measurement takes: 20 to 500.",
     "text": "A text of yours to compare the soft prompt with, or nothing.",

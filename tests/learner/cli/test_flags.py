@@ -47,6 +47,7 @@ def test_the_originals_own_command_means_what_it_meant():
         ("--prompt-per-family", {"per_family": True}),
         ("--init meta", {"start": "meta"}),
         ("--init joint", {"start": "joint"}),
+        ("--training-problems 20", {"training_problems": 20}),
         ("--held-out-seed 4", {"held_out_seed": 4}),
     ],
 )

@@ -63,6 +63,25 @@ def test_nothing_comes_from_where_it_is_measured(order):
     assert len({problem.key for problem in problems}) > 25
 
 
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 12), st.integers(1, 40))
+def test_the_same_problems_come_again_and_no_others(number, episodes):
+    experiment = replace(EXPERIMENT, training_problems=number, episodes=episodes)
+    _, steps = whole(experiment)
+    problems = [problem for plan in steps for problem in plan[SHARED]]
+    same = list(islice(stream(4, "train", experiment.families), number))
+    assert problems[:number] == same[:episodes]
+    for start in range(0, episodes - number + 1, number):
+        assert Counter(problems[start : start + number]) == Counter(same)
+
+
+def test_they_do_not_come_again_in_the_same_order():
+    _, steps = whole(replace(EXPERIMENT, training_problems=10))
+    problems = [problem for plan in steps for problem in plan[SHARED]]
+    first, second, third = problems[:10], problems[10:20], problems[20:]
+    assert first != second != third != first
+
+
 def test_a_sequence_takes_one_family_after_another():
     experiment = replace(EXPERIMENT, order="sequence", families=("sequence", "causal"))
     past = []

@@ -107,6 +107,9 @@ def test_what_is_measured_on_is_of_its_own_split_and_always_the_same(split):
         ({"eval_at": (81,)}, "after 1 to 80 episodes"),
         ({"order": "curriculum", "per_family": True}, "mixed"),
         ({"order": "sequence", "families": ("causal",)}, "at least two families"),
+        ({"training_problems": -1}, "1 to 100000 different problems"),
+        ({"training_problems": 8, "order": "curriculum"}, "in mixed order"),
+        ({"training_problems": 8, "per_family": True}, "one prompt's"),
         ({"per_family": True, "episodes": 3}, "an episode for each"),
     ],
 )

@@ -4,6 +4,7 @@ import pytest
 
 from learner.experiments.estimates import estimate
 from learner.experiments.folder import slug
+from learner.report.repetition import repetition_arms
 from learner.report.reproduction import CHAPTERS
 from learner.report.study import Scale, Study
 from learner.report.sweep import CHANGES, DEFAULT, sweep
@@ -67,6 +68,15 @@ def test_a_setting_is_chosen_in_validation_and_looked_at_held_out(study):
     assert f"Chosen in validation, by the mean less its standard error: {found.chosen.name}" in (
         CHAPTERS["settings"](study)
     )
+
+
+def test_the_same_problems_again_are_compared_with_new_ones(study):
+    text = CHAPTERS["repetition"](study)
+    assert text.count("| 8 problems, once |") == text.count("| 32 problems, once |") == 2
+    again, new = repetition_arms(study, chat=False)
+    for one, other in zip(again.runs, new.runs, strict=True):
+        assert [score.episodes for score in one.curve] == [0, 8, 32]
+        assert one.curve[:2] == other.curve[:2]  # until all problems were met once
 
 
 def test_signals_are_compared_with_what_was_sampled(study):
