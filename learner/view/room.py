@@ -22,6 +22,7 @@ from starlette.routing import Mount, Route
 
 from learner.view.page import Page
 from learner.view.screen import SLOW, Frame
+from learner.view.server.origin import visitor_address
 from learner.view.theme import ASSETS
 from learner.visitors.audience import (
     Poll,
@@ -79,8 +80,11 @@ def room_routes(rooms: Rooms) -> Mount:
         return HTMLResponse(page, headers=GUARDED)
 
     async def join(request: Request) -> Response:
+        known_as = (await request.body()).decode("latin-1")  # read whole at the door
+
         def enter() -> Response:
-            phone = rooms.find(request.path_params["code"]).join()
+            room = rooms.find(request.path_params["code"])
+            phone = room.join(visitor_address(request.scope), known_as)
             return JSONResponse({"phone": phone}, headers=GUARDED)
 
         return _answer(enter)
@@ -101,17 +105,18 @@ def room_routes(rooms: Rooms) -> Mount:
     async def asks(request: Request) -> Response:
         name = request.query_params.get("phone", "")
 
-        def enter() -> tuple[Room, Callable[[], dict[str, Any]], bool]:
+        def enter() -> tuple[Room, Callable[[], dict[str, Any]]]:
             room = rooms.find(request.path_params["code"])
-            return room, lambda: room.asked(name), False
+            room.asked(name)
+            return room, lambda: room.asked(name)
 
-        return _stream(enter)
+        return _stream(enter, name)
 
     async def counted(request: Request) -> Response:
-        def enter() -> tuple[Room, Callable[[], dict[str, Any]], bool]:
+        def enter() -> tuple[Room, Callable[[], dict[str, Any]]]:
             code, key = request.path_params["code"], request.query_params.get("key", "")
             room = rooms.presented(code, key)
-            return room, room.counted, True
+            return room, room.counted
 
         return _stream(enter)
 
@@ -167,12 +172,16 @@ def _refused(words: str, status: int) -> Response:
     return JSONResponse({"error": words}, status, GUARDED)
 
 
-def _stream(enter: Callable[[], tuple[Room, Callable[[], dict[str, Any]], bool]]) -> Response:
-    """A stream of what ``look`` sees in a room, now and at every change, until the room ends."""
+def _stream(
+    enter: Callable[[], tuple[Room, Callable[[], dict[str, Any]]]], phone: str = ""
+) -> Response:
+    """What is seen in a room, now and at every change, until it ends; by a phone or a presenter."""
     try:
-        room, look, votes = enter()
+        room, look = enter()
     except RoomEnded as ended:
         return _refused(str(ended), 404)
+    except RoomError as error:
+        return _refused(str(error), 409)
 
     async def events() -> AsyncIterator[str]:
         loop, news = asyncio.get_running_loop(), asyncio.Event()
@@ -181,10 +190,10 @@ def _stream(enter: Callable[[], tuple[Room, Callable[[], dict[str, Any]], bool]]
             if not news.is_set():  # it is not looked at yet; waking the loop takes a system call
                 loop.call_soon_threadsafe(news.set)
 
-        heeding: AbstractContextManager[None] = room.heeded(tell, votes)
+        heeding: AbstractContextManager[None] = room.heeded(tell, phone)
         with heeding:
             while not room.ended:
-                if votes:
+                if not phone:
                     room.heard()  # its presenter listens
                 news.clear()
                 yield f"data: {json.dumps(look())}\n\n"

@@ -1,8 +1,10 @@
 """Rooms: people with phones who predict, vote, and rate what the model tried.
 
 A room lives in memory, under a code that nobody can guess, for hours at most. Of a phone it knows a
-random name and what that voted, and forgets both when it ends. Whoever has the room's key presents;
-a phone can vote, and nothing else.
+random name, an address and what it voted, and forgets them when it ends. Whoever has the room's key
+presents; a phone can vote, and nothing else.
+
+No address gets all places, and whoever only came and went makes room for others of their address.
 """
 
 import csv
@@ -20,6 +22,7 @@ LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that looks like another
 CODE_LETTERS = 8  # some 40 bits: a thousand guesses a second would take years
 MAX_ROOMS = 20
 MAX_PHONES = 2000
+PHONES_OF_ONE = 1000  # address: a large lecture hall, and half of the places
 MAX_ROUNDS = 200
 LIFE_SECONDS = 3 * 3600.0
 UNUSED_SECONDS = 45 * 60.0  # since its presenter was last heard of
@@ -107,6 +110,14 @@ def said_of(thumbs: Sequence[tuple[int, int]], people: int) -> str:
 
 
 @dataclass
+class _Phone:
+    address: str
+    number: int  # that stands for it in the table of votes
+    voted: float = float("-inf")  # when it did last
+    hearing: int = 0  # on so many streams
+
+
+@dataclass
 class _Round:
     asks: tuple[Poll, ...]
     votes: dict[str, dict[str, Vote]] = field(default_factory=dict)  # by ask, by phone
@@ -122,7 +133,8 @@ class Room:
         self._clock = clock
         self._began = self._heard = clock()
         self._ended = False
-        self._phones: dict[str, float] = {}  # when each voted last
+        self._phones: dict[str, _Phone] = {}  # by name; whoever left last at the end
+        self._joined = 0  # phones, so far
         self._rounds: list[_Round] = [_Round(())]
         self._number = 0  # of the latest round
         self._asked: dict[object, Callable[[], None]] = {}  # told of every question
@@ -138,22 +150,41 @@ class Room:
 
     @property
     def people(self) -> int:
-        """How many phones have joined."""
-        return len(self._phones)
+        """How many phones are there: they hear what is asked."""
+        with self._lock:
+            return sum(phone.hearing > 0 for phone in self._phones.values())
 
     def heard(self) -> None:
         """The presenter is there."""
         self._heard = self._clock()
 
-    def join(self) -> str:
-        """A new phone's name, which nobody else knows. Raises RoomError if the room is full."""
+    def join(self, address: str = "", known_as: str = "") -> str:
+        """The name of a phone, which nobody else knows: the one it is ``known_as``, or a new one.
+
+        Raises RoomError if all places are taken by phones that are there, or all of its address.
+        """
         with self._lock:
-            if len(self._phones) >= MAX_PHONES:
-                raise RoomError("This room is full.")
-            phone = secrets.token_urlsafe(12)
-            self._phones[phone] = float("-inf")
-            self._tell(votes=True)
-            return phone
+            if known_as in self._phones:
+                return known_as
+            same = [name for name, one in self._phones.items() if one.address == address]
+            for names, most in ((same, PHONES_OF_ONE), ([*self._phones], MAX_PHONES)):
+                if len(names) >= most:
+                    self._make_room(names)
+                    break
+            name = secrets.token_urlsafe(12)
+            self._joined += 1
+            self._phones[name] = _Phone(address, self._joined)
+            return name
+
+    def _make_room(self, names: Sequence[str]) -> None:
+        """Forget the one of these phones that has been away for longest, and what it voted."""
+        gone = next((name for name in names if not self._phones[name].hearing), None)
+        if gone is None:
+            raise RoomError("This room is full.")
+        del self._phones[gone]
+        for one in self._rounds:
+            for votes in one.votes.values():
+                votes.pop(gone, None)
 
     def ask(self, asks: Sequence[Poll]) -> None:
         """Poll all phones this, and no more what was asked before."""
@@ -167,22 +198,25 @@ class Room:
         """Count a phone's vote in this round, in place of the one that it had."""
         with self._lock:
             now = self._clock()
-            if phone not in self._phones:
-                raise RoomError("This phone has not joined; open the room's page again.")
-            if now - self._phones[phone] < VOTE_SECONDS:
+            known = self._known(phone)
+            if now - known.voted < VOTE_SECONDS:
                 raise TooOften("One vote at a time.")
             latest = self._rounds[-1]
             found = [ask for ask in latest.asks if ask.name == name]
             if number != self._number or not found:
                 raise RoomError("Something else is asked now.")
             vote = checked_vote(found[0], value)
-            self._phones[phone] = now
+            known.voted = now
             latest.votes.setdefault(name, {})[phone] = vote
             self._tell(votes=True)
 
     def asked(self, phone: str) -> dict[str, Any]:
-        """What is asked now, and what this phone said to it, for its page."""
+        """What is asked now, and what this phone said to it, for its page.
+
+        Raises RoomError if it has not joined.
+        """
         with self._lock:
+            self._known(phone)
             latest = self._rounds[-1]
             mine = {name: votes[phone] for name, votes in latest.votes.items() if phone in votes}
             asks = [vars(ask) for ask in latest.asks]
@@ -218,13 +252,13 @@ class Room:
         table = csv.writer(out)
         table.writerow(["round", "asked", "option", "phone", "vote"])
         with self._lock:
-            numbers = {phone: number for number, phone in enumerate(self._phones, 1)}
             first = self._number - len(self._rounds) + 1
             for number, one in enumerate(self._rounds, first):
                 for ask in one.asks:
                     for phone, vote in one.votes.get(ask.name, {}).items():
                         for option, value in _spelt(ask, vote):
-                            row = [number, _cell(ask.title), _cell(option), numbers[phone], value]
+                            of = self._phones[phone].number
+                            row = [number, _cell(ask.title), _cell(option), of, value]
                             table.writerow(row)
         return out.getvalue()
 
@@ -237,16 +271,32 @@ class Room:
             self._tell()
 
     @contextmanager
-    def heeded(self, tell: Callable[[], None], votes: bool = False) -> Iterator[None]:
-        """Meanwhile ``tell`` is called at every new question, and at ``votes`` too if asked for."""
-        listener, listeners = object(), self._counting if votes else self._asked
+    def heeded(self, tell: Callable[[], None], phone: str = "") -> Iterator[None]:
+        """Meanwhile a ``phone`` is there, and ``tell`` is called at every new question.
+
+        Without one it is called at every vote, and whenever a phone comes or goes, too.
+        """
+        listener, listeners = object(), self._asked if phone else self._counting
         with self._lock:
             listeners[listener] = tell
+            self._hears(phone, 1)
         try:
             yield
         finally:
             with self._lock:
                 del listeners[listener]
+                self._hears(phone, -1)
+
+    def _known(self, name: str) -> _Phone:
+        if name not in self._phones:
+            raise RoomError("This phone has not joined; open the room's page again.")
+        return self._phones[name]
+
+    def _hears(self, name: str, more: int) -> None:
+        if name in self._phones:
+            phone = self._phones[name] = self._phones.pop(name)
+            phone.hearing += more
+            self._tell(votes=True)
 
     def _tell(self, votes: bool = False) -> None:
         for tell in [*self._counting.values(), *(() if votes else self._asked.values())]:

@@ -81,6 +81,13 @@ def test_a_phone_is_no_presenter(phone, room):
             assert phone.get(door, params={"key": key}).status_code == 404
 
 
+def test_a_phone_that_is_known_is_the_same_and_one_that_is_not_joins_again(phone):
+    name = phone.post("/join").json()["phone"]
+    assert phone.post("/join", content=name).json()["phone"] == name
+    assert phone.post("/join", content="é" * MAX_BODY).json()["phone"] != name
+    assert phone.get("/asks", params={"phone": "nobody"}).status_code == 409
+
+
 def test_a_room_that_has_ended_says_so(phone, room):
     room.end()
     page = phone.get("")

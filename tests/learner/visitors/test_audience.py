@@ -2,6 +2,7 @@
 
 import csv
 import io
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from learner.visitors.audience import (
     LIFE_SECONDS,
     MAX_ROOMS,
+    PHONES_OF_ONE,
     UNUSED_SECONDS,
     VOTE_SECONDS,
     Poll,
@@ -110,6 +112,35 @@ def test_nobody_votes_who_has_not_joined_nor_on_what_is_no_more_asked(room):
     assert room.counted()["asks"][0]["voters"] == 0
 
 
+def test_a_phone_that_comes_back_is_the_same_one(room):
+    phone = room.join("hall")
+    assert room.join("elsewhere", phone) == phone != room.join("hall", "made up") != "made up"
+
+
+def test_an_address_has_so_many_places_and_who_is_away_makes_room_with_its_votes(room, clock):
+    here, away = room.join("hall"), room.join("hall")
+    room.ask([RIGHT])
+    with room.heeded(lambda: None, here):
+        for phone in (here, away):
+            room.vote(phone, 1, "right", [0])
+        for _ in range(PHONES_OF_ONE):  # that come and go
+            room.join("hall")
+        assert room.counted()["people"] == 1
+        assert room.counted()["asks"][0]["tally"] == [1, 0, 0]
+        assert room.join("hall", away) != away and room.join("hall", here) == here
+    assert room.counted()["people"] == 0
+
+
+def test_phones_of_one_address_take_no_others_place(room):
+    other = room.join("elsewhere")
+    with ExitStack() as held:
+        for _ in range(PHONES_OF_ONE):
+            held.enter_context(room.heeded(lambda: None, room.join("hall")))
+        with pytest.raises(RoomError, match="full"):
+            room.join("hall")
+        assert room.join("a third") and room.join("elsewhere", other) == other
+
+
 def test_ties_and_few_votes_are_told():
     told = said_of([(3, 1), (0, 2), (1, 1), (0, 0)], 4)
     assert told == "From the thumbs of 4: 1 liked, 1 disliked, 1 tied and left out. That is few."
@@ -137,7 +168,9 @@ def test_a_room_ends_by_itself_and_forgets(clock):
     clock.now += 1
     with pytest.raises(RoomEnded):
         rooms.find(room.code)
-    assert room.people == 0 and phone not in room.csv()
+    assert phone not in room.csv()
+    with pytest.raises(RoomError):
+        room.asked(phone)
 
 
 def test_no_room_lives_for_ever_nor_are_there_ever_so_many(clock):
