@@ -3,6 +3,7 @@
 python -m tests.attack                     everything; about twenty minutes on two cores
 python -m tests.attack followers fuzz      some of it
 python -m tests.attack kills --kills 20
+python -m tests.attack stops --stops 5
 """
 
 import argparse
@@ -11,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.attack.attacks import ALL
-from tests.attack.kills import KILLS, survived
+from tests.attack.kills import KILLS, STOPS, survived
 from tests.attack.report import suffered, table
 from tests.attack.victim import Caller, victim
 
@@ -21,11 +22,13 @@ NAMES = [attack.__name__ for _, attack, _ in ALL]
 def main(arguments: list[str] | None = None) -> int:
     """Run the attacks that are named, or all; 0 if all of them were held off."""
     parser = argparse.ArgumentParser(prog="python -m tests.attack", description=__doc__)
-    parser.add_argument("attacks", nargs="*", metavar="ATTACK", help=", ".join([*NAMES, "kills"]))
+    every = [*NAMES, "kills", "stops"]
+    parser.add_argument("attacks", nargs="*", metavar="ATTACK", help=", ".join(every))
     parser.add_argument("--kills", type=int, default=KILLS, help=f"how many ({KILLS})")
+    parser.add_argument("--stops", type=int, default=STOPS, help=f"how many ({STOPS})")
     options = parser.parse_args(arguments)
-    chosen = options.attacks or [*NAMES, "kills"]
-    if unknown := [name for name in chosen if name not in [*NAMES, "kills"]]:
+    chosen = options.attacks or every
+    if unknown := [name for name in chosen if name not in every]:
         parser.error(f"there is no attack named {unknown[0]}")
     lines = []
     for name, attack, episodes in ALL:
@@ -38,9 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
     if lines:
         print(table(lines))
     lost = 0
-    if "kills" in chosen:
-        with TemporaryDirectory(prefix="attack-kills-") as folder:
-            lost = survived(Path(folder), options.kills)
+    for name, times in (("kills", options.kills), ("stops", options.stops)):
+        if name in chosen:
+            with TemporaryDirectory(prefix=f"attack-{name}-") as folder:
+                lost += survived(Path(folder), times, told_to=name == "stops")
     return int(lost > 0 or any(line.verdict != "held" for line in lines))
 
 

@@ -1,10 +1,12 @@
-"""Kill the app at random moments while somebody trains and clicks; nothing acknowledged is lost.
+"""End the app at random moments while somebody trains and clicks; nothing acknowledged is lost.
 
-Acknowledged is what an answer said had been learnt, two seconds ago or more: runs are saved as they
-end, by a thread that may wait for a disk.
+Acknowledged is what an answer said had been learnt: two seconds ago or more if it is killed, since
+runs are saved as they end, by a thread that may wait for a disk; at any time if it is told to end,
+which it then does soon, with status 0 and without a complaint.
 """
 
 import random
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -14,13 +16,18 @@ import httpx
 from tests.attack.victim import Caller
 from tests.browser.running_app import app_process
 
-KILLS = 100
+KILLS, STOPS = 100, 50
+COMPLAINTS = ("Traceback", "FATAL")
+STOPPED_AFTER = 30.0  # seconds at most
 LONGEST = 6.0  # seconds of life
 ACKNOWLEDGED = 2.0  # seconds
 
 
-def survived(folder: Path, kills: int, seed: int = 0) -> int:
-    """How often something was lost. Prints a line for each loss, and one in the end."""
+def survived(folder: Path, kills: int, told_to: bool = False, seed: int = 0) -> int:
+    """How often something was lost, or it did not end well though it was ``told_to`` (SIGTERM).
+
+    Prints a line for each such time, and one in the end.
+    """
     rng = random.Random(seed)
     session, known, lost, runs = "", 0, 0, 0
     for number in range(kills + 1):
@@ -40,12 +47,32 @@ def survived(folder: Path, kills: int, seed: int = 0) -> int:
             working.start()
             time.sleep(rng.uniform(0.0, LONGEST))
             killed = time.monotonic()
+            if told_to:
+                process.terminate()
+                complaint = _complaint(process, folder)
+                if complaint:
+                    lost += 1
+                    print(f"stop {number}: {complaint}")
             process.kill()
             working.join()
             runs += len(told)
-            known = max([known, *(n for at, n in told if killed - at >= ACKNOWLEDGED)])
-    print(f"{kills} kills, {runs} runs acknowledged, {lost} losses, {known} episodes in the end")
+            age = 0.0 if told_to else ACKNOWLEDGED
+            known = max([known, *(n for at, n in told if killed - at >= age)])
+    what = "stops" if told_to else "kills"
+    print(f"{kills} {what}, {runs} runs acknowledged, {lost} losses, {known} episodes in the end")
     return lost
+
+
+def _complaint(process: "subprocess.Popen[str]", folder: Path) -> str:
+    """How it did not end as it was told to; empty if it did."""
+    try:
+        status = process.wait(STOPPED_AFTER)
+    except subprocess.TimeoutExpired:
+        return f"it goes on after {STOPPED_AFTER:g} seconds"
+    log = (folder / "log.txt").read_text()
+    if status or any(complaint in log for complaint in COMPLAINTS):
+        return f"it ended with status {status}, saying {log[-500:]!r}"
+    return ""
 
 
 def _episodes(caller: Caller, session: str) -> int:
