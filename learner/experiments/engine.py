@@ -39,6 +39,7 @@ Learners = Mapping[str, Learner]
 """A run's learners: one for each family, or one under ``SHARED``."""
 
 ALONE, EXAMPLES = "model alone", "worked examples alone"  # baselines, by name
+SPLITS = ("held-out", "validation")  # what soft prompts are measured on
 
 
 @dataclass(frozen=True)
@@ -175,12 +176,6 @@ def advance(
         yield tuple(state)
 
 
-def _measurement(run: Run, split: str) -> Measurement:
-    """The experiment's problems of a split behind the run's soft prompts."""
-    problems = run.experiment.problems(split)
-    return replace(behind(run.learners, problems), episodes=run.done)
-
-
 def _families_elsewhere(experiment: Experiment) -> tuple[str, ...]:
     """The families that the experiment does not train on; all, if it trains on all."""
     return tuple(f for f in FAMILIES if f not in experiment.families) or tuple(FAMILIES)
@@ -264,15 +259,17 @@ def _episodes(
 def _measure(
     engine: Engine, runs: Sequence[Run], progress: Callable[[int, int], object] | None
 ) -> list[Run]:
-    """Scores of every run at its milestone: held out, in validation, and its baselines at first."""
-    wanted: dict[Hashable, Measurement] = {}
-    for i, run in enumerate(runs):
-        experiment = run.experiment
-        wanted[i, "held-out"] = _measurement(run, "held-out")
-        if experiment.validation_problems:
-            wanted[i, "validation"] = _measurement(run, "validation")
-        for name in _baselines_wanted(run):
-            wanted[_baseline_key(experiment, name)] = _baseline(experiment, name)
+    """Scores of every run at its milestone: held out, in validation, and its baselines at first.
+
+    Runs that ask the same behind the same numbers, as before they learn, share the answers.
+    """
+    asked = [_asked(run) for run in runs]
+    keys = [{name: _key(one) for name, one in own.items()} for own in asked]
+    wanted = {
+        named[name]: one
+        for own, named in zip(asked, keys, strict=True)
+        for name, one in own.items()
+    }
     written: list[dict[int, Written]] = [{} for _ in wanted]
 
     def keep(i: int, place: int, one: Written) -> None:
@@ -281,30 +278,48 @@ def _measure(
     found = measured(engine.answers, [*wanted.values()], progress, keep)
     scores = dict(zip(wanted, found, strict=True))
     said = {
-        name: [one for _, one in sorted(answers.items())]
-        for name, answers in zip(wanted, written, strict=True)
+        key: [one for _, one in sorted(answers.items())]
+        for key, answers in zip(wanted, written, strict=True)
     }
-    after = []
-    for i, run in enumerate(runs):
-        experiment = run.experiment
-        baselines = dict(run.baselines)
-        lines: list[Line] = []
-        for name in _baselines_wanted(run):
-            key = _baseline_key(experiment, name)
-            baselines[name] = scores[key]
-            lines += lines_of(said[key], name, 0)
-        for split in ("held-out", "validation"):
-            lines += lines_of(said.get((i, split), ()), SOFT_PROMPT, run.done, split)
-        run = replace(
-            run,
-            baselines=baselines,
-            held_out=(*run.held_out, scores[i, "held-out"]),
-            written=tuple(lines),
-        )
-        if experiment.validation_problems:
-            run = _validated(run, scores[i, "validation"])
-        after.append(run)
-    return after
+    return [
+        _scored(run, {name: (scores[key], said[key]) for name, key in named.items()})
+        for run, named in zip(runs, keys, strict=True)
+    ]
+
+
+def _asked(run: Run) -> dict[str, Measurement]:
+    """What is asked at a run's milestone, by the name of the baseline or of the split."""
+    experiment = run.experiment
+    baselines = (ALONE, EXAMPLES) if experiment.config.shots else (ALONE,)
+    asked = {name: _baseline(experiment, name) for name in baselines if name not in run.baselines}
+    for split in SPLITS if experiment.validation_problems else SPLITS[:1]:
+        asked[split] = behind(run.learners, experiment.problems(split))
+    return asked
+
+
+def _key(one: Measurement) -> Hashable:
+    """What tells measurements apart."""
+    prompts = {name: prompt.numpy().tobytes() for name, prompt in one.prompts.items()}
+    return one.problems, one.chat_template, one.examples, frozenset(prompts.items())
+
+
+def _scored(run: Run, found: Mapping[str, tuple[Score, Sequence[Written]]]) -> Run:
+    """The run with what was found, by the names of `_asked`."""
+    lines: list[Line] = []
+    baselines, own = dict(run.baselines), {}
+    for name, (score, written) in found.items():
+        if name in SPLITS:
+            own[name] = replace(score, episodes=run.done)
+            lines += lines_of(written, SOFT_PROMPT, run.done, name)
+        else:
+            baselines[name] = score
+            lines += lines_of(written, name, 0)
+    held_out, validation = map(own.get, SPLITS)
+    assert held_out is not None, "it is asked at every milestone"
+    run = replace(
+        run, baselines=baselines, held_out=(*run.held_out, held_out), written=tuple(lines)
+    )
+    return _validated(run, validation) if validation else run
 
 
 def _validated(run: Run, score: Score) -> Run:
@@ -314,18 +329,6 @@ def _validated(run: Run, score: Score) -> Run:
     if score.correct > best:
         run = replace(run, kept=run.learners, kept_episodes=run.done)
     return run
-
-
-def _baselines_wanted(run: Run) -> list[str]:
-    names = [ALONE, EXAMPLES] if run.experiment.config.shots else [ALONE]
-    return [name for name in names if name not in run.baselines]
-
-
-def _baseline_key(experiment: Experiment, name: str) -> Hashable:
-    """What tells baselines apart: runs that differ in nothing else share one."""
-    config = experiment.config
-    shots = config.shots if name == EXAMPLES else 0
-    return (name, config.chat_template, shots, experiment.problems())
 
 
 def _baseline(experiment: Experiment, name: str) -> Measurement:

@@ -53,6 +53,16 @@ def test_seeds_learn_and_are_measured_in_the_same_passes():
     assert len({run.past[0].answer + run.past[1].answer for run in runs}) > 1
 
 
+def test_what_has_the_same_start_is_measured_once_there():
+    scripted = ScriptedEngine()
+    runs = finished(scripted, SMALL, SMALL.with_config(learning_rate=0.5, signal="reward"))
+    assert len(scripted.asked[0]) == 10 + 5 + 10  # held out, in validation, the model alone
+    apart = [finished(ScriptedEngine(), run.experiment)[0] for run in runs]
+    for one, other in zip(runs, apart, strict=True):
+        assert one.held_out == other.held_out and one.validation == other.validation
+        assert one.baselines == other.baselines
+
+
 def test_runs_that_learn_at_different_paces_meet_at_milestones():
     slow = replace(SMALL, config=replace(SMALL.config, episodes_per_step=1))
     scripted = ScriptedEngine()
