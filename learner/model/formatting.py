@@ -194,7 +194,8 @@ def _chat_parts(
     lead, tail = "", ""
     if DUMMY_ANSWER in whole:
         until, tail = whole.split(DUMMY_ANSWER, 1)
-        lead = until.removeprefix(prompt) if until.startswith(prompt) else ""
+        # Not by the whole prompt: some templates write less before a question that was answered.
+        lead = until.rpartition(after)[2] if after in until else ""
     end, end_id = _first_special(tokenizer, tail)
     return before, after, lead, end, frozenset({end_id})
 

@@ -46,6 +46,14 @@ THINKING = (
     "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n"
     "{% endif %}{% endif %}"
 )
+# Like Mistral Nemo's: what the system says stands before a question only while it is unanswered.
+LATE_SYSTEM = (
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{% set said = messages[0]['content'] %}"
+    "{% endif %}{% for message in messages %}{% if message['role'] == 'user' %}[INST]"
+    "{% if loop.last and said is defined %}{{ said }}\n\n{% endif %}{{ message['content'] }}[/INST]"
+    "{% elif message['role'] == 'assistant' %} {{ message['content'] }}{{ eos_token }}{% endif %}"
+    "{% endfor %}"
+)
 TEMPLATES = {
     "chatml": CHATML,
     "thinking": THINKING,

@@ -1,5 +1,6 @@
 """What the model reads: its own template's ids, with a person's words as nothing but words."""
 
+from copy import copy
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,8 @@ from transformers import PreTrainedTokenizerFast
 
 from learner.model.base_model import BaseModel
 from learner.model.formatting import SYSTEM_MESSAGE, encode, format_of
-from tests.learner.tiny_models import TEMPLATES, build_base_model
+from tests.learner.model.real_tokenizers import faults
+from tests.learner.tiny_models import LATE_SYSTEM, TEMPLATES, build_base_model
 
 QUESTIONS = ("How many boxes?", "7 + 5 = ?", "Who is taller:\nAlice or Bob?", "東京 🙂 café?")
 WITH_CHAT = [name for name, template in TEMPLATES.items() if template]
@@ -60,6 +62,21 @@ def test_a_chat_answer_ends_with_the_token_that_ends_the_templates_turn(
     token = base_model.tokenizer.convert_tokens_to_ids(end)
     assert encode(base_model, "Who?", "Alice", True).answer[-1] == token
     assert format_of(base_model, True).end_ids == {token, base_model.tokenizer.eos_token_id}
+
+
+def test_an_answer_is_led_as_the_template_leads_it_though_it_forgets_the_system_then() -> None:
+    tokenizer = copy(build_base_model("qwen2").tokenizer)
+    tokenizer.chat_template = LATE_SYSTEM
+    encoded = encode(replace(build_base_model("qwen2"), tokenizer=tokenizer), "Who?", "Bob", True)
+    text = tokenizer.decode(encoded.head + encoded.question + encoded.answer)
+    assert text.endswith(f"[INST]{SYSTEM_MESSAGE}\n\nWho?[/INST] Bob{tokenizer.eos_token}")
+
+
+@pytest.mark.parametrize("template", [*TEMPLATES.values(), LATE_SYSTEM])
+def test_what_looks_at_real_tokenizers_finds_nothing_in_these(template: str | None) -> None:
+    tokenizer = copy(build_base_model("qwen2").tokenizer)
+    tokenizer.chat_template = template
+    assert [*faults(tokenizer)] == []
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
