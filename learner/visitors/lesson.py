@@ -99,6 +99,8 @@ class Lesson(Teaching):
     def choose_format(self, chat_template: bool) -> None:
         """Learn, and be scored, in this format from now on."""
         with self._changed:
+            if chat_template == self.chat_template:
+                return
             self._check_no_run("The format can be changed")
             if chat_template not in self.exam.formats:
                 raise LessonError("This model has no chat template to learn in.")
@@ -110,6 +112,8 @@ class Lesson(Teaching):
     def choose_signal(self, signal: str) -> None:
         """Learn from this signal, one of ``SIGNALS``, from now on."""
         with self._changed:
+            if signal == self.signal:
+                return
             self._check_no_run("How it learns can be changed")
             self.signal = signal
             self.latest_event = Event("signal")

@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from gradio_client import Client
 from playwright.sync_api import expect
 
@@ -82,12 +81,22 @@ def test_one_problem_is_tried_eight_times_and_the_news_says_how_that_went(visito
     visitor.sees_four_answers()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_phone_in_light_and_dark(visit, scheme):
-    visitor = visit(width=390, height=844, color_scheme=scheme).arrive()
+def test_it_learns_as_chosen_though_the_choice_comes_late_and_fits_a_phone(visit):
+    visitor = visit(width=390, height=844).arrive()
+    late = []
+    visitor.page.route(
+        "**/queue/join*",
+        lambda route: route.continue_() if late else late.append(route),
+    )
     choose(visitor, ONLY_GRADED)
     visitor.trains(8)
-    expect(visitor.page.locator(".spa-cells i")).to_have_count(32)
+    tries = visitor.page.locator(".spa-samples")
+    expect(tries).to_contain_text("after 8 episodes")
+    late[0].continue_()
+    visitor.trains(12)
+    expect(tries).to_contain_text("after 20 episodes")
+    expect(tries.locator(".spa-cells i")).to_have_count(32)
+    expect(visitor.complaint).to_have_count(0)
     assert visitor.fits()
 
 

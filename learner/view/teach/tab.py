@@ -61,8 +61,8 @@ def teach_tab(page: Page, _: gr.Tab) -> None:
             _problem(page)
             _thumbs(page)
         with gr.Column(scale=4, min_width=320, elem_classes="spa-desk"):
-            _training(page)
-            _settings(page)
+            train, episodes = _training(page)
+            _settings(page, train, episodes)
         with gr.Column(scale=4, min_width=320, elem_classes="spa-pictures"):
             _pictures(page)
 
@@ -133,8 +133,11 @@ def _problem(page: Page) -> None:
     lesson.act(asked, show_own, [question, answer], busy=answering, trigger_mode="multiple")
 
 
-def _training(page: Page) -> None:
-    """What to do next, the button that teaches, how far it is, and the curve that rises."""
+def _training(page: Page) -> tuple[gr.Button, gr.Number]:
+    """What to do next, the button that teaches, how far it is, and the curve that rises.
+
+    Returns the button and the number of episodes.
+    """
     lesson = page.lesson
     with gr.Column(elem_classes="spa-panel spa-train-panel"):
         hint = html("spa-hint", cards.hint("One moment …", "working"))
@@ -189,17 +192,14 @@ def _training(page: Page) -> None:
     lesson.enable(train, lambda lesson: not lesson.run)
     lesson.show(go_on, lambda lesson: gr.update(visible=True if _cut(lesson) else "hidden"))
 
-    def start(lesson: Lesson, episodes: object) -> None:
-        lesson.train(checked_episodes(episodes))
-
-    lesson.act(train.click, start, [episodes])
     lesson.act(stop.click, Lesson.stop, always=True)
     lesson.act(go_on.click, Lesson.go_on)
     page.events.on(episodes.change, None, [episodes], [train], js=TRAIN_LABEL)
+    return train, episodes
 
 
-def _settings(page: Page) -> None:
-    """Other ways to learn and to go back, and how it is taught."""
+def _settings(page: Page, train: gr.Button, episodes: gr.Number) -> None:
+    """Other ways to learn and to go back, and how it is taught, also by the large button."""
     lesson = page.lesson
     with gr.Column(elem_classes="spa-panel spa-more"):
         with gr.Row(elem_classes="spa-buttons spa-quiet"):
@@ -246,7 +246,23 @@ def _settings(page: Page) -> None:
     lesson.enable(undo, lambda lesson: not lesson.run and lesson.session.undo_depth > 0)
     lesson.enable(redo, lambda lesson: not lesson.run and lesson.session.redo_depth > 0)
     lesson.enable(reset, lambda lesson: not lesson.run and lesson.learner.episodes > 0)
-    lesson.act(train_one.click, Lesson.train_one)
+
+    def choose(lesson: Lesson, told: object, chat: object) -> None:
+        """What the page shows is what it learns by, though the choice is still on its way."""
+        lesson.choose_signal(checked_signal(told))
+        lesson.choose_format(checked_format(chat))
+
+    def start(lesson: Lesson, told: object, chat: object, episodes: object) -> None:
+        number = checked_episodes(episodes)
+        choose(lesson, told, chat)
+        lesson.train(number)
+
+    def start_one(lesson: Lesson, told: object, chat: object) -> None:
+        choose(lesson, told, chat)
+        lesson.train_one()
+
+    lesson.act(train.click, start, [signal, chat_template, episodes])
+    lesson.act(train_one.click, start_one, [signal, chat_template])
     lesson.act(undo.click, Lesson.undo, limiter=SLOW)  # these wait for a step's end
     lesson.act(redo.click, Lesson.redo, limiter=SLOW)
     lesson.act(reset.click, Lesson.reset, limiter=SLOW)
