@@ -149,7 +149,7 @@ def told(event: Event, episodes: int, exam: Exam) -> str:
 
 def _result(score: Score, exam: Exam) -> str:
     alone, gain = exam.alone(score.chat_template), exam.gain(score)
-    nothing = gain and (gain.p_value > SIGNIFICANT or gain.gained <= gain.lost)
+    nothing = gain and (gain.p_value >= SIGNIFICANT or gain.gained <= gain.lost)
     if alone and gain and alone.n >= score.n and nothing:
         return (
             f"{_right(score)}, {wording.percent(alone.accuracy)} alone: no gain shows "
