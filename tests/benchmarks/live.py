@@ -34,7 +34,6 @@ from gradio_client import Client
 
 from arena import Problem, held_out, stream
 from learner.learning.learner import Learner, LearnerConfig, new_learner
-from learner.learning.training import train_step
 from learner.measuring import answers_of, behind, measured
 from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, RunningBatch, Writing
@@ -46,6 +45,7 @@ from learner.visitors.comparison import CONDITIONS
 from learner.visitors.exam import HELD_OUT_PROBLEMS, Exam
 from learner.visitors.run import EXAMS_PER_RUN, training_run
 from learner.visitors.sessions import Sessions
+from tests.benchmarks.app_load import repeated
 from tests.benchmarks.timing import (
     LIVE_ROWS,
     Line,
@@ -182,16 +182,6 @@ def visit(folder: Path, episodes: int, problems: int, setting: Setting) -> tuple
             sleep(ASK_SECONDS)
     assert trained and point and scored, "the run was broken off"
     return Visit(trained, *point, scored), session
-
-
-def repeated(base: BaseModel, trained: Learner, seed: int) -> Learner:
-    """The learner after the same problems as ``trained``, with nobody beside it."""
-    learner = new_learner(base, trained.config)
-    lessons = stream(seed, "train")
-    while learner.episodes < trained.episodes:
-        batch = list(islice(lessons, learner.config.episodes_per_step))
-        learner, _ = train_step(base, learner, batch)
-    return learner
 
 
 # --- beside others --------------------------------------------------------------------------------
