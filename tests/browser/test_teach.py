@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from playwright.sync_api import expect
 
 FINAL = re.compile("correct|wrong|no answer")
@@ -16,6 +15,10 @@ def test_a_newcomer_sees_four_answers_and_what_to_press_first(visitor):
     expect(visitor.button("Train 80 episodes")).to_be_enabled()
     expect(visitor.button("Undo")).to_be_disabled()
     expect(visitor.button("Reset")).to_be_disabled()
+    folded = visitor.page.locator("details.spa-gold p")
+    expect(folded).not_to_be_visible()
+    visitor.page.get_by_text("Show the answer").click()
+    expect(folded).to_be_visible()
 
 
 def test_new_problem_shows_another_question_of_the_kind_chosen(visitor):
@@ -30,13 +33,6 @@ def test_new_problem_shows_another_question_of_the_kind_chosen(visitor):
     visitor.presses("New problem")
     expect(visitor.chips).to_have_text(["causal", "difficulty 3", "held-out"])
     visitor.sees_four_answers()
-
-
-def test_the_answer_is_folded_away_until_asked_for(visitor):
-    folded = visitor.page.locator("details.spa-gold p")
-    expect(folded).not_to_be_visible()
-    visitor.page.get_by_text("Show the answer").click()
-    expect(folded).to_be_visible()
 
 
 def test_training_raises_the_curve_and_says_how_far_it_is(visitor):
@@ -68,19 +64,6 @@ def test_stop_keeps_what_was_learnt(visitor):
     assert int(stopped.replace(",", "")) < 2000
     expect(visitor.learnt).to_have_text(f"learnt from {stopped} episodes")
     expect(visitor.hint).to_have_text(re.compile(r"is kept: \d+\D% right on \d+ held-out problems"))
-    visitor.sees_four_answers()
-
-
-def test_undo_and_reset_go_back(visitor):
-    visitor.trains(8)
-    visitor.presses("Undo")
-    expect(visitor.learnt).to_have_text("not trained yet")
-    visitor.sees_four_answers()
-    visitor.trains(4)
-    visitor.presses("Reset")
-    expect(visitor.learnt).to_have_text("not trained yet")
-    visitor.presses("Undo")
-    expect(visitor.learnt).to_have_text("learnt from 4 episodes")
     visitor.sees_four_answers()
 
 
@@ -117,35 +100,18 @@ def test_a_question_of_ones_own_is_graded_if_its_answer_is_given(visitor):
     expect(visitor.button("Train on this problem")).to_be_disabled()
 
 
-@pytest.mark.parametrize("nonsense", ["", "   ", "?!"])
-def test_nonsense_is_answered_with_a_sentence_and_changes_nothing(visitor, nonsense):
+def test_nonsense_is_answered_with_a_sentence_and_changes_nothing(visitor):
     before = visitor.question.inner_text()
-    visitor.asks(nonsense)
-    expect(visitor.complaint).to_contain_text("Type a question first.")
+    for question in ("", "   ", "?!"):
+        visitor.asks(question)
+        visitor.hears("Type a question first.")
+    for episodes in ("-5", "2.5", "1e9", ""):
+        visitor.page.get_by_role("spinbutton", name="Episodes").fill(episodes)
+        visitor.page.locator("#spa-train").click()
+        visitor.hears("Episodes is a whole number from 1 to 2000.")
     expect(visitor.question).to_have_text(before)
-    visitor.sees_four_answers()
-
-
-@pytest.mark.parametrize("episodes", ["-5", "2.5", "1e9", ""])
-def test_episodes_that_cannot_be_are_refused_in_a_sentence(visitor, episodes):
-    visitor.page.get_by_role("spinbutton", name="Episodes").fill(episodes)
-    visitor.page.locator("#spa-train").click()
-    expect(visitor.complaint).to_contain_text("Episodes is a whole number from 1 to 2000.")
     expect(visitor.learnt).to_have_text("not trained yet")
-
-
-def test_markup_in_a_complaint_is_text(visitor):
-    visitor.opens_tab("Save & share")
-    visitor.page.get_by_label("Soft prompt on the Hub").fill("<b>bold</b>")
-    visitor.presses("Look")
-    expect(visitor.complaint).to_contain_text("<b>bold</b>")
-
-
-def test_markup_in_a_question_is_text(visitor):
-    visitor.asks("<img src=x onerror=document.title='broken'> is 2?", "2")
-    expect(visitor.question).to_contain_text("<img src=x")
     visitor.sees_four_answers()
-    assert visitor.page.title() == "Soft Prompt Arena"
 
 
 def test_every_held_out_problem_can_be_looked_at_and_none_learnt_from(visitor):

@@ -5,6 +5,8 @@ import re
 import httpx
 from playwright.sync_api import expect
 
+from tests.browser.test_thumbs_panel import Thumbs
+
 
 def test_a_reload_keeps_learner_problem_and_curve(visitor):
     visitor.presses("New problem")
@@ -28,7 +30,7 @@ def test_a_reload_in_the_middle_of_a_run_goes_on_showing_it(visitor):
     expect(visitor.learnt).to_have_text(re.compile(r"learnt from [\d,]+ episodes"))
 
 
-def test_tabs_are_in_the_address_and_back_goes_back(visitor):
+def test_tabs_are_in_the_address_back_goes_back_and_arrow_keys_move_along_them(visitor):
     selected = visitor.page.get_by_role("tab", selected=True).first
     visitor.opens_tab("Experiments")
     expect(visitor.page).to_have_url(re.compile(r"[?&]tab=experiments"))
@@ -39,9 +41,7 @@ def test_tabs_are_in_the_address_and_back_goes_back(visitor):
     expect(selected).to_have_text("Experiments")
     visitor.page.go_back()
     expect(selected).to_have_text("Teach")
-
-
-def test_arrow_keys_move_along_the_tabs(visitor):
+    # Arrow keys move along them, from the first to the last.
     tab = visitor.page.get_by_role("tab", name="Teach", exact=True)
     tab.focus()
     visitor.page.keyboard.press("ArrowLeft")
@@ -53,21 +53,22 @@ def test_arrow_keys_move_along_the_tabs(visitor):
     expect(tab).to_have_attribute("aria-selected", "true")
 
 
-def test_two_people_never_see_each_others_learner(visit):
+def test_two_people_never_see_each_others_learner_or_marks(visit):
     ann, bob = visit().arrive(), visit().arrive()
+    anns, bobs = Thumbs(ann), Thumbs(bob)
     ann.trains(8)
+    for tries in (anns, bobs):
+        tries.draw()
+    anns.mark(0, 1)
+    anns.learn()
     bob.reloads()
+    expect(bobs.cards.first).to_be_visible()
+    expect(bobs.panel.locator("[aria-pressed=true]")).to_have_count(0)
     expect(bob.learnt).to_have_text("not trained yet")
     bob.trains(4)
     ann.reloads()
-    expect(ann.learnt).to_have_text("learnt from 8 episodes")
+    expect(ann.learnt).to_have_text("learnt from 9 episodes")
     expect(bob.learnt).to_have_text("learnt from 4 episodes")
-
-
-def test_two_tabs_of_one_person_are_one_learner(visitor):
-    visitor.trains(4)
-    other = type(visitor)(visitor.page.context.new_page(), visitor.url).arrive()
-    expect(other.learnt).to_have_text("learnt from 4 episodes")
 
 
 def test_what_one_tab_does_the_other_shows(visitor):

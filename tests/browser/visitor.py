@@ -115,6 +115,12 @@ class Visitor:
     def complaint(self) -> Locator:
         return self.page.locator(".toast-body")
 
+    def hears(self, words: str) -> None:
+        """One complaint, which is put away, so that the next one is another."""
+        expect(self.complaint).to_contain_text(words)
+        self.page.locator(".toast-close").click()
+        expect(self.complaint).to_have_count(0)
+
     def picture(self, kind: str) -> str:
         """What a screen reader says of a picture: accuracy, loss or family."""
         label = self.page.locator(f".spa-{kind} [role=img]").get_attribute("aria-label")
