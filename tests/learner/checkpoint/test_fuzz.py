@@ -213,7 +213,7 @@ JSON = st.recursive(
 @given(value=JSON, name=st.sampled_from([ADAPTER, STATE]), rng=st.randoms(use_true_random=False))
 @settings(
     deadline=None,
-    max_examples=1500,
+    max_examples=500,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_json_in_any_place_loads_whole_or_not_at_all(base_model, real, value, name, rng):

@@ -14,7 +14,7 @@ from tests.learner.experiments.test_folder import contents
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = (
-    "train --no-chat-template --episodes 280 --eval-interval 40 --eval-problems 10 "
+    "train --no-chat-template --episodes 160 --eval-interval 40 --eval-problems 10 "
     "--validation-problems 5 --seeds 2 --dtype float32 --output-dir"
 ).split()
 
@@ -68,5 +68,5 @@ def test_what_goes_on_after_an_interruption_ends_the_same_to_the_bit(uninterrupt
     resumed = started("train", "--resume", str(folder))
     output, errors = resumed.communicate(timeout=170)
     assert resumed.returncode == 0, errors
-    assert "280 episodes" in output
+    assert "160 episodes" in output
     assert contents(folder) == contents(uninterrupted)

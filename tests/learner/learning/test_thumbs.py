@@ -269,7 +269,7 @@ def test_ten_thumbs_make_numbers_of_blanks() -> None:
         return [list(found[i : i + count]) for i in range(0, len(found), count)]
 
     def share(values: list[Learner], draw: int) -> float:
-        texts = [done.text for each in sampled(values, draw, 32) for done in each]
+        texts = [done.text for each in sampled(values, draw, 8) for done in each]
         return sum(bool(NUMBER.search(text)) for text in texts) / len(texts)
 
     values = [new_learner(base_model, LearnerConfig())] * people

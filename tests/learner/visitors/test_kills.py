@@ -6,7 +6,7 @@ from learner.visitors.stores.sqlite import SqliteStore
 from tests.learner.visitors.killing import in_objects, kill
 
 
-@pytest.mark.parametrize(("store", "times"), [(SqliteStore, 20), (in_objects, 10)])
+@pytest.mark.parametrize(("store", "times"), [(SqliteStore, 8), (in_objects, 6)])
 def test_whatever_was_said_to_be_saved_is_there_after_kills_at_random_moments(
     tmp_path, store, times
 ):
