@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from contextvars import copy_context
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
@@ -82,7 +83,7 @@ class Line:
             if self._resting:
                 self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="experiment")
                 self._resting = False
-            future = self._pool.submit(self._with_room, owner, work)
+            future = self._pool.submit(copy_context().run, self._with_room, owner, work)
         future.add_done_callback(_report)
         return future
 

@@ -7,7 +7,7 @@ whose fault it is.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -47,7 +47,7 @@ class Turn:
 
 
 class Answers:
-    """The requests and their batch. `add` may be called on any thread, all else on one."""
+    """The requests and their batch. `add` and `rows_of` are for any thread, all else for one."""
 
     def __init__(self, batch: Batch, write: Callable[[Ask, int], Writing], most_rows: int) -> None:
         """``write`` makes a row of an ask and its most tokens; ``most_rows`` are in the batch."""
@@ -57,6 +57,7 @@ class Answers:
         self._ahead = AHEAD
         self._lock = threading.Lock()
         self._waiting: deque[AskingRequest] = deque()  # those with rows that are not in the batch
+        self._wanted: list[AskingRequest] = []  # all that were not done with when last looked at
         self._owners: dict[Writing, tuple[AskingRequest, int]] = {}  # of the rows that are
         self._suspects: deque[list[Writing]] = deque()  # to be run by themselves, a request each
         self._alone = False  # whether such a request is in the batch
@@ -72,6 +73,13 @@ class Answers:
     def add(self, request: AskingRequest) -> None:
         with self._lock:
             self._waiting.append(request)
+            self._wanted.append(request)
+
+    def rows_of(self, group: Hashable) -> int:
+        """How many rows the requests of a group have that are not done with. On any thread."""
+        with self._lock:
+            self._wanted = [request for request in self._wanted if request.wanted]
+            return sum(len(one.asks) for one in self._wanted if one.group == group)
 
     def advance(self) -> Turn:
         """Read a chunk of prompts or write a token, and hand on what was written."""
@@ -140,7 +148,8 @@ class Answers:
             self._owners[row] = request, index
             rows.append(row)
             if request.undealt:
-                self.add(request)
+                with self._lock:
+                    self._waiting.append(request)
         turn.dealt = len(rows)
         self._batch.add(rows)
 

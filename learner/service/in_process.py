@@ -1,7 +1,8 @@
 """The one worker that owns the device, and gives everybody their turn on it.
 
-Callers on any thread ask for training steps and completions. One worker thread serves four kinds of
-work: looks at the model, short questions (a click), training, and long questions (an exam). Each
+Callers on any thread ask for training steps and completions. One worker thread serves five kinds of
+work: looks at the model, short questions (a click), those of a crowd (more clicks of one group than
+a few), training, and long questions (an exam). Each
 has a share of the time (`scheduling.Shares`), in turns that are short because they were measured: a
 chunk of prompts, a token of all rows of a running batch, a training pass. So a click hardly waits,
 training goes on, and exams fill what is left. What goes wrong with a request is raised at its
@@ -28,6 +29,7 @@ from learner.model.turns import Turns
 from learner.service.answering import Answers, Batch
 from learner.service.device import Device
 from learner.service.protocol import (
+    GROUP,
     MOST_STEP_ROWS,
     Found,
     ServiceBusy,
@@ -51,9 +53,9 @@ CLICK_ROWS = 16  # of a request that somebody waits for at the page; what asks m
 IDLE_SECONDS = 5.0  # until what was freed is given back: for a moment it would cost more
 LONG_STEP = 1.0  # seconds; one that has had more takes turns with others
 STEPS_AT_ONCE = 4
-KINDS = LOOK, SHORT, TRAINING, LONG = range(4)
-WEIGHTS = 32.0, 32.0, 8.0, 0.8  # of their shares of the time, where all have something to do
-ARREARS = 4.0, 4.0, 0.5, 0.0  # seconds that they go first for, having had nothing to do
+KINDS = LOOK, SHORT, CROWD, TRAINING, LONG = range(5)
+WEIGHTS = 32.0, 32.0, 16.0, 8.0, 0.8  # of their shares of the time, if all have something to do
+ARREARS = 4.0, 4.0, 2.0, 0.5, 0.0  # seconds that they go first for, having had nothing to do
 
 
 class TrainingPass:
@@ -123,7 +125,7 @@ class Service:
             kind: Answers(
                 batch(base_model, prefixes, self._paces), partial(write, base_model), answering_rows
             )
-            for kind in (SHORT, LONG)
+            for kind in (SHORT, CROWD, LONG)
         }
         self._looks: deque[tuple[Callable[[BaseModel], Any], Future[Any]]] = deque()
         self._shares = Shares(WEIGHTS, ARREARS)
@@ -158,7 +160,8 @@ class Service:
         rows = self._rows(learner, problems)
         if rows > MOST_STEP_ROWS:
             raise StepTooLarge(rows)
-        request = TrainingRequest(learner, tuple(problems), rows, self._clock(), owner)
+        group = GROUP.get()
+        request = TrainingRequest(learner, tuple(problems), rows, self._clock(), owner, group)
         with self._changed:
             self._admit()
             self._trainings.add(request)
@@ -180,12 +183,11 @@ class Service:
         ServiceClosed; what is wrong with this request, and ServiceClosed when
         it is cut off by a shutdown, is raised while iterating.
         """
-        request = AskingRequest(asks, max_new_tokens, self._clock())
+        request = AskingRequest(asks, max_new_tokens, self._clock(), GROUP.get())
         with self._changed:
             self._admit()
             if request.asks:
-                kind = SHORT if len(request.asks) <= self._short_rows else LONG
-                self._answers[kind].add(request)
+                self._answers[self._kind(request)].add(request)
                 self._changed.notify_all()
         return RequestStream(request)
 
@@ -230,6 +232,15 @@ class Service:
     def _waiting(self) -> int:
         """How many requests have not begun, or not with all of their rows."""
         return len(self._trainings) + sum(map(len, self._answers.values())) + len(self._looks)
+
+    def _kind(self, request: AskingRequest) -> int:
+        """Which of the answers it is among. A group's clicks stay together while it is a crowd."""
+        if len(request.asks) > self._short_rows:
+            return LONG
+        if request.group is None:
+            return SHORT
+        few, more = (self._answers[kind].rows_of(request.group) for kind in (SHORT, CROWD))
+        return CROWD if more or few + len(request.asks) > self._short_rows else SHORT
 
     def _admit(self) -> None:
         """Raise unless one more request may wait."""
@@ -309,8 +320,7 @@ class Service:
             lambda: (
                 self._closing
                 or not self._trainings.expects_somebody
-                or self._has_work(SHORT)
-                or self._has_work(LOOK)
+                or any(map(self._has_work, (LOOK, SHORT, CROWD)))
             ),
             self._merge_seconds,
         )

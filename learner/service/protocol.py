@@ -6,6 +6,7 @@ Callers hold values (learners, questions, problems) and get values back; none of
 
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from concurrent.futures import Future
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -15,6 +16,12 @@ from learner.model.base_model import BaseModel, ModelFacts
 from learner.model.completion import Ask, Completion
 
 Found = TypeVar("Found")
+
+GROUP: ContextVar[Hashable] = ContextVar("group", default=None)
+"""Whom callers share a place with, such as an address; None are those who share none.
+
+Groups get equal parts of what several of them wait for, however many callers are in each.
+"""
 
 MOST_STEP_ROWS = 1024  # of one request, since a step is not cut and everybody waits for it
 

@@ -25,7 +25,7 @@ from learner.learning.training import Material, StepReport
 from learner.model.base_model import BaseModel, ModelFacts
 from learner.model.completion import Ask, Completion
 from learner.service.in_process import Service
-from learner.service.protocol import ServiceBusy, ServiceClosed
+from learner.service.protocol import GROUP, ServiceBusy, ServiceClosed
 
 BEAT = b""
 BEAT_SECONDS = 2.0
@@ -52,6 +52,7 @@ class Training:
     learner: Learner
     steps: tuple[tuple[Material, ...], ...]
     owner: Hashable
+    group: Hashable = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Asking:
 
     asks: tuple[Ask, ...]
     max_new_tokens: int
+    group: Hashable = None
 
 
 @dataclass(frozen=True)
@@ -152,12 +154,12 @@ class Replica:
                 yield await asyncio.wrap_future(self._service.look(work.work))
 
     async def _steps(self, work: Training) -> AsyncGenerator[tuple[Learner, StepReport], None]:
-        coming = self._service.train(work.learner, work.steps[0], work.owner)
+        coming = self._for(work.group).train(work.learner, work.steps[0], work.owner)
         try:
             for step in work.steps[1:]:
                 stepped: tuple[Learner, StepReport] = await asyncio.wrap_future(coming)
                 try:  # before it is told, which takes a while: a pass with others would be missed
-                    coming = self._service.train(stepped[0], step, work.owner)
+                    coming = self._for(work.group).train(stepped[0], step, work.owner)
                 finally:
                     yield stepped
             yield await asyncio.wrap_future(coming)
@@ -166,7 +168,7 @@ class Replica:
 
     async def _answers(self, work: Asking) -> AsyncGenerator[dict[int, Completion], None]:
         asks = [self._known(ask) for ask in work.asks]
-        stream = self._service.ask(asks, work.max_new_tokens)
+        stream = self._for(work.group).ask(asks, work.max_new_tokens)
         over = asyncio.wrap_future(stream.request.over)
         told, pause, is_over = stream.request.latest(), FIRST_TELL_SECONDS, False
         try:
@@ -179,6 +181,11 @@ class Replica:
                 told, pause = latest, min(2 * pause, TELL_SECONDS)
         finally:
             stream.close()
+
+    def _for(self, group: Hashable) -> Service:
+        """The service, as somebody of this group calls it next."""
+        GROUP.set(group)
+        return self._service
 
     def _known(self, ask: Ask) -> Ask:
         """The ask with a soft prompt that was here before, if it has the same numbers."""

@@ -23,6 +23,7 @@ from learner.learning.training import Material, StepReport, step_rows
 from learner.model.base_model import BaseModel, ModelFacts
 from learner.model.completion import Ask, Completion
 from learner.service.protocol import (
+    GROUP,
     MOST_STEP_ROWS,
     Found,
     ServiceBusy,
@@ -158,20 +159,21 @@ class ReplicaService:
         rows = [step_rows(learner, step) for step in steps]
         if max(rows, default=0) > MOST_STEP_ROWS:
             raise StepTooLarge(max(rows))
-        return self._train(learner, [tuple(step) for step in steps], rows, owner)
+        return self._train(learner, [tuple(step) for step in steps], rows, owner, GROUP.get())
 
     def ask(
         self, asks: Sequence[Ask], max_new_tokens: int = 48
     ) -> Generator[tuple[Completion, ...], None, None]:
         """Ask for completions; the call is made at once."""
-        state = [_NOTHING_YET] * len(asks)
+        state, group = [_NOTHING_YET] * len(asks), GROUP.get()
         missing: list[int] = []
 
         def rest() -> Asking | None:
             missing[:] = [
                 i for i, row in enumerate(state) if not row.finished and row.tokens < max_new_tokens
             ]
-            return Asking(tuple(asks[i] for i in missing), max_new_tokens) if missing else None
+            left = tuple(asks[i] for i in missing)
+            return Asking(left, max_new_tokens, group) if left else None
 
         prompts = (ask.prompt for ask in asks[:CLICK_ASKS] if ask.prompt is not None)
         prompt = next(prompts, None) if len(asks) <= CLICK_ASKS else None
@@ -204,11 +206,12 @@ class ReplicaService:
         steps: Sequence[tuple[Material, ...]],
         rows: Sequence[int],
         owner: Hashable,
+        group: Hashable,
     ) -> Generator[tuple[Learner, StepReport], None, None]:
         done = 0
 
         def rest() -> Training | None:
-            return Training(learner, tuple(steps[done:]), owner) if steps[done:] else None
+            return Training(learner, tuple(steps[done:]), owner, group) if steps[done:] else None
 
         began = self._clock()
         with closing(self._values(rest)) as values:

@@ -20,7 +20,7 @@ _NOTHING_YET = Completion(text="", tokens=0, finished=False, seconds=0.0)
 class TrainingRequest:
     """One optimiser step that ``owner`` waits for (None: somebody), since the time ``since``.
 
-    It takes up ``rows`` of a pass.
+    It takes up ``rows`` of a pass, and counts for its owner's ``group``.
     """
 
     learner: Learner
@@ -28,14 +28,18 @@ class TrainingRequest:
     rows: int
     since: float
     owner: Hashable = None
+    group: Hashable = None
     future: "Future[tuple[Learner, StepReport]]" = field(default_factory=Future)
 
 
 class AskingRequest:
     """Questions of one caller, asked together, and the latest state of their completions."""
 
-    def __init__(self, asks: Sequence[Ask], max_new_tokens: int, since: float) -> None:
+    def __init__(
+        self, asks: Sequence[Ask], max_new_tokens: int, since: float, group: Hashable = None
+    ) -> None:
         self.asks = tuple(asks)
+        self.group = group
         self.max_new_tokens = max_new_tokens
         self.since = since
         self.dealt = 0  # rows that are in a batch or done; touched by the worker alone

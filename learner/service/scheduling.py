@@ -4,68 +4,95 @@ The service asks two questions: whose turn it is (`Shares`), and which training 
 (`FairQueue`).
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from itertools import chain, zip_longest
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+_NOBODY = object()
 
 
 class FairQueue(Generic[Item]):
-    """One first-in-first-out queue per owner; owners take turns.
+    """One first-in-first-out queue per owner; owners take turns, and before them their groups.
 
     An owner with a hundred items waiting delays another owner by one item, not by a hundred, and
-    never has two items in one batch: the second usually needs what became of the first.
+    never has two items in one batch: the second usually needs what became of the first. So does a
+    group of a hundred owners delay another group by its part of a batch.
     """
 
     def __init__(self, size: Callable[[Item], int]) -> None:
         """``size`` gives the rows an item takes up in a batch."""
         self._size = size
-        self._queues: OrderedDict[Hashable, deque[Item]] = OrderedDict()
+        self._groups: OrderedDict[Hashable, OrderedDict[Hashable, deque[Item]]] = OrderedDict()
+        self._group_of: dict[Hashable, Hashable] = {}  # of whoever has something waiting
 
     def __len__(self) -> int:
-        return sum(map(len, self._queues.values()))
+        return sum(map(len, self._queues()))
 
     @property
     def owners(self) -> frozenset[Hashable]:
         """Whoever has something waiting."""
-        return frozenset(self._queues)
+        return frozenset(self._group_of)
 
     @property
     def rows(self) -> int:
         """The rows of a batch with the next item of every owner."""
-        return sum(self._size(queue[0]) for queue in self._queues.values())
+        return sum(self._size(queue[0]) for queue in self._queues())
 
-    def add(self, owner: Hashable, item: Item) -> None:
-        """Put ``item`` behind what ``owner`` already has waiting."""
-        self._queues.setdefault(owner, deque()).append(item)
+    def add(self, owner: Hashable, item: Item, group: Hashable = None) -> None:
+        """Put ``item`` behind what ``owner`` already has waiting; without a group it is its own."""
+        group = self._group_of.setdefault(owner, owner if group is None else group)
+        self._groups.setdefault(group, OrderedDict()).setdefault(owner, deque()).append(item)
 
     def take(self, rows: int, without: Collection[Hashable] = ()) -> list[Item]:
         """Remove and return the next batch: at most one item per owner, ``rows`` rows in all.
 
-        Owners that it goes ``without`` keep their place. The one whose turn it is gets in even with
-        an item larger than ``rows``; after it, owners whose next item does not fit keep theirs. So
-        everyone is first sooner or later.
+        No group has more of these than its equal part, or one item. Owners that it goes ``without``
+        keep their place. The one whose turn it is gets in even with an item larger than ``rows``;
+        after it, owners whose next item does not fit keep theirs. So everyone is first sooner or
+        later.
         """
+        waiting = [
+            [one for one in owners if one not in without] for owners in self._groups.values()
+        ]
+        part = rows // max(1, sum(map(bool, waiting)))
         batch: list[Item] = []
-        free = rows
-        for owner, queue in list(self._queues.items()):
-            if owner in without or (batch and self._size(queue[0]) > free):
+        had: Counter[Hashable] = Counter()  # rows, by group
+        for owner in chain.from_iterable(zip_longest(*waiting, fillvalue=_NOBODY)):
+            if owner is _NOBODY:
                 continue
-            item = queue.popleft()
-            batch.append(item)
-            free -= self._size(item)
-            if queue:
-                self._queues.move_to_end(owner)
-            else:
-                del self._queues[owner]
+            group = self._group_of[owner]
+            size = self._size(self._groups[group][owner][0])
+            if batch and size > min(
+                rows - had.total(), part - had[group] if group in had else rows
+            ):
+                continue
+            batch.append(self._remove(owner, group))
+            had[group] += size
         return batch
 
     def take_all(self) -> list[Item]:
         """Remove and return everything that waits."""
-        items = [item for queue in self._queues.values() for item in queue]
-        self._queues.clear()
+        items = [item for queue in self._queues() for item in queue]
+        self._groups.clear()
+        self._group_of.clear()
         return items
+
+    def _queues(self) -> Iterator[deque[Item]]:
+        return (queue for owners in self._groups.values() for queue in owners.values())
+
+    def _remove(self, owner: Hashable, group: Hashable) -> Item:
+        """The owner's next item; it has had its turn then, and so has its group."""
+        owners = self._groups[group]
+        item = owners[owner].popleft()
+        owners.move_to_end(owner)
+        self._groups.move_to_end(group)
+        if not owners[owner]:
+            del owners[owner], self._group_of[owner]
+        if not owners:
+            del self._groups[group]
+        return item
 
 
 class Shares:

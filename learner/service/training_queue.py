@@ -12,7 +12,7 @@ from learner.model.pace import Pace
 from learner.service.requests import TrainingRequest
 from learner.service.scheduling import FairQueue
 
-PASS_SECONDS, FIRST_ROWS = 1.0, 8  # that a merged pass may take, others wait for all of it
+PASS_SECONDS, FIRST_ROWS = 0.1, 8  # that a merged pass may take, others wait for all of it
 
 
 class TrainingQueue:
@@ -30,7 +30,7 @@ class TrainingQueue:
 
     def add(self, request: TrainingRequest) -> None:
         """Put a request behind those that its owner, or the same learner, has waiting."""
-        self._waiting.add(owner_of(request), request)
+        self._waiting.add(owner_of(request), request, request.group)
 
     @property
     def expects_somebody(self) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 import gradio as gr
 
+from learner.service.protocol import GROUP
 from learner.view.server.login import on_space
 
 ON_BEHALF = b"x-soft-prompt-visitor"
@@ -34,6 +35,25 @@ def address_behind(request: gr.Request) -> str:
     """The same, of a request as Gradio hands it to a function."""
     assert request.request is not None, "it has come in by HTTP"
     return visitor_address(request.request.scope)
+
+
+class CountingBlocks(gr.Blocks):
+    """``gr.Blocks`` whose events count for the address that they come from, as a group."""
+
+    async def call_function(
+        self,
+        block_fn: Any,
+        processed_input: list[Any],
+        iterator: Any = None,
+        requests: Any = None,
+        *rest: Any,
+        **options: Any,
+    ) -> Any:
+        request = requests[0] if isinstance(requests, list) else requests
+        if request is not None:
+            GROUP.set(address_behind(request))
+        arguments = block_fn, processed_input, iterator, requests
+        return await super().call_function(*arguments, *rest, **options)
 
 
 def on_behalf(scope: Mapping[str, Any], address: str) -> dict[str, Any]:

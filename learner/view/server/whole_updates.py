@@ -8,11 +8,12 @@ whatever is not plain text comes whole, so that nothing is changed that waits to
 
 from typing import Any
 
-import gradio as gr
 from gradio.blocks import BlockFunction
 
+from learner.view.server.origin import CountingBlocks
 
-class WholeUpdates(gr.Blocks):
+
+class WholeUpdates(CountingBlocks):
     """``gr.Blocks`` that put an update in the place of the one before, and never edit that one."""
 
     def handle_streaming_diffs(

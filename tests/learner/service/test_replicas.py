@@ -2,6 +2,7 @@
 
 import pickle
 from concurrent.futures import Future
+from contextvars import copy_context
 from itertools import islice, pairwise
 
 import pytest
@@ -11,10 +12,11 @@ from arena import stream
 from learner.learning.learner import LearnerConfig, new_learner
 from learner.learning.training import train_step
 from learner.model.completion import Ask, complete
+from learner.service import in_process
 from learner.service import replica as replica_module
 from learner.service import replicas as replicas_module
 from learner.service.in_process import Service
-from learner.service.protocol import MOST_STEP_ROWS, ServiceBusy, ServiceClosed, StepTooLarge
+from learner.service.protocol import GROUP, MOST_STEP_ROWS, ServiceBusy, ServiceClosed, StepTooLarge
 from learner.service.replica import Replica, Training, packed
 from learner.service.replicas import (
     CLICK_ASKS,
@@ -375,3 +377,31 @@ def test_a_replica_whose_worker_is_gone_says_so(base_model):
     inner.close()
     with pytest.raises(ServiceClosed):
         replica.check()
+
+
+def test_whom_work_counts_for_goes_with_it_to_whatever_replica_does_it(far, monkeypatch):
+    """Also where the rest is asked of another one, and on another thread."""
+    service, _ = far(1)
+    groups = []
+
+    def noted(name):
+        made = getattr(in_process, name)
+
+        def make(*arguments):
+            groups.append(arguments[-1])
+            return made(*arguments)
+
+        monkeypatch.setattr(in_process, name, make)
+
+    noted("TrainingRequest")
+    noted("AskingRequest")
+
+    def work():
+        GROUP.set("hall")
+        list(service.train_run(service.new_learner(CONFIG), STEPS[:2]))
+        service.train(service.new_learner(CONFIG), STEPS[0]).result(PATIENCE)
+        service.complete([Ask("Is it?", False)], 2)
+
+    copy_context().run(work)
+    service.complete([Ask("Is it?", False)], 2)
+    assert len(groups) >= 5 and set(groups[:-1]) == {"hall"} and groups[-1] is None

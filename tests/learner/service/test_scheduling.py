@@ -44,6 +44,50 @@ def test_a_newcomer_waits_for_at_most_one_turn_of_each_owner(owners, backlog, ro
     assert ("new", rows, -1) in [item for batch in turns for item in batch]
 
 
+@settings(deadline=None)
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 40), st.booleans())
+def test_one_of_a_small_group_is_in_every_batch_and_a_crowd_has_its_part(crowd, rows, most, early):
+    """However many are in the crowd and whoever came first; two that are too large take turns."""
+    queue = FairQueue(lambda item: rows)
+
+    def ask(owner, group):
+        queue.add(owner, owner, group)
+
+    if early:
+        ask("alone", "home")
+    for number in range(crowd):
+        ask(number, "hall")
+    if not early:
+        ask("alone", "home")
+    alone, served = 0, []
+    for _ in range(6):
+        batch = queue.take(most)
+        alone += "alone" in batch
+        of_crowd = [owner for owner in batch if owner != "alone"]
+        assert len(of_crowd) <= max(1, most // 2 // rows)
+        served += of_crowd
+        for owner in batch:
+            ask(owner, "home" if owner == "alone" else "hall")
+    assert alone == (6 if 2 * rows <= most else 3)
+    assert max(map(served.count, range(crowd))) - min(map(served.count, range(crowd))) <= 1
+
+
+def test_a_group_that_is_alone_has_all_of_a_batch():
+    queue = FairQueue(lambda item: 1)
+    for owner in range(9):
+        queue.add(owner, owner, "hall")
+    assert queue.take(8) == [0, 1, 2, 3, 4, 5, 6, 7]
+    queue.add(0, 0, "elsewhere")  # has moved, and nothing is left of it in the hall
+    assert queue.take(8) == [8, 0]
+
+
+def test_an_owner_who_moves_has_one_item_in_a_batch_nevertheless():
+    queue = FairQueue(lambda item: 1)
+    queue.add("me", 1, "hall")
+    queue.add("me", 2, "elsewhere")
+    assert (queue.take(8), queue.take(8)) == ([1], [2])
+
+
 def test_owners_whose_item_does_not_fit_keep_their_place():
     queue = queue_of([("a", 3), ("b", 3), ("c", 1), ("c", 1)])
     assert [item[0] for item in queue.take(4)] == ["a", "c"]

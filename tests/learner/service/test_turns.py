@@ -2,12 +2,14 @@
 
 import itertools
 import threading
+from contextvars import copy_context
 from types import SimpleNamespace
 
 from learner.learning.learner import LearnerConfig
 from learner.learning.thumbs import Thumbs
 from learner.learning.training import step_rows
 from learner.service import in_process
+from learner.service.protocol import GROUP
 from tests.learner.held_model import PATIENCE, FakeBatch, asks, hold, started, texts
 
 
@@ -121,6 +123,54 @@ def test_a_click_joins_one_that_is_being_answered_at_its_next_token(fake):
         assert texts(list(click)[-1]) == ["late"]
         assert texts(list(first)[-1]) == ["first"]
     assert fake.passes == [["first"], ["late"]]
+
+
+def asked_from(group, service, *questions):
+    """Such questions, as somebody of this group asks them."""
+
+    def ask():
+        GROUP.set(group)
+        return service.ask(asks(*questions))
+
+    return copy_context().run(ask)
+
+
+def test_a_click_does_not_wait_for_a_crowds(fake):
+    """Each turn takes a second; of five clicks of one place the first is no crowd yet."""
+    now, events = [0.0], []
+
+    def wait(rows):
+        now[0] += 1.0
+        events.append({row.ask.question[0] for row in rows})
+
+    options = {"batch": lambda *_: FakeBatch(fake, wait), "answering_rows": 16}
+    with started(fake, clock=lambda: now[0], **options) as service:
+        hold(service, fake)
+        crowd = [asked_from("hall", service, *["c" * 20] * 4) for _ in range(5)]
+        click = asked_from("home", service, *["k" * 10] * 4)
+        nobodys = asked_from(None, service, *["n" * 10] * 4)
+        fake.gate.open()
+        for asked in (click, nobodys, *crowd):
+            list(asked)
+    during = events[: 1 + max(i for i, letters in enumerate(events) if "k" in letters)]
+    assert {"c", "k", "n"} in during
+    assert 1 <= during.count({"c"}) <= 8
+
+
+def test_whoever_comes_from_where_a_crowd_is_waits_with_it_and_goes_with_all_when_it_is_gone(fake):
+    with started(fake) as service:
+        hold(service, fake)
+        crowd = [asked_from("hall", service, *letter * 4) for letter in "abcdefg"]
+        crowd[0].close()
+        late = asked_from("hall", service, "late")
+        other = asked_from("home", service, "other")
+        fake.gate.open()
+        for asked in (*crowd[1:], late, other):
+            list(asked)
+        alone = asked_from("hall", service, "l")
+        assert texts(list(alone)[-1]) == ["l"]
+    joined = next(held for held in fake.passes if "late" in held)
+    assert "other" not in joined
 
 
 def test_a_long_step_takes_turns_with_those_that_come_after_it(fake):

@@ -1,8 +1,18 @@
 """Which address counts: the connection's own, and on a Space the one that a proxy saw."""
 
+import gradio as gr
 import pytest
+from starlette.requests import Request
 
-from learner.view.server.origin import ON_BEHALF, address_of, on_behalf, visitor_address
+from learner.service.protocol import GROUP
+from learner.view.server.origin import (
+    ON_BEHALF,
+    CountingBlocks,
+    address_of,
+    on_behalf,
+    visitor_address,
+)
+from tests.coroutines import finished
 
 
 @pytest.mark.parametrize(
@@ -40,3 +50,17 @@ def test_nobody_but_the_app_speaks_for_others():
     made_up = asked((ON_BEHALF, b"secret 8.8.8.8"), peer="127.0.0.1")
     assert visitor_address(made_up) == "127.0.0.1"
     assert visitor_address(on_behalf(made_up, "8.8.8.8")) == "8.8.8.8"
+
+
+def test_what_an_event_asks_for_counts_for_its_address():
+    with CountingBlocks() as blocks:
+        gr.api(lambda: GROUP.get(), api_name="whose")
+    (function,) = blocks.fns.values()
+
+    def whose(*requests):
+        called = blocks.call_function(function, [], None, *requests)
+        return finished(called)["prediction"]
+
+    request = gr.Request(Request({"type": "http", **asked()}))
+    assert whose(request) == whose([request]) == "10.0.0.3"
+    assert whose() is None
