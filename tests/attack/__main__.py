@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from tests.attack.attacks import ALL
 from tests.attack.kills import KILLS, STOPS, survived
-from tests.attack.report import suffered, table
+from tests.attack.report import ELSEWHERE, HERE, suffered, table
 from tests.attack.victim import Caller, victim
 
 NAMES = [attack.__name__ for _, attack, _ in ALL]
@@ -26,7 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("attacks", nargs="*", metavar="ATTACK", help=", ".join(every))
     parser.add_argument("--kills", type=int, default=KILLS, help=f"how many ({KILLS})")
     parser.add_argument("--stops", type=int, default=STOPS, help=f"how many ({STOPS})")
+    parser.add_argument(
+        "--here", action="store_true", help="the bystander is at the address that attacks come from"
+    )
     options = parser.parse_args(arguments)
+    address = HERE if options.here else ELSEWHERE
     chosen = options.attacks or every
     if unknown := [name for name in chosen if name not in every]:
         parser.error(f"there is no attack named {unknown[0]}")
@@ -36,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             with TemporaryDirectory(prefix="attack-") as folder, victim(Path(folder)) as app:
                 with Caller(app.url) as caller:  # what is made once is made before it is counted
                     caller.call("train", str(caller.call("new_session")), 80, False, "answer")
-                lines.append(suffered(app, name, attack, episodes))
+                lines.append(suffered(app, name, attack, episodes, address))
             print(table(lines[-1:]).splitlines()[-1], flush=True)
     if lines:
         print(table(lines))

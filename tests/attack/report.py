@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tests.attack.attacks import Attack
 from tests.attack.victim import Caller, Seen, Victim
 
-ELSEWHERE = "127.0.0.2"  # where the bystander is: what an address may do is bounded
+HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"  # where attacks come from, and another address
 FEWEST = 20  # clicks that a 95th percentile is taken of
 LOOK = 0.3  # seconds between two clicks: a person's are further apart
 SOON = 10.0  # seconds after an attack, when a click must be what it was
@@ -119,13 +119,15 @@ class Run:
             self._caller.call("start_training", self.session, self._episodes, False, "answer")
 
 
-def suffered(victim: Victim, name: str, attack: Attack, episodes: int) -> Line:
-    """Attack the app while somebody else uses it.
+def suffered(
+    victim: Victim, name: str, attack: Attack, episodes: int, address: str = ELSEWHERE
+) -> Line:
+    """Attack the app while somebody else uses it, who is at this ``address``.
 
     Where there are ``episodes``, the attack is on one who trains for so many.
     """
     with (
-        Caller(victim.url, ELSEWHERE) as caller,
+        Caller(victim.url, address) as caller,
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool,
     ):
         victim.wait_until_idle()
