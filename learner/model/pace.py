@@ -46,6 +46,22 @@ class Pace:
         self._size = min(max(self._size, self._least), self._most)
 
 
+class Largest:
+    """The largest of several paces: some may take longer, but only up to a size of theirs."""
+
+    def __init__(self, *paces: Pace) -> None:
+        self._paces = paces
+
+    @property
+    def size(self) -> int:
+        return max(pace.size for pace in self._paces)
+
+    def measured(self, size: int, seconds: float) -> None:
+        """So much took so many seconds."""
+        for pace in self._paces:
+            pace.measured(size, seconds)
+
+
 def worked(device: torch.device) -> float:
     """Seconds that this thread has worked, from some moment on; on a GPU, seconds of the clock.
 
@@ -63,4 +79,7 @@ class Paces:
     # over SmolLM2 takes 0.1 s on two cores with 64 tokens, and 0.25 s with several hundred.
     chunk: Pace = field(default_factory=lambda: Pace(0.25, first=256, least=128))  # tokens read
     step: Pace = field(default_factory=lambda: Pace(0.25, 64, least=16))  # rows that write a token
-    training: Pace = field(default_factory=lambda: Pace(0.4, first=512, least=64))  # tokens learnt
+    # Tokens learnt. A click waits for them, and with more than this many each costs as much.
+    training: Pace | Largest = field(
+        default_factory=lambda: Largest(Pace(0.1, 512, least=64), Pace(0.4, 512, 64, most=512))
+    )

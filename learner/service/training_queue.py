@@ -12,7 +12,7 @@ from learner.model.pace import Pace
 from learner.service.requests import TrainingRequest
 from learner.service.scheduling import FairQueue
 
-PASS_SECONDS, FIRST_ROWS = 0.1, 8  # that a merged pass may take, others wait for all of it
+PASS_SECONDS, FIRST_ROWS = 0.5, 8  # that a merged pass may take, others wait for all of it
 
 
 class TrainingQueue:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from learner.model.pace import Pace, worked
+from learner.model.pace import Largest, Pace, worked
 
 
 @settings(deadline=None)
@@ -73,3 +73,13 @@ def test_what_others_do_meanwhile_is_not_work() -> None:
     threading.Event().wait(0.2)
     assert time.perf_counter() - now >= 0.19
     assert worked(torch.device("cpu")) - began < 0.1
+
+
+@given(st.floats(1e-5, 1.0))
+def test_what_may_take_longer_does_so_up_to_a_size_alone(each: float) -> None:
+    """Half a second while that is 500 or fewer, and a tenth of a second for more."""
+    largest = Largest(Pace(0.1, 300), Pace(0.5, 300, most=500))
+    for _ in range(400):
+        largest.measured(largest.size, each * largest.size)
+    expected = max(1.0, min(500, 0.5 / each), 0.1 / each)
+    assert abs(largest.size - expected) <= 1 + 0.05 * expected
