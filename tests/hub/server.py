@@ -130,6 +130,7 @@ class HubServer:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # an answer is sent in two parts: 40 ms, if they wait
 
     def handle_any(self) -> None:
         hub: HubServer = self.server.hub  # type: ignore[attr-defined]
