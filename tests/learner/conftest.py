@@ -30,8 +30,8 @@ def qwen2() -> BaseModel:
     return build_base_model("qwen2")
 
 
-@pytest.fixture
-def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting for the disk: what is synced, and when, is tested in test_atomic_folder.py."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 

@@ -18,8 +18,6 @@ from learner.learning.learner import Learner, LearnerConfig, StepRecord, new_lea
 from learner.learning.training import train_step
 from tests.learner.checkpoints import OURS, TENSORS, assert_equal, random_learner
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 # The fixture is one unchanging model, whatever the example.
 ANY_EXAMPLE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -20,8 +20,6 @@ from learner.model.forward import Batch, Row
 from learner.model.source import HUB, ModelSource
 from tests.learner.checkpoints import random_learner
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 
 def plain_model(qwen2) -> Qwen2ForCausalLM:
     """The same weights in a model that nothing of ours has touched."""

@@ -12,8 +12,6 @@ from learner.hub.push import push
 from tests.learner.checkpoints import OriginalExperiment, assert_equal, random_learner
 from tests.learner.tiny_models import build_base_model
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 
 @pytest.fixture
 def on_the_hub(hub, qwen2, monkeypatch):

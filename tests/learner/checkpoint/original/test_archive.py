@@ -12,8 +12,6 @@ from learner.checkpoint.original.learner import load_original
 from learner.checkpoint.reading import CheckpointError
 from tests.learner.checkpoints import OriginalExperiment, rezipped
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 
 def test_what_was_saved_is_what_is_read(qwen2, written):
     saved = OriginalExperiment().learn(2).saved()

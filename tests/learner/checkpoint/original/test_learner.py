@@ -19,8 +19,6 @@ from learner.learning.training import train_step
 from tests.learner.checkpoints import OriginalExperiment, assert_equal, rezipped
 from tests.learner.tiny_models import build_base_model
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 
 def on_cuda(data):
     """The file as if its tensors had been saved on a GPU, but for Adam's count of steps."""

@@ -21,7 +21,7 @@ def gated():
 
 
 @pytest.fixture
-def own(gated, tmp_path, no_sync):
+def own(gated, tmp_path):
     app = App(tmp_path)
     background, sessions = app.start(gated)
     yield background.of(sessions.open().id)
