@@ -33,40 +33,46 @@ def started(*arguments: str) -> subprocess.Popen:
     )
 
 
-def interrupted(folder: Path, by: signal.Signals) -> tuple[int, str]:
-    """Start a run and interrupt it just after its second milestone; status and standard error."""
-    process = started(*RUN, str(folder))
+def interrupted(arguments: list[str], at: int, by: signal.Signals) -> tuple[int, str]:
+    """Start a command and interrupt it just after a milestone; status and standard error."""
+    process = started(*arguments)
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith("   40 episodes"):
+        if line.startswith(f"{at:5} episodes"):
             process.send_signal(by)
             break
     _, errors = process.communicate(timeout=120)
     return process.returncode, errors
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    process = started(*RUN, str(folder))
-    _, errors = process.communicate(timeout=170)
+def finished(*arguments: str) -> str:
+    """What a command prints; it must succeed."""
+    process = started(*arguments)
+    output, errors = process.communicate(timeout=170)
     assert process.returncode == 0, errors
-    return folder
+    return output
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL])
-def test_what_goes_on_after_an_interruption_ends_the_same_to_the_bit(uninterrupted, tmp_path, by):
-    folder = tmp_path / "stopped"
-    status, errors = interrupted(folder, by)
+def kept(folder: Path) -> list[int]:
+    """After how many episodes each seed of a run can be gone on with; none has finished."""
     records = [json.loads(path.read_text()) for path in folder.glob("seed-*/results.json")]
-    assert len(records) == 2
-    assert all(len(record["training"]) >= 40 and not record["finished"] for record in records)
-    if by == signal.SIGINT:
-        assert status == 130
-        assert f"python -m learner train --resume {folder}" in errors
-        assert "Traceback" not in errors
-    resumed = started("train", "--resume", str(folder))
-    output, errors = resumed.communicate(timeout=170)
-    assert resumed.returncode == 0, errors
-    assert "160 episodes" in output
-    assert contents(folder) == contents(uninterrupted)
+    assert not any(record["finished"] for record in records)
+    return [len(record["training"]) for record in records]
+
+
+@pytest.mark.timeout(400)  # four processes
+def test_what_goes_on_after_interruptions_ends_the_same_to_the_bit(tmp_path):
+    whole, folder = tmp_path / "whole", tmp_path / "stopped"
+    resume = ["train", "--resume", str(folder)]
+    finished(*RUN, str(whole))
+    status, errors = interrupted([*RUN, str(folder)], 40, signal.SIGINT)
+    assert status == 130
+    assert f"python -m learner train --resume {folder}" in errors
+    assert "Traceback" not in errors
+    one, other = kept(folder)
+    assert min(one, other) >= 40
+    interrupted(resume, 80, signal.SIGKILL)
+    one, other = kept(folder)
+    assert min(one, other) >= 80
+    assert "160 episodes" in finished(*resume)
+    assert contents(folder) == contents(whole)
