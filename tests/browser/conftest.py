@@ -11,6 +11,7 @@ from tests.browser.visitor import Visitor
 from tests.hub.server import HubServer
 
 CHROMIUM = "/usr/bin/chromium"
+HELD_OUT = 100  # problems: half of what is usual, in half the time
 # What Gradio's page asks for on a Space, to show its name and likes in a corner of the window.
 ON_A_SPACE = re.compile(r"https://(fonts\.googleapis\.com|huggingface\.co)/")
 QUIET = (
@@ -22,7 +23,8 @@ QUIET = (
 @pytest.fixture(scope="session")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the app is open."""
-    with open_app(tmp_path_factory.mktemp("app")) as address:
+    program = ("app.py", "--held-out", str(HELD_OUT))
+    with open_app(tmp_path_factory.mktemp("app"), program=program) as address:
         yield address
 
 

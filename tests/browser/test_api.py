@@ -5,6 +5,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from learner.view.api.endpoint import PARAMETERS
+from tests.browser.conftest import HELD_OUT
 
 ENDPOINTS = {
     "/new_session",
@@ -74,19 +75,19 @@ def test_train_then_fresh_problems_are_answered_where_the_model_alone_leaves_a_b
     client, session
 ):
     held_out = client.predict(session, 80, False, api_name="/train")["held_out"]
-    assert held_out["n"] == 200
+    assert held_out["n"] == HELD_OUT
     while held_out["model_alone"] is None:  # measured once for all, behind what visitors do
         held_out = client.predict(session, api_name="/learner")["held_out"]
     assert held_out["interval"][0] > held_out["model_alone"]["interval"][1]
     assert held_out["p_value"] < 1e-4
-    problems = [client.predict(session, api_name="/new_problem") for _ in range(60)]
-    assert len({problem["question"] for problem in problems}) > 45  # easy ones may come again
+    problems = [client.predict(session, api_name="/new_problem") for _ in range(40)]
+    assert len({problem["question"] for problem in problems}) > 28  # easy ones may come again
     plain = [problem["answers"][3] for problem in problems]
     assert all(answer["soft_prompt"] and not answer["chat_template"] for answer in plain)
     alone = [problem["answers"][1] for problem in problems]
-    assert sum(answer["verdict"] == "no answer" for answer in alone) > 50
-    assert sum(answer["verdict"] != "no answer" for answer in plain) > 50
-    # Two thirds are right on average: a third or fewer of 60 come less than once in 10⁵ sessions.
+    assert sum(answer["verdict"] == "no answer" for answer in alone) > 33
+    assert sum(answer["verdict"] != "no answer" for answer in plain) > 33
+    # Two thirds are right on average: a third or fewer of 40 come about once in 10⁵ sessions.
     assert sum(answer["verdict"] == "correct" for answer in plain) > len(plain) / 3
 
 
@@ -99,7 +100,7 @@ def test_a_session_from_first_to_last(client, session):
     assert client.predict(session, api_name="/undo")["episodes"] == 1
     assert client.predict(session, api_name="/redo")["episodes"] == 5
     (kept,) = client.predict(session, "five", api_name="/keep_snapshot")
-    assert (kept["name"], kept["episodes"], kept["held_out"]["n"]) == ("five", 5, 200)
+    assert (kept["name"], kept["episodes"], kept["held_out"]["n"]) == ("five", 5, HELD_OUT)
     assert client.predict(session, api_name="/undo")["episodes"] == 1
     assert client.predict(session, "five", api_name="/go_to_snapshot")["episodes"] == 5
     (kept,) = client.predict(session, api_name="/snapshots")
@@ -108,14 +109,14 @@ def test_a_session_from_first_to_last(client, session):
     assert client.predict(session, api_name="/reset")["episodes"] == 0
     assert client.predict(session, api_name="/stop")["episodes"] == 0
     scored = client.predict(session, True, api_name="/evaluate")
-    assert scored["n"] == 200 and scored["chat_template"]
+    assert scored["n"] == HELD_OUT and scored["chat_template"]
     assert client.predict(api_name="/status")["completions"] > 0
 
 
 def test_every_held_out_problem_is_told_and_can_be_asked(client, session):
     score = client.predict(session, 4, api_name="/train")["held_out"]
     problems = client.predict(session, api_name="/held_out")
-    assert [problem["number"] for problem in problems] == list(range(200))
+    assert [problem["number"] for problem in problems] == list(range(HELD_OUT))
     learnt = [problem["learnt"] for problem in problems]
     assert learnt.count("right") == score["correct"]
     assert learnt.count("no answer") == score["no_answer"]
@@ -137,8 +138,8 @@ def test_every_held_out_problem_is_told_and_can_be_asked(client, session):
         ("/thumbs", ([],), "at least one"),
         ("/new_problem", ("riddles",), "no family"),
         ("/new_problem", ("causal", 9), "from 1"),
-        ("/ask_held_out", (200,), "200 problems"),
-        ("/ask_held_out", (-1,), "200 problems"),
+        ("/ask_held_out", (HELD_OUT,), f"{HELD_OUT} problems"),
+        ("/ask_held_out", (-1,), f"{HELD_OUT} problems"),
         ("/ask_held_out", (1.5,), "by its number"),
         ("/ask", ("",), "Type a question"),
         ("/ask", ("x" * 601,), "600 characters"),
@@ -178,7 +179,7 @@ def test_a_trained_prompt_is_inspected_and_an_untrained_one_is_not(client, sessi
     with pytest.raises(AppError, match="nothing to look into yet"):
         client.predict(session, api_name="/inspect_prompt")
     client.predict(session, 40, api_name="/train")
-    with pytest.raises(AppError, match="20 to 200 problems"):
+    with pytest.raises(AppError, match=f"20 to {HELD_OUT} problems"):
         client.predict(session, 3, api_name="/inspect_prompt")
     parts = client.predict(session, 20, "My key", api_name="/inspect_prompt")
     assert set(parts) >= {"strength", "vectors", "likeness", "size", "listening", "changes"}
@@ -191,7 +192,7 @@ def test_a_list_of_ones_own_is_learnt_from_and_scored_beside_the_held_out_set(cl
     told = "What comes next: 5, 10, 15, 20, ? | 25\nWho is shorter, a cat or a dog? | a cat"
     result = client.predict(session, told, 2, api_name="/train_on_list")
     assert result["own"]["before"]["n"] == result["own"]["after"]["n"] == 2
-    assert result["held_out"]["after"]["n"] == 200
+    assert result["held_out"]["after"]["n"] == HELD_OUT
     assert [answer["answer"] for answer in result["answers"]] == ["25", "a cat"]
     assert client.predict(session, api_name="/learner")["episodes"] == 4
     with pytest.raises(AppError, match="Line 1: there is no answer"):

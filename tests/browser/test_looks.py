@@ -5,6 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import HELD_OUT
+
 NARROW = {"width": 390, "height": 844}
 
 
@@ -277,4 +279,4 @@ def test_what_happens_is_announced(visitor):
     visitor.starts_training(40)
     bar = visitor.page.get_by_role("progressbar")
     expect(bar).to_have_attribute("aria-valuetext", re.compile(r"^\d+ of 40 episodes"))
-    expect(announced).to_contain_text("right on 200 held-out problems")
+    expect(announced).to_contain_text(f"right on {HELD_OUT} held-out problems")

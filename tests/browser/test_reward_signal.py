@@ -5,6 +5,8 @@ import re
 from gradio_client import Client
 from playwright.sync_api import expect
 
+from tests.browser.conftest import HELD_OUT
+
 ONLY_GRADED = "Only say right or wrong"
 
 
@@ -12,19 +14,15 @@ def lit(visitor):
     return visitor.page.locator(".spa-cell-right")
 
 
-def choose(visitor, signal):
-    visitor.page.get_by_role("radio", name=signal).check()
-
-
 def test_reward_alone_raises_the_curve_and_its_tries_light_up(visitor):
-    choose(visitor, ONLY_GRADED)
+    visitor.chooses(ONLY_GRADED)
     expect(visitor.page.locator(".spa-samples")).to_contain_text("8 times at each problem")
     visitor.starts_training(80)
     expect(visitor.hint).to_contain_text("told only right or wrong")
     expect(lit(visitor).first).to_be_visible()
-    expect(visitor.hint).to_contain_text("right on 200 held-out problems")
+    expect(visitor.hint).to_contain_text(f"right on {HELD_OUT} held-out problems")
     accuracy = visitor.picture("accuracy")
-    curve = [int(x) for x in re.findall(r"(\d+) % of 200 [^,.]+ after", accuracy)]
+    curve = [int(x) for x in re.findall(rf"(\d+) % of {HELD_OUT} [^,.]+ after", accuracy)]
     assert curve[-1] >= curve[0] + 20
     earned = re.search(
         r"Of its own tries (\d+) % were right in the first step, (\d+) % .* (\d+) steps", accuracy
@@ -39,10 +37,10 @@ def test_reward_alone_raises_the_curve_and_its_tries_light_up(visitor):
 
 
 def test_both_shows_the_tries_too_and_the_answer_alone_shows_the_loss(visitor):
-    choose(visitor, "Both")
+    visitor.chooses("Both")
     visitor.trains(8)
     expect(visitor.page.locator(".spa-grid-row")).to_have_count(4)
-    choose(visitor, "Tell it the answer")
+    visitor.chooses("Tell it the answer")
     expect(visitor.page.locator(".spa-loss [role=img]")).to_have_attribute(
         "aria-label", re.compile("2 steps")
     )
@@ -52,7 +50,7 @@ def test_both_shows_the_tries_too_and_the_answer_alone_shows_the_loss(visitor):
 
 
 def test_the_choice_outlives_a_reload_and_waits_for_the_end_of_a_run(visitor):
-    choose(visitor, ONLY_GRADED)
+    visitor.chooses(ONLY_GRADED)
     expect(visitor.page.locator(".spa-samples")).to_be_visible()
     visitor.reloads()
     expect(visitor.page.get_by_role("radio", name=ONLY_GRADED)).to_be_checked()
@@ -63,7 +61,7 @@ def test_the_choice_outlives_a_reload_and_waits_for_the_end_of_a_run(visitor):
 
 
 def test_undo_takes_back_what_the_tries_taught(visitor):
-    choose(visitor, ONLY_GRADED)
+    visitor.chooses(ONLY_GRADED)
     visitor.trains(8)
     expect(visitor.page.locator(".spa-samples")).to_contain_text("after 8 episodes")
     visitor.presses("Undo")
@@ -73,7 +71,7 @@ def test_undo_takes_back_what_the_tries_taught(visitor):
 
 
 def test_one_problem_is_tried_eight_times_and_the_news_says_how_that_went(visitor):
-    choose(visitor, ONLY_GRADED)
+    visitor.chooses(ONLY_GRADED)
     visitor.presses("Train on this problem")
     expect(visitor.hint).to_contain_text(
         re.compile(r"\d of 8 tries at this very problem were right|Nothing to tell apart")
@@ -88,7 +86,7 @@ def test_it_learns_as_chosen_though_the_choice_comes_late_and_fits_a_phone(visit
         "**/queue/join*",
         lambda route: route.continue_() if late else late.append(route),
     )
-    choose(visitor, ONLY_GRADED)
+    visitor.chooses(ONLY_GRADED)
     visitor.trains(8)
     tries = visitor.page.locator(".spa-samples")
     expect(tries).to_contain_text("after 8 episodes")

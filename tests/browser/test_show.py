@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import HELD_OUT
 from tests.browser.test_axe import complaints
 from tests.browser.visitor import Visitor
 
@@ -58,10 +59,10 @@ def test_the_story_is_told_on_stage_by_a_clicker_and_comes_back_after_a_reload(v
     guess = card.get_by_role("slider")
     guess.focus()
     page.keyboard.press("End")
-    expect(card.locator("output")).to_have_text("200")
+    expect(card.locator("output")).to_have_text(str(HELD_OUT))
     page.reload()
     expect(title).to_have_text("What will training change?")
-    expect(card.locator("output")).to_have_text("200")
+    expect(card.locator("output")).to_have_text(str(HELD_OUT))
     page.keyboard.press("PageDown")
     expect(title).to_have_text("Watch it learn")
     expect(card).to_contain_text("It has learnt from 80 problems")
@@ -70,10 +71,10 @@ def test_the_story_is_told_on_stage_by_a_clicker_and_comes_back_after_a_reload(v
     assert status == "learning: 60 of 80"
     assert story.startswith("It has learnt from 60 of 80 problems so far.")
     status, story = page.evaluate(TOLD, {"run": {**run, "done": 80}, "asked": 50})
-    assert status == "learnt from 80 episodes · asked 50 of 200 so far"
-    assert "Now it is asked problems that it has never seen, 50 of 200 so far" in story
+    assert status == f"learnt from 80 episodes · asked 50 of {HELD_OUT} so far"
+    assert f"Now it is asked problems that it has never seen, 50 of {HELD_OUT} so far" in story
     page.keyboard.press("PageDown")
-    expect(card.locator("p")).to_contain_text("You said 200.")
+    expect(card.locator("p")).to_contain_text(f"You said {HELD_OUT}.")
     page.keyboard.press("PageDown")
     card.get_by_role("button", name="Play the training").focus()
     page.keyboard.press("Enter")

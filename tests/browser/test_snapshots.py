@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import HELD_OUT
+
 
 def test_undo_redo_and_snapshots_go_back_and_forth_in_both_tabs(visitor):
     page = visitor.page
@@ -12,7 +14,7 @@ def test_undo_redo_and_snapshots_go_back_and_forth_in_both_tabs(visitor):
     page.get_by_label("Name (optional)").fill("eight <b>")
     visitor.presses("Keep")
     kept = page.locator(".spa-snapshots li", has_text="eight <b>")
-    expect(kept).to_contain_text(re.compile(r"8 episodes · \d+\s% of 200"))
+    expect(kept).to_contain_text(re.compile(rf"8 episodes · \d+\s% of {HELD_OUT}"))
     expect(page.get_by_label("Name (optional)")).to_have_value("")
     visitor.presses("Undo")
     expect(visitor.learnt).to_have_text("not trained yet")

@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.browser.conftest import HELD_OUT
+
 FINAL = re.compile("correct|wrong|no answer")
 
 
@@ -42,12 +44,12 @@ def test_training_raises_the_curve_and_says_how_far_it_is(visitor):
     )
     expect(visitor.page.get_by_role("progressbar")).to_be_visible()
     expect(visitor.learnt).to_have_text("learnt from 80 episodes")
-    expect(visitor.hint).to_contain_text("right on 200 held-out problems")
+    expect(visitor.hint).to_contain_text(f"right on {HELD_OUT} held-out problems")
     expect(visitor.hint).to_contain_text("p < 0.0001")
     # Milestones on the way get as many problems as this machine's pace allows, the last one all.
     found = re.findall(r"(\d+)\D% of (\d+) [^,.]+ after", visitor.picture("accuracy"))
     assert len(found) == 5
-    assert found[-1][1] == "200"
+    assert found[-1][1] == str(HELD_OUT)
     assert int(found[-1][0]) >= int(found[0][0]) + 50
     assert "after" in visitor.picture("family")
     assert "20 steps" in visitor.picture("loss")
@@ -79,7 +81,7 @@ def test_training_on_the_problem_shown_puts_before_and_after_on_the_cards(visito
 
 
 def test_the_other_format_has_its_own_curve_and_its_own_answer_to_watch(visitor):
-    visitor.page.get_by_role("radio", name="With the chat template").check()
+    visitor.chooses("With the chat template")
     expect(visitor.answer("soft-chat")).to_contain_text("watch this one")
     expect(visitor.page.locator(".spa-accuracy")).to_contain_text("with the chat template")
     visitor.trains(4)
@@ -118,7 +120,7 @@ def test_every_held_out_problem_can_be_looked_at_and_none_learnt_from(visitor):
     visitor.trains(80)
     picture = visitor.page.locator(".spa-map [role=img]")
     expect(picture).to_have_attribute("aria-label", re.compile("^With your soft prompt: causal"))
-    expect(picture.locator("[data-problem]")).to_have_count(200)
+    expect(picture.locator("[data-problem]")).to_have_count(HELD_OUT)
     expect(picture.locator(".spa-now-right").first).to_be_visible()
     square = picture.locator("[data-problem='7']")
     expect(square).to_have_attribute(

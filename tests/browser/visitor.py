@@ -37,6 +37,12 @@ class Visitor:
         """Open what is folded away under a heading."""
         self.page.get_by_role("button", name=re.compile(f"^{name}")).click()
 
+    def chooses(self, name: str) -> None:
+        """Press one of several; what was on its way to the page may put it back for a moment."""
+        choice = self.page.get_by_role("radio", name=name)
+        choice.click()
+        expect(choice).to_be_checked()
+
     def opens_tab(self, name: str) -> None:
         self.page.get_by_role("tab", name=name, exact=True).click()
 
