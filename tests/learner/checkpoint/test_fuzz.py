@@ -1,4 +1,4 @@
-"""Twelve thousand broken files: whatever the bytes, a whole learner or one sentence, in bounds.
+"""Eleven thousand broken files: whatever the bytes, a whole learner or one sentence, in bounds.
 
 Real files are mutated as they are, and inside their zip archives with the checksums put right
 again, so that what is inside gets read too; Hypothesis puts any JSON in any place.
