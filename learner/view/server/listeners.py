@@ -18,6 +18,7 @@ from gradio.context import LocalContext
 from gradio.queueing import Queue
 from gradio.utils import LRUCache, cancel_tasks
 
+from learner.model.memory import trim
 from learner.view.server.link_preview import Application, Message, Receive, Send
 
 SECONDS = 60.0  # a client may take to open a stream, or to come back to it
@@ -25,6 +26,7 @@ PAGE_SECONDS = 600.0  # that the state of a page is kept for a browser that slee
 LOOK_SECONDS = 5.0
 MOST_UNREAD = 4  # messages; more are made once these have been sent
 READ_SECONDS = 0.2
+A_FLOOD = 100  # clients: what they took is given back to the machine
 MOST_CLIENTS = 100_000  # more than can come within SECONDS: those who listen are never pushed out
 
 API = "/gradio_api"
@@ -82,10 +84,14 @@ class Listeners:
     async def _look(self, blocks: Blocks) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            self.let_go(blocks)
+            if self.let_go(blocks) >= A_FLOOD:
+                await asyncio.to_thread(trim)
 
-    def let_go(self, blocks: Blocks) -> None:
-        """End what nobody has listened to for so long, and forget clients that have gone."""
+    def let_go(self, blocks: Blocks) -> int:
+        """End what nobody has listened to for so long, and forget clients that have gone: so many.
+
+        Only a page's state may stay, for a browser that sleeps.
+        """
         queue, states = blocks._queue, blocks.state_holder
         messages = queue.pending_messages_per_session
         now = self._clock()
@@ -103,6 +109,7 @@ class Listeners:
                 states.session_data.pop(client, None)
                 states.time_last_used.pop(client, None)
                 self._pages.discard(client)
+        return len(gone)
 
     def _end(self, client: str, function: int, queue: Queue) -> None:
         for ending in (

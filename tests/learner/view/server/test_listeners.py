@@ -1,12 +1,16 @@
 """Who listens no more is let go, with all that was kept for them; who listens is not."""
 
 import asyncio
+import itertools
+import threading
 from collections import OrderedDict
 from types import SimpleNamespace
 
 from gradio.context import LocalContext
 
+from learner.view.server import listeners as server
 from learner.view.server.listeners import (
+    A_FLOOD,
     API,
     MOST_UNREAD,
     PAGE_SECONDS,
@@ -100,6 +104,23 @@ def test_a_call_that_nobody_listens_to_ends_and_is_forgotten():
         listeners.let_go(blocks)
         await asyncio.sleep(0)
         assert not any(blocks.knows("program")) and blocks.ended == ["program"]
+
+    let_go_of(check)
+
+
+def test_what_a_flood_of_clients_took_is_given_back_once_they_are_let_go(monkeypatch):
+    given = threading.Event()
+    monkeypatch.setattr(server, "trim", given.set)
+    monkeypatch.setattr(server, "LOOK_SECONDS", 0.01)
+
+    async def check(blocks, _, __):
+        for number in range(A_FLOOD):
+            blocks.asks(f"program {number}")
+        listeners = Listeners(forever, itertools.count(0, SECONDS).__next__)
+        stream = opened(listeners, blocks, "/queue/data", b"session_hash=page")
+        assert await asyncio.to_thread(given.wait, 30)
+        assert not any(blocks.knows("program 0"))
+        stream.cancel()
 
     let_go_of(check)
 
