@@ -81,18 +81,19 @@ def test_one_problem_is_tried_eight_times_and_the_news_says_how_that_went(visito
 
 def test_it_learns_as_chosen_though_the_choice_comes_late_and_fits_a_phone(visit):
     visitor = visit(width=390, height=844).arrive()
+    visitor.trains(4)  # whatever was on its way to the page has come
     late = []
     visitor.page.route(
         "**/queue/join*",
         lambda route: route.continue_() if late else late.append(route),
     )
-    visitor.chooses(ONLY_GRADED)
+    visitor.page.get_by_role("radio", name=ONLY_GRADED).click()
     visitor.trains(8)
     tries = visitor.page.locator(".spa-samples")
-    expect(tries).to_contain_text("after 8 episodes")
+    expect(tries).to_contain_text("after 12 episodes")
     late[0].continue_()
     visitor.trains(12)
-    expect(tries).to_contain_text("after 20 episodes")
+    expect(tries).to_contain_text("after 24 episodes")
     expect(tries.locator(".spa-cells i")).to_have_count(32)
     expect(visitor.complaint).to_have_count(0)
     assert visitor.fits()

@@ -38,9 +38,13 @@ class Visitor:
         self.page.get_by_role("button", name=re.compile(f"^{name}")).click()
 
     def chooses(self, name: str) -> None:
-        """Press one of several; what was on its way to the page may put it back for a moment."""
-        choice = self.page.get_by_role("radio", name=name)
+        """Press one of several, and wait until the hint says what that means.
+
+        What was on its way to the page may put it back before.
+        """
+        before, choice = self.hint.text_content() or "", self.page.get_by_role("radio", name=name)
         choice.click()
+        expect(self.hint).not_to_have_text(before)
         expect(choice).to_be_checked()
 
     def opens_tab(self, name: str) -> None:
