@@ -77,6 +77,7 @@ class Inside(Followed):
         self._worker: threading.Thread | None = None
         self._stop = threading.Event()
         self._asking: object | None = None
+        self._newest: dict[str, float] = {}  # when each slider was moved last
         self.put_back = 0  # how often what is watched became the whole prompt again
         self._begin()
 
@@ -150,17 +151,27 @@ class Inside(Followed):
             kept[vector] = not kept[vector]
             self._watch(kept=tuple(kept))
 
-    def turn(self, place: float) -> None:
-        """Set the strength."""
+    def turn(self, place: float, at: float = 0.0) -> None:
+        """Set the strength, as it was moved ``at`` a time: what comes after a later one is late."""
         with self._changed:
-            self._watch(place=place)
+            if not self._is_late("strength", at):
+                self._watch(place=place)
 
-    def scrub(self, moment: int) -> None:
-        """Go to a moment of training."""
+    def scrub(self, moment: int, at: float = 0.0) -> None:
+        """Go to a moment of training; ``at`` as in `turn`."""
         with self._changed:
+            if self._is_late("moment", at):
+                return
             if not 0 <= moment < len(self.moments):
                 raise LessonError(f"There is no moment {moment}.")
             self._watch(moment=moment)
+
+    def _is_late(self, slider: str, at: float) -> bool:
+        """Whether the slider was moved later than ``at`` already, as its browser counts time."""
+        late = at < self._newest.get(slider, at)
+        if not late:
+            self._newest[slider] = at
+        return late
 
     def whole(self) -> None:
         """All vectors trained, at full strength, as they are now."""

@@ -100,10 +100,10 @@ def checked_moment(moment: object) -> int:
     return number
 
 
-def checked_strength(place: object) -> float:
-    """A strength, which need not be whole. Raises LessonError for no finite number."""
+def checked_slide(place: object) -> float:
+    """Where a slider stands, or when it was moved. Raises LessonError for no finite number."""
     if isinstance(place, bool) or not isinstance(place, (int, float)) or not math.isfinite(place):
-        raise LessonError("A strength is a number.")
+        raise LessonError("A slider stands at a number.")
     return float(place)
 
 

@@ -30,7 +30,7 @@ from learner.visitors.checked_input import (
     MAX_TEXT,
     LessonError,
     checked_moment,
-    checked_strength,
+    checked_slide,
     checked_switch,
     checked_text,
 )
@@ -150,8 +150,10 @@ def _alter(page: Page, screen: Screen[Inside, Inside]) -> None:
     )
     screen.enable(again, lambda inside: not inside.watched.is_whole or not _is_now(inside))
     page.events.on(switches.click, switch, [page.browser], [screen], trigger_mode="multiple")
-    _slide(page, screen, strength, lambda inside, place: inside.turn(checked_strength(place)))
-    _slide(page, screen, moment, lambda inside, number: inside.scrub(checked_moment(number)))
+    _slide(page, screen, strength, lambda inside, place, at: inside.turn(checked_slide(place), at))
+    _slide(
+        page, screen, moment, lambda inside, number, at: inside.scrub(checked_moment(number), at)
+    )
     screen.act(again.click, Inside.whole, busy=_answering)
 
 
@@ -159,20 +161,30 @@ def _slide(
     page: Page,
     screen: Screen[Inside, Inside],
     slider: gr.Slider,
-    action: Callable[[Inside, object], None],
+    action: Callable[[Inside, object, float], None],
 ) -> None:
-    """Let a slider do something, and leave it where it stands."""
+    """Let a slider do something with where it was moved and when, and leave it where it stands.
 
-    async def slide(session_id: object, value: object) -> AsyncIterator[Frame]:
+    Of two moves that follow each other at once the page may send the later one first.
+    """
+    moved = gr.Number(visible="hidden")
+
+    async def slide(session_id: object, value: object, at: object) -> AsyncIterator[Frame]:
+        when = checked_slide(at)
         async for frame in screen.doing(
-            session_id, lambda inside: action(inside, value), _answering
+            session_id, lambda inside: action(inside, value, when), _answering
         ):
             frame.pop(slider, None)
             if frame:
                 yield frame
 
     page.events.on(
-        slider.input, slide, [page.browser, slider], [screen], trigger_mode="always_last"
+        slider.input,
+        slide,
+        [page.browser, slider, moved],
+        [screen],
+        trigger_mode="always_last",
+        js="(browser, value) => [browser, value, performance.timeOrigin + performance.now()]",
     )
 
 

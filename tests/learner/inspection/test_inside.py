@@ -99,6 +99,15 @@ def test_strength_0_is_the_untrained_prompt_and_the_vectors_stay_switched(inside
     assert not text(inside).startswith("_")
 
 
+def test_a_slide_that_comes_after_a_later_one_changes_nothing(inside):
+    inside.turn(0.4, at=2.0)
+    inside.turn(0.6, at=1.0)
+    assert inside.watched.place == 0.4
+    inside.scrub(0, at=1.0)  # another slider
+    inside.turn(0.2, at=2.0)
+    assert inside.watched.place == 0.2
+
+
 def test_what_cannot_be_is_refused_and_changes_nothing(inside):
     before = inside.watched
     for wrong in (
