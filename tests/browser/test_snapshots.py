@@ -49,6 +49,5 @@ def test_another_number_of_vectors_starts_afresh_and_can_be_undone(visitor):
     visitor.presses("Undo")
     expect(visitor.learnt).to_have_text("learnt from 4 episodes")
     expect(vectors).to_have_value("8")
-    visitor.page.get_by_label("Learning rate").fill("7")
-    visitor.page.get_by_label("Problems a step").click()
+    visitor.leaves_in("Learning rate", "7", then=visitor.complaint)
     expect(visitor.complaint).to_contain_text("above 0 and at most 1")

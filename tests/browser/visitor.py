@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 PATIENCE = 60_000  # milliseconds; a busy machine may take this long, a free one never does
 
@@ -46,6 +46,18 @@ class Visitor:
         choice.click()
         expect(self.hint).not_to_have_text(before)
         expect(choice).to_be_checked()
+
+    def leaves_in(self, box: str, value: str, then: Locator) -> None:
+        """Type into a box and leave it, once more where what was on its way has put it back."""
+        for _ in range(5):
+            self.page.get_by_label(box).fill(value)
+            self.page.get_by_label(box).blur()
+            try:
+                then.wait_for(timeout=PATIENCE / 5)
+            except TimeoutError:
+                continue
+            return
+        raise AssertionError(f"nothing came of {value!r} in {box}")
 
     def opens_tab(self, name: str) -> None:
         self.page.get_by_role("tab", name=name, exact=True).click()
