@@ -50,6 +50,7 @@ CountRows = Callable[[Learner, Sequence[Material]], int]
 
 MERGE_SECONDS = 0.01  # that those of the last training pass have to come back for the next
 CLICK_ROWS = 16  # of a request that somebody waits for at the page; what asks more is an exam
+ONES_CLICKS = 2  # times as many rows one person may have at once, with the first of an exam
 IDLE_SECONDS = 5.0  # until what was freed is given back: for a moment it would cost more
 LONG_STEP = 1.0  # seconds; one that has had more takes turns with others
 STEPS_AT_ONCE = 4
@@ -240,7 +241,8 @@ class Service:
         if request.group is None:
             return SHORT
         few, more = (self._answers[kind].rows_of(request.group) for kind in (SHORT, CROWD))
-        return CROWD if more or few + len(request.asks) > self._short_rows else SHORT
+        most = ONES_CLICKS * self._short_rows
+        return CROWD if more or few + len(request.asks) > most else SHORT
 
     def _admit(self) -> None:
         """Raise unless one more request may wait."""

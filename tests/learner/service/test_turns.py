@@ -136,7 +136,7 @@ def asked_from(group, service, *questions):
 
 
 def test_a_click_does_not_wait_for_a_crowds(fake):
-    """Each turn takes a second; of five clicks of one place the first is no crowd yet."""
+    """Each turn takes a second; of five clicks of one place the first two are no crowd yet."""
     now, events = [0.0], []
 
     def wait(rows):
@@ -160,7 +160,7 @@ def test_a_click_does_not_wait_for_a_crowds(fake):
 def test_whoever_comes_from_where_a_crowd_is_waits_with_it_and_goes_with_all_when_it_is_gone(fake):
     with started(fake) as service:
         hold(service, fake)
-        crowd = [asked_from("hall", service, *letter * 4) for letter in "abcdefg"]
+        crowd = [asked_from("hall", service, *letter * 4) for letter in "abcdefghijkm"]
         crowd[0].close()
         late = asked_from("hall", service, "late")
         other = asked_from("home", service, "other")
