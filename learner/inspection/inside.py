@@ -33,6 +33,7 @@ MOST_PROBLEMS = 100  # of the rest
 FEWEST_PROBLEMS = {True: 30, False: 40}  # fewer could not tell a gain of some points
 SECONDS = {True: 45.0, False: 240.0}  # that it may take
 MOST_INSIDES = 64  # that are remembered
+LATE_MILLISECONDS = 10_000  # that a move may be on its way; a larger step back is a clock set anew
 FIRST_ANSWERS = len(PLACES) + len(CONTROL_PLACES)  # a problem takes in the first picture
 
 
@@ -152,7 +153,10 @@ class Inside(Followed):
             self._watch(kept=tuple(kept))
 
     def turn(self, place: float, at: float = 0.0) -> None:
-        """Set the strength, as it was moved ``at`` a time: what comes after a later one is late."""
+        """Set the strength. ``at`` is when it was moved, in milliseconds of its browser's clock.
+
+        What arrives after a later move changes nothing.
+        """
         with self._changed:
             if not self._is_late("strength", at):
                 self._watch(place=place)
@@ -167,8 +171,8 @@ class Inside(Followed):
             self._watch(moment=moment)
 
     def _is_late(self, slider: str, at: float) -> bool:
-        """Whether the slider was moved later than ``at`` already, as its browser counts time."""
-        late = at < self._newest.get(slider, at)
+        """Whether the slider was moved later than ``at`` already, but not by another clock."""
+        late = 0 < self._newest.get(slider, at) - at < LATE_MILLISECONDS
         if not late:
             self._newest[slider] = at
         return late

@@ -4,7 +4,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from learner.inspection.inside import FIRST_ANSWERS, Inside, Insides, problems_for
+from learner.inspection.inside import (
+    FIRST_ANSWERS,
+    LATE_MILLISECONDS,
+    Inside,
+    Insides,
+    problems_for,
+)
 from learner.inspection.subject import Subject
 from learner.learning.learner import Learner, LearnerConfig, new_learner
 from learner.model.base_model import BaseModel
@@ -106,6 +112,8 @@ def test_a_slide_that_comes_after_a_later_one_changes_nothing(inside):
     inside.scrub(0, at=1.0)  # another slider
     inside.turn(0.2, at=2.0)
     assert inside.watched.place == 0.2
+    inside.turn(0.8, at=2.0 - LATE_MILLISECONDS)  # a clock that was set back
+    assert inside.watched.place == 0.8
 
 
 def test_what_cannot_be_is_refused_and_changes_nothing(inside):
