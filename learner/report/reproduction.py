@@ -75,10 +75,11 @@ def comparison_chapter(study: Study) -> str:
 
 def settings_chapter(study: Study) -> str:
     """Which settings hold, and whether any gains something where the model answers well already."""
-    parts = ["## Settings: which hold, and what is there to gain?"]
-    for chat in study.formats:
-        parts.append(f"### {in_format(chat).capitalize()}\n\n{sweep_text(sweep(study, chat))}")
-    return "\n\n".join(parts)
+    return _in_each_format(
+        study,
+        "Settings: which hold, and what is there to gain?",
+        lambda chat: sweep_text(sweep(study, chat)),
+    )
 
 
 def techniques_chapter(study: Study) -> str:
@@ -103,11 +104,11 @@ def techniques_chapter(study: Study) -> str:
 
 def repetition_chapter(study: Study) -> str:
     """What few problems are worth that are learnt from again and again."""
-    parts = ["## The same problems again, or new ones"]
-    for chat in study.formats:
-        arms = repetition_arms(study, chat)
-        parts.append(f"{in_format(chat)}:\n\n{repetition_text(arms, study.scale.episodes)}")
-    return "\n\n".join(parts)
+    return _in_each_format(
+        study,
+        "The same problems again, or new ones",
+        lambda chat: repetition_text(repetition_arms(study, chat), study.scale.episodes),
+    )
 
 
 def signals_chapter(study: Study) -> str:
@@ -124,11 +125,11 @@ def signals_chapter(study: Study) -> str:
 
 def sequence_chapter(study: Study) -> str:
     """What is forgotten when families are learnt one after another."""
-    parts = ["## Families in sequence"]
-    for chat in study.formats:
-        arm = sequence_arm(study, chat)
-        parts.append(f"{in_format(chat)}:\n\n{sequence_text(arm, default_arm(study, chat))}")
-    return "\n\n".join(parts)
+    return _in_each_format(
+        study,
+        "Families in sequence",
+        lambda chat: sequence_text(sequence_arm(study, chat), default_arm(study, chat)),
+    )
 
 
 def unseen_chapter(study: Study) -> str:
@@ -150,6 +151,12 @@ CHAPTERS: Mapping[str, Callable[[Study], str]] = {
     "sequence": sequence_chapter,
     "unseen": unseen_chapter,
 }
+
+
+def _in_each_format(study: Study, title: str, text: Callable[[bool], str]) -> str:
+    """A chapter that says the same of each format: with the chat template (True), without it."""
+    parts = [f"### {in_format(chat).capitalize()}\n\n{text(chat)}" for chat in study.formats]
+    return "\n\n".join([f"## {title}", *parts])
 
 
 def _targets(study: Study, chat: bool, arm: Arm) -> str:
