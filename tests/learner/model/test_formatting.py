@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from learner.model.base_model import BaseModel
 from learner.model.formatting import SYSTEM_MESSAGE, encode, format_of
+from tests.learner.model import real_tokenizers
 from tests.learner.model.real_tokenizers import faults
 from tests.learner.tiny_models import LATE_SYSTEM, TEMPLATES, build_base_model
 
@@ -77,6 +78,12 @@ def test_what_looks_at_real_tokenizers_finds_nothing_in_these(template: str | No
     tokenizer = copy(build_base_model("qwen2").tokenizer)
     tokenizer.chat_template = template
     assert [*faults(tokenizer)] == []
+
+
+def test_what_looks_at_real_tokenizers_finds_a_prompt_that_is_another(monkeypatch) -> None:
+    monkeypatch.setattr(real_tokenizers, "SYSTEM_MESSAGE", "Be brief.")
+    found = [*faults(build_base_model("qwen2").tokenizer)]
+    assert found and all("chat" in fault and "other ids" in fault for fault in found)
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
