@@ -2,10 +2,10 @@
 
 Callers on any thread ask for training steps and completions. One worker thread serves five kinds of
 work: looks at the model, short questions (a click), those of a crowd (more clicks of one group than
-a few), training, and long questions (an exam). Each
-has a share of the time (`scheduling.Shares`), in turns that are short because they were measured: a
-chunk of prompts, a token of all rows of a running batch, a training pass. So a click hardly waits,
-training goes on, and exams fill what is left. What goes wrong with a request is raised at its
+one person has), training, and long questions (an exam). Each has a share of the time
+(`scheduling.Shares`), in turns that are short because they were measured: a chunk of prompts, a
+token of all rows of a running batch, a training pass. So a click hardly waits, training goes on,
+and exams fill what is left. What goes wrong with a request is raised at its
 caller and at nobody else.
 """
 
