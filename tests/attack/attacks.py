@@ -184,6 +184,18 @@ def fuzz(url: str, _: str, number: int = 12_000, seed: int = 0) -> "Counter[str]
     return _posted(url, calls)
 
 
+def page_functions(url: str, session: str) -> "Counter[str]":
+    """Everything that a button or slider calls, in a visitor's own name, with the same garbage."""
+    page = httpx.get(f"{url}config", timeout=PATIENCE).json()["dependencies"]
+    calls: list[tuple[str, object]] = []
+    for one in page:
+        for junk in (None, "x", 1e308, {"a": 1}):
+            data = [session, *[junk] * len(one["inputs"])][: len(one["inputs"])]
+            body = {"fn_index": one["id"], "data": data, "session_hash": "page"}
+            calls += [(f"{API}/queue/join", body)] * bool(one["backend_fn"])
+    return _posted(url, calls)
+
+
 ALL: tuple[tuple[str, Attack, int], ...] = (
     ("300 followers of one run", followers, 2000),
     ("a thousand fresh sessions", fresh_sessions, 0),

@@ -170,9 +170,8 @@ def _slide(
     moved = gr.Number(visible="hidden")
 
     async def slide(session_id: object, value: object, at: object) -> AsyncIterator[Frame]:
-        when = checked_slide(at)
         async for frame in screen.doing(
-            session_id, lambda inside: action(inside, value, when), _answering
+            session_id, lambda inside: action(inside, value, checked_slide(at)), _answering
         ):
             frame.pop(slider, None)
             if frame:
