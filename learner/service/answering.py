@@ -1,12 +1,12 @@
 """Answering: requests of one urgency, and the running batch that their rows are in.
 
-Requests take turns, a row each: a click that asks for four answers does not wait behind an exam of
-hundreds. What goes wrong with the batch is tried again request by request, and raised at the caller
-whose fault it is.
+Requests take turns, a row each, and before them their groups: a click that asks for four answers
+does not wait behind an exam of hundreds, nor one exam behind sixty of a hall. What goes wrong with
+the batch is tried again request by request, and raised at the caller whose fault it is.
 """
 
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -56,7 +56,8 @@ class Answers:
         self._most_rows = most_rows
         self._ahead = AHEAD
         self._lock = threading.Lock()
-        self._waiting: deque[AskingRequest] = deque()  # those with rows that are not in the batch
+        # Those with rows that are not in the batch, by group; one without is a group of its own.
+        self._waiting: OrderedDict[Hashable, deque[AskingRequest]] = OrderedDict()
         self._wanted: list[AskingRequest] = []  # all that were not done with when last looked at
         self._owners: dict[Writing, tuple[AskingRequest, int]] = {}  # of the rows that are
         self._suspects: deque[list[Writing]] = deque()  # to be run by themselves, a request each
@@ -64,7 +65,8 @@ class Answers:
 
     def __len__(self) -> int:
         """How many requests are not in the batch yet, or not with all of their rows."""
-        return len(self._waiting)
+        with self._lock:
+            return sum(map(len, self._waiting.values()))
 
     def __bool__(self) -> bool:
         """Whether there is something to do."""
@@ -72,7 +74,7 @@ class Answers:
 
     def add(self, request: AskingRequest) -> None:
         with self._lock:
-            self._waiting.append(request)
+            self._put(request)
             self._wanted.append(request)
 
     def rows_of(self, group: Hashable) -> int:
@@ -100,7 +102,8 @@ class Answers:
         self._batch.clear()
         self._suspects.clear()
         with self._lock:
-            requests = [*self._waiting, *(request for request, _ in self._owners.values())]
+            waiting = [request for queue in self._waiting.values() for request in queue]
+            requests = [*waiting, *(request for request, _ in self._owners.values())]
             self._waiting.clear()
             self._owners.clear()
         for request in requests:
@@ -121,7 +124,11 @@ class Answers:
                 if (kept := [row for row in some if row not in rows])
             )
         with self._lock:
-            self._waiting = deque(request for request in self._waiting if request.wanted)
+            kept = [
+                (group, deque(request for request in queue if request.wanted))
+                for group, queue in self._waiting.items()
+            ]
+            self._waiting = OrderedDict((group, queue) for group, queue in kept if queue)
 
     def _deal(self, turn: Turn) -> None:
         """Have rows join the batch: of all who wait in turn, or of one who is run alone."""
@@ -149,13 +156,25 @@ class Answers:
             rows.append(row)
             if request.undealt:
                 with self._lock:
-                    self._waiting.append(request)
+                    self._put(request)
         turn.dealt = len(rows)
         self._batch.add(rows)
 
+    def _put(self, request: AskingRequest) -> None:
+        """Behind those of its group that wait; under the lock."""
+        group = request if request.group is None else request.group
+        self._waiting.setdefault(group, deque()).append(request)
+
     def _next(self) -> AskingRequest | None:
+        """Whose turn it is to have a row dealt; its group has had its turn then."""
         with self._lock:
-            return self._waiting.popleft() if self._waiting else None
+            if not self._waiting:
+                return None
+            group, queue = self._waiting.popitem(last=False)
+            request = queue.popleft()
+            if queue:
+                self._waiting[group] = queue
+            return request
 
     def _hand_on(self, rows: Sequence[Writing]) -> None:
         """Put what was written before the callers."""

@@ -294,3 +294,20 @@ def test_a_reward_step_that_is_larger_than_a_pass_runs_alone_and_in_its_turn(fak
         for future in futures:
             future.result(PATIENCE)
     assert fake.passes[1:] == [[("a", "x"), ("b", "x")], [("large", "x")]]
+
+
+def test_an_exam_has_a_row_in_turn_with_all_exams_of_a_crowd_together(fake):
+    """Of every row that eight exams of one place are dealt, somebody else's is dealt one."""
+    with started(fake, answering_rows=64) as service:
+        hold(service, fake)
+        crowd = [asked_from("hall", service, *letter * 20) for letter in "abcdefgh"]
+        other = asked_from("home", service, *"X" * 20)
+        alone = asked_from(None, service, *"n" * 20)
+        fake.gate.open()
+        for asked in (other, alone, *crowd):
+            list(asked)
+    exams = [one for held in fake.passes for one in held if isinstance(one, str)]
+    assert exams.count("X") == exams.count("n") == 20 and len(exams) == 200
+    until_done = exams[: 1 + max(i for i, letter in enumerate(exams) if letter in "Xn")]
+    assert len(until_done) <= 3 * 20
+    assert set(until_done) == set("abcdefghXn")
