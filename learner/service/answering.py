@@ -124,11 +124,11 @@ class Answers:
                 if (kept := [row for row in some if row not in rows])
             )
         with self._lock:
-            kept = [
-                (group, deque(request for request in queue if request.wanted))
-                for group, queue in self._waiting.items()
-            ]
-            self._waiting = OrderedDict((group, queue) for group, queue in kept if queue)
+            waiting = [request for queue in self._waiting.values() for request in queue]
+            self._waiting.clear()
+            for request in waiting:
+                if request.wanted:
+                    self._put(request)
 
     def _deal(self, turn: Turn) -> None:
         """Have rows join the batch: of all who wait in turn, or of one who is run alone."""
