@@ -5,8 +5,8 @@ work: looks at the model, short questions (a click), those of a crowd (more clic
 one person has), training, and long questions (an exam). Each has a share of the time
 (`scheduling.Shares`), in turns that are short because they were measured: a chunk of prompts, a
 token of all rows of a running batch, a training pass. So a click hardly waits, training goes on,
-and exams fill what is left. What goes wrong with a request is raised at its
-caller and at nobody else.
+and exams fill what is left. What goes wrong with a request is raised at its caller and at nobody
+else.
 """
 
 import atexit
