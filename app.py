@@ -52,7 +52,7 @@ from learner.service.device import Device
 from learner.service.in_process import Service
 from learner.service.protocol import ModelService
 from learner.service.replicas import ReplicaService
-from learner.service.zerogpu import ZeroGpuService
+from learner.service.zerogpu import ZeroGpuService, end_stuck_processes
 from learner.view import theme
 from learner.view.api.endpoint import answer_in_json
 from learner.view.build import build
@@ -143,6 +143,7 @@ def serve_on_zerogpu(options: argparse.Namespace) -> None:
     import httpx
     import spaces  # before anything else looks for a GPU; only such a Space has it
 
+    end_stuck_processes()
     lent = options.device != "cpu"
     dtype = "bfloat16" if lent and options.dtype == "auto" else options.dtype
     device = "cuda" if lent else "cpu"

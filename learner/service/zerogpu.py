@@ -7,16 +7,27 @@ memory and a file handle each with the other process. A whole run is one call, b
 asked for and counted by the seconds that it says it will take: those follow from what the same work
 has taken before. A call that is cut short is gone on with from the last value that came out.
 
+That happens by killing the process, at any moment. A value comes out in pieces, therefore, that a
+pipe takes whole or not at all (POSIX, ``write``: up to PIPE_BUF bytes). Of a longer message only
+the beginning may have been written, and its reader would wait for the rest.
+
+What another thread holds at the fork is held for ever in the new process, locks of libraries too:
+it may be stuck before it begins. `end_stuck_processes` lets it end itself then, which is one more
+call that is cut short.
+
 Two visitors' calls are two processes: nothing is merged. Time counts against the visitor whose
 request stands in the context of the thread that reads.
 """
 
 import copy
 import math
+import os
 import pickle
+import select
+import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from contextvars import copy_context
@@ -38,6 +49,9 @@ MARGIN = 1.5  # that a call asks for more than it should take
 MOST_ASKS = 256  # that are answered side by side
 _TELL_SECONDS = 0.1  # between two states of the same answers
 _STEP_ROW, _ANSWER = 0.05, 0.05  # seconds that a row of a step and an answer are taken to need
+_BEGINNING = 30  # seconds; so long a forked process may take to begin with its work
+_PIECE = select.PIPE_BUF - 512  # bytes; ``spaces`` wraps some hundred around them
+_MORE, _LAST = b"+", b"."  # what a piece begins with
 _FRUITLESS = 2  # calls in a row that were cut before anything came out
 
 _LOOK_SECONDS = 5.0  # for what is said to be short
@@ -49,6 +63,14 @@ _TAKEN_BACK = (
 Found = TypeVar("Found")
 Lend = Callable[..., Any]
 """``spaces.GPU``: called with a ``duration``, it gives a decorator."""
+
+
+def end_stuck_processes() -> None:
+    """Let each process that is forked from now on end if it does not begin with its work.
+
+    To be called once, where nothing but ZeroGPU forks.
+    """
+    os.register_at_fork(after_in_child=lambda: signal.alarm(_BEGINNING))
 
 
 class GpuUnavailable(ValueError):
@@ -104,6 +126,7 @@ class ZeroGpuService:
         self._starts = replace(base_model, model=embeddings)
         torch.nn.Module.to(base_model.model, torch.device(device))
         self._model = replace(base_model, device=torch.device(device))
+        self._process = os.getpid()
         self._prefixes = Prefixes()  # used in the forked processes, each its own
         self._lent = lend(duration=lambda work, seconds: seconds)(self._run)
         self._faults = faults
@@ -241,8 +264,7 @@ class ZeroGpuService:
             self._calls += 1
         values = self._lent(pickle.dumps(work), math.ceil(seconds))
         try:
-            for data in values:
-                value = pickle.loads(data)
+            for value in _joined(values):
                 if isinstance(value, _Refused):
                     raise ValueError(value.sentence)
                 yield value
@@ -272,13 +294,15 @@ class ZeroGpuService:
     # --- in the process that has the GPU ------------------------------------------------------
 
     def _run(self, data: bytes, seconds: int) -> Iterator[bytes]:
-        """Do the work and yield what comes out of it, each value pickled."""
+        """Do the work and yield what comes out of it, each value in pieces."""
+        if os.getpid() != self._process:
+            signal.alarm(0)  # it has begun
         work = pickle.loads(data)
         try:
             for value in self._values(work):
-                yield pickle.dumps(value)
+                yield from _pieces(value)
         except (ValueError, MemoryError, torch.OutOfMemoryError) as error:
-            yield pickle.dumps(_Refused(str(error) or "There is not enough memory for that."))
+            yield from _pieces(_Refused(str(error) or "There is not enough memory for that."))
 
     def _values(self, work: object) -> Iterator[object]:
         match work:
@@ -307,6 +331,24 @@ class ZeroGpuService:
                 yield completions
         if completions is not None and completions is not told:
             yield completions
+
+
+def _pieces(value: object) -> Iterator[bytes]:
+    """A value as `_joined` reads it."""
+    data = pickle.dumps(value)
+    for start in range(0, len(data), _PIECE):
+        end = start + _PIECE
+        yield (_MORE if end < len(data) else _LAST) + data[start:end]
+
+
+def _joined(pieces: Iterable[bytes]) -> Iterator[Any]:
+    """The values that came in these pieces; one that is not complete is left out."""
+    parts: list[bytes] = []
+    for piece in pieces:
+        parts.append(piece[1:])
+        if piece.startswith(_LAST):
+            yield pickle.loads(b"".join(parts))
+            parts.clear()
 
 
 class _OnlyEmbeddings(torch.nn.Module):

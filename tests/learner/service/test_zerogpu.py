@@ -1,6 +1,7 @@
 """The service on ZeroGPU: its calls as they are there, and what it makes of each way they end."""
 
 import pickle
+import select
 import subprocess
 import sys
 from itertools import islice
@@ -100,6 +101,13 @@ def test_a_lock_that_another_thread_holds_at_the_fork_stops_nobody(played, expec
     assert_same([learner], expected[:1])
 
 
+def test_a_process_that_is_stuck_before_it_begins_costs_a_call(played, expected):
+    learners, calls, left = played(scenarios.a_process_that_is_stuck_before_it_begins_is_ended)
+    assert_same(learners, expected)
+    assert calls == 2
+    assert 0 < left <= 30
+
+
 def test_a_look_at_the_weights_is_had_where_they_are(played):
     assert played(scenarios.a_look_is_had_where_the_weights_are) == (True, 1)
 
@@ -131,7 +139,7 @@ def test_a_service_that_is_closed_ends_what_runs(played):
 
 
 class Lender:
-    """Lends at once, in this process; ``cuts`` says after how many values which call ends."""
+    """Lends at once, in this process; ``cuts`` says after how many pieces which call ends."""
 
     def __init__(self, *cuts):
         self.cuts = [*cuts]
@@ -171,11 +179,27 @@ def trained(service, steps):
     ]
 
 
-def test_wherever_calls_are_cut_every_step_is_taken_once(expected):
-    for cuts in ((1,), (5,), (2, 0, 1), (1, 1, 1, 1, 1)):
+def test_wherever_calls_are_cut_every_step_is_taken_once(expected, monkeypatch):
+    whole = len(pickle.dumps((expected[0], None)))
+    monkeypatch.setattr(zerogpu, "_PIECE", whole)  # bytes: less than a step, then, and its report
+    for cuts in ((2,), (5,), (11,), (4, 1, 3), (2, 2, 3, 2, 3)):
         service = lent(lender := Lender(*cuts))
         assert_same(trained(service, scenarios.STEPS), expected)
         assert len(lender.seconds) == len(cuts) + 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 3000, 4096, 10_000, 70_000])
+def test_whatever_a_value_takes_it_comes_in_pieces_and_is_whole_again(size):
+    values = [bytes(size), "next", b"." * size]
+    pieces = [piece for value in values for piece in zerogpu._pieces(value)]
+    assert [*zerogpu._joined(pieces)] == values
+    assert [*zerogpu._joined(pieces[:-1])] == values[:2]
+
+
+def test_no_message_of_a_worker_is_longer_than_a_pipe_takes_whole(played):
+    sizes = played(scenarios.what_a_worker_writes_a_pipe_takes_whole)
+    assert len(sizes) > 50  # of 200,000 bytes
+    assert max(sizes) <= select.PIPE_BUF
 
 
 def test_a_gpu_that_is_always_taken_back_at_once_is_not_asked_for_ever():

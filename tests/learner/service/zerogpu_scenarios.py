@@ -14,6 +14,7 @@ import traceback
 from contextlib import closing
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -51,10 +52,11 @@ class Headers(dict):
 class Space:
     """A service in front of a tiny model, and who schedules its calls."""
 
-    def __init__(self, scheduler, lend, faults):
+    def __init__(self, scheduler, lend, faults, folder):
         from learner.service.zerogpu import ZeroGpuService
 
         self.scheduler = scheduler
+        self.folder = Path(folder)
         self.service = ZeroGpuService(build_base_model("qwen2"), lend, faults, "cpu")
         self.learner = self.service.new_learner(CONFIG)
 
@@ -100,6 +102,25 @@ def _killing_after_the_first(states):
             for child in multiprocessing.active_children():
                 os.kill(child.pid, signal.SIGKILL)
         yield state
+
+
+def what_a_worker_writes_a_pipe_takes_whole(space):
+    written = space.folder / "written"
+    space.service.look(partial(_much, written)).result(60)
+    return [int(size) for size in written.read_text().split()]
+
+
+def _much(written, base_model):
+    """A large value, whose writing to the other process is written down."""
+    from multiprocessing.connection import Connection
+
+    def write(self, data, send=Connection._send):
+        with written.open("a") as file:
+            print(len(data), file=file)
+        return send(self, data)
+
+    Connection._send = write
+    return os.urandom(200_000)
 
 
 def visitors_have_processes_of_their_own(space):
@@ -157,6 +178,23 @@ def a_lock_that_is_held_at_the_fork_stops_nobody(space):
     holder.join()
     run.close()
     return learner
+
+
+def a_process_that_is_stuck_before_it_begins_is_ended(space):
+    from spaces.zero import client
+
+    given = space.folder / "given"  # seconds that it had left
+
+    def stuck_at_first(token, allow=client.allow):
+        if not given.exists():
+            given.write_text(str(signal.alarm(1)))
+            threading.Event().wait()  # as on a lock that nobody will give back
+        allow(token)
+
+    client.allow = stuck_at_first
+    end_workers()  # so that a new one is forked
+    learners = [learner for learner, _ in space.run()]
+    return learners, space.calls(), int(given.read_text())
 
 
 def a_look_is_had_where_the_weights_are(space):
@@ -239,7 +277,9 @@ SCENARIOS = [
     visitors_have_processes_of_their_own,
     stopping_ends_the_call_and_the_next_one_is_warm,
     a_lock_that_is_held_at_the_fork_stops_nobody,
+    a_process_that_is_stuck_before_it_begins_is_ended,
     a_look_is_had_where_the_weights_are,
+    what_a_worker_writes_a_pipe_takes_whole,
     out_of_quota_is_told_and_what_was_learnt_is_kept,
     what_is_wrong_with_the_work_is_told,
     a_fault_in_the_worker_is_told_without_its_details,
@@ -254,7 +294,10 @@ def main(folder):
     import httpx
     import spaces
 
-    space = Space(scheduler, spaces.GPU, (gradio.Error, httpx.HTTPError))
+    from learner.service.zerogpu import end_stuck_processes
+
+    end_stuck_processes()
+    space = Space(scheduler, spaces.GPU, (gradio.Error, httpx.HTTPError), folder)
     for scenario in SCENARIOS:
         space.calls()
         try:
