@@ -102,9 +102,9 @@ def build(
 
 def show_strip(page: Page, first: str = "") -> None:
     """The idea in one picture, above the tabs; ``first`` stands there before there is a lesson."""
-    strip = html("spa-strip", first)
+    page.strip = html("spa-strip", first)
     page.lesson.show(
-        strip,
+        page.strip,
         lambda lesson: strip_of(lesson.learner, lesson.base_model, lesson.moments.all[0]),
         lambda lesson: (lesson.learner, lesson.base_model.source),
     )

@@ -20,7 +20,8 @@ class Page:
     """One page in the making; every tab lays itself out on it. Make it inside ``gr.Blocks()``.
 
     ``lesson`` are the parts that show a visitor's lesson; ``events`` is where everything else is
-    connected. ``at`` changes when the visitor goes over to another base model.
+    connected. ``at`` changes when the visitor goes over to another base model, ``strip`` whenever
+    the soft prompt does.
     """
 
     def __init__(self, demo: gr.Blocks, lessons: OpenLessons, rooms: Rooms, login: Login) -> None:
@@ -38,6 +39,7 @@ class Page:
             self.events, self.browser, self.lessons.get, lambda lesson: lesson
         )
         first = lessons.models.first.base_model.name
+        self.strip: gr.HTML  # laid out at the top
         self.at = gr.Textbox(first, visible="hidden", elem_id="spa-at")
         self.lesson.show(self.at, lambda lesson: lesson.base_model.name)
 

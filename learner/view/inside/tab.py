@@ -42,6 +42,13 @@ _WORDS = (
     "method finds the truth, where that is known, is in assets/measured.md."
 )
 
+# What was clicked before the tab was opened may be done after it: an undo, a load. One more look
+# shows its soft prompt then, if the tab is open; nothing is asked of the server otherwise.
+CATCH_UP = """() => {
+    if (document.querySelector("#spa-look-inside")?.offsetParent)
+        document.querySelector("#spa-inside-again").click();
+}"""
+
 
 def inside_tab(page: Page, tab: gr.Tab) -> None:
     """Lay out the tab and say what its controls do."""
@@ -85,7 +92,9 @@ def inside_tab(page: Page, tab: gr.Tab) -> None:
         async for frame in screen.doing(session_id, Inside.arrive):
             yield frame
 
-    page.events.on([tab.select, page.at.change], arrive, [page.browser], [screen])
+    again = gr.Button(visible="hidden", elem_id="spa-inside-again")
+    page.events.on([tab.select, page.at.change, again.click], arrive, [page.browser], [screen])
+    page.events.on(page.strip.change, None, js=CATCH_UP)
 
 
 def _alter(page: Page, screen: Screen[Inside, Inside]) -> None:
