@@ -6,6 +6,10 @@ from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 PATIENCE = 60_000  # milliseconds; a busy machine may take this long, a free one never does
 
+FRAMES = """async () => {
+    for (let frame = 0; frame < 6; frame++) await new Promise(requestAnimationFrame);
+}"""
+
 expect.set_options(timeout=PATIENCE)
 
 
@@ -34,8 +38,9 @@ class Visitor:
         self.page.get_by_role("button", name=name, exact=True).click()
 
     def unfolds(self, name: str) -> None:
-        """Open what is folded away under a heading."""
+        """Open what is folded away under a heading; the wait is as in `opens_tab`."""
         self.page.get_by_role("button", name=re.compile(f"^{name}")).click()
+        self.page.evaluate(FRAMES)
 
     def chooses(self, name: str) -> None:
         """Press one of several, and wait until the hint says what that means.
@@ -60,7 +65,12 @@ class Visitor:
         raise AssertionError(f"nothing came of {value!r} in {box}")
 
     def opens_tab(self, name: str) -> None:
+        """Go to a tab, and wait as short as nobody's hand is quicker.
+
+        Gradio fills in what has never been shown some frames later, over what was typed meanwhile.
+        """
         self.page.get_by_role("tab", name=name, exact=True).click()
+        self.page.evaluate(FRAMES)
 
     def trains(self, episodes: int) -> None:
         before = self.learnt.inner_text()  # a short run may be over before Stop is looked at
