@@ -11,8 +11,9 @@ def accuracy(value: float, interval: Interval) -> str:
 
 
 def change(value: float, interval: Interval) -> str:
-    """``+31.5 [+25.0, +38.0]``, in percentage points."""
-    return f"{value * 100:+.1f} [{interval.low * 100:+.1f}, {interval.high * 100:+.1f}]"
+    """``+31.5 [−2.0, +65.0]``, in percentage points."""
+    points = f"{value * 100:+.1f} [{interval.low * 100:+.1f}, {interval.high * 100:+.1f}]"
+    return points.replace("-", "−")  # as wide as its plus
 
 
 def quantity(value: float, interval: Interval) -> str:

@@ -8,7 +8,7 @@ from learner import wording
 
 def test_accuracies_and_changes_carry_their_intervals():
     assert wording.accuracy(0.62, Interval(0.551, 0.684)) == "62.0 % [55.1, 68.4]"
-    assert wording.change(-0.03, Interval(-0.248, 0.219)) == "-3.0 [-24.8, +21.9]"
+    assert wording.change(-0.03, Interval(-0.248, 0.219)) == "−3.0 [−24.8, +21.9]"
 
 
 @pytest.mark.parametrize(
