@@ -122,9 +122,12 @@ def serve_here(options: argparse.Namespace) -> None:
     def load(name: str, revision: str | None, tell: Tell) -> ModelService:
         base_model = load_base_model(name, options.device, options.dtype, revision, tell)
         why = "measured to be fast here" if options.dtype == "auto" else "as was asked"
-        threads = count(use_fast_threads(base_model), "thread")
-        print(f"{base_model.name} computes in {base_model.dtype}, {why}; {threads}.", flush=True)
-        return Service(base_model, device=device)
+        threads = use_fast_threads(base_model)
+        said = (
+            f"{base_model.name} computes in {base_model.dtype}, {why}; {count(threads, 'thread')}."
+        )
+        print(said, flush=True)
+        return Service(base_model, device=device, threads=threads)
 
     models = Models([locate(name).source for name, _ in wanted])
     loads = [partial(load, name, revision) for name, revision in wanted]

@@ -19,6 +19,7 @@ from learner.model.own_thread import in_own_thread
 
 LAYERS, TOKENS = 8, (16, 128)  # of a decoding step, and of a prompt or a training pass
 WIDEST = 4096  # a larger matrix says nothing more
+ALL = torch.get_num_threads()  # at first: one model's choice is not the next one's most
 ROUNDS = 5  # the quickest counts: others may use the machine meanwhile
 CLEARLY = 1.3  # times as fast as one thread: less is not worth a core that could answer the page
 
@@ -33,17 +34,26 @@ def use_fast_threads(base_model: BaseModel) -> int:
     return torch.get_num_threads()
 
 
+def compute_with(threads: int) -> None:
+    """Have this thread compute with so many, and those that begin after it.
+
+    A thread keeps the number that it began with, whatever others choose meanwhile.
+    """
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+
+
 def fast_threads(dtype: torch.dtype, hidden: int, intermediate: int) -> int:
     """How many threads a model of these widths should compute with on this CPU."""
-    most = torch.get_num_threads()
-    if most == 1:
+    if ALL == 1:
         return 1
+    before = torch.get_num_threads()
     shape = dtype, min(hidden, WIDEST), min(intermediate, WIDEST)
     try:
-        alone, together = (in_own_thread(layer_seconds, count, *shape) for count in (1, most))
+        alone, together = (in_own_thread(layer_seconds, count, *shape) for count in (1, ALL))
     finally:
-        torch.set_num_threads(most)
-    return most if alone >= CLEARLY * together else 1
+        torch.set_num_threads(before)
+    return ALL if alone >= CLEARLY * together else 1
 
 
 def layer_seconds(threads: int, dtype: torch.dtype, hidden: int, intermediate: int) -> float:

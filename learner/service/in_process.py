@@ -25,6 +25,7 @@ from learner.model.completion import Ask, Completion, RunningBatch, Writing
 from learner.model.decoding_cache import Prefixes
 from learner.model.memory import trim
 from learner.model.pace import Paces
+from learner.model.threads import compute_with
 from learner.model.turns import Turns
 from learner.service.answering import Answers, Batch
 from learner.service.device import Device
@@ -88,7 +89,8 @@ class Service:
     ``merge_seconds`` is how long a training pass waits for those who were in the last one, and only
     for them: a lone request waits for nobody. ``train``, ``batch`` and ``write`` are what touches
     the model; ``rows`` says how many rows a step takes up. Services of several models that run on
-    one ``device`` share it; one that is alone needs none. Callbacks added to a future run on the
+    one ``device`` share it; one that is alone needs none. ``threads`` are those that each computes
+    with on a CPU, if it matters. Callbacks added to a future run on the
     worker: they must not wait for the service.
     """
 
@@ -105,6 +107,7 @@ class Service:
         batch: Callable[[BaseModel, Prefixes, Paces], Batch] = RunningBatch,
         write: Callable[[BaseModel, Ask, int], Writing] = Writing,
         device: Device | None = None,
+        threads: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if answering_rows < 4:
@@ -116,6 +119,7 @@ class Service:
         self._train_in_turns = train
         self._rows = rows
         self._device = device
+        self._threads = threads
         self._clock = clock
         self._changed = threading.Condition()  # guards everything below
         self._trainings = TrainingQueue(training_rows)
@@ -270,6 +274,8 @@ class Service:
 
         What there was to do may be gone too: then nothing is done.
         """
+        if self._threads is not None:
+            compute_with(self._threads)
         with self._changed:
             ready = [self._has_work(kind) for kind in KINDS]
             if not any(ready):

@@ -5,13 +5,14 @@ import torch
 
 from learner.model import threads
 from learner.model.base_model import BaseModel
-from learner.model.threads import fast_threads, layer_seconds, use_fast_threads
+from learner.model.threads import compute_with, fast_threads, layer_seconds, use_fast_threads
 
 
 @pytest.fixture
 def chosen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Of a machine with two threads: those that were set, the last one last."""
     numbers = [2]
+    monkeypatch.setattr(threads, "ALL", 2)
     monkeypatch.setattr(torch, "get_num_threads", lambda: numbers[-1])
     monkeypatch.setattr(torch, "set_num_threads", numbers.append)
     return numbers
@@ -39,9 +40,18 @@ def test_all_threads_compute_where_that_is_clearly_faster(
 
 
 def test_where_there_is_one_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(threads, "ALL", 1)
     monkeypatch.setattr(threads, "layer_seconds", None)
     assert fast_threads(torch.float32, 576, 1536) == 1
+
+
+def test_what_one_model_is_fast_with_does_not_bind_the_next(
+    chosen: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute_with(1)
+    monkeypatch.setattr(threads, "layer_seconds", lambda count, *shape: 1.0 / count)
+    assert fast_threads(torch.float32, 896, 4864) == 2
+    assert chosen[-1] == 1
 
 
 def test_whoever_asked_for_so_many_gets_them(

@@ -4,6 +4,7 @@ import itertools
 import threading
 
 import pytest
+import torch
 
 from arena import stream
 from learner.learning.learner import LearnerConfig
@@ -104,3 +105,20 @@ def test_one_service_that_closes_leaves_the_device_to_the_other():
     first.close()
     assert second.complete([Ask("Is 3 more than 2?", False)], 4)
     second.close()
+
+
+def test_each_model_computes_with_its_own_number_of_threads_whoever_had_the_device_before():
+    before = torch.get_num_threads()
+    device = Device()
+    try:
+        with (
+            Service(build_base_model("qwen2"), device=device, threads=1) as one,
+            Service(build_base_model("llama"), device=device, threads=2) as other,
+        ):
+            used = [
+                service.look(lambda _: torch.get_num_threads()).result(SECONDS)
+                for service in (one, other, one, other)
+            ]
+    finally:
+        torch.set_num_threads(before)
+    assert used == [1, 2, 1, 2]
