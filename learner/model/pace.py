@@ -79,7 +79,10 @@ class Paces:
     # each reads all weights. Of Qwen2.5-0.5B in float32 on two cores a question takes 96 ms in
     # chunks of 1024 tokens, 111 in those of 256, 130 of 128 and 200 of 64; a step of 4 problems
     # 1.1 s in one pass and 2.3 in four.
-    chunk: Pace = field(default_factory=lambda: Pace(0.25, first=256, least=256))  # tokens read
+    # Of what others wait for, 0.1 s are enough where that is many tokens, as on a small model.
+    chunk: Pace | Largest = field(  # tokens read
+        default_factory=lambda: Largest(Pace(0.1, 256, least=256), Pace(0.25, 256, 256, most=1024))
+    )
     step: Pace = field(default_factory=lambda: Pace(0.25, 64, least=16))  # rows that write a token
     # Tokens learnt. A click waits for them, and with more than this many each costs as much.
     training: Pace | Largest = field(
