@@ -175,7 +175,8 @@ class Screen(Generic[Subject, View]):
             if not is_shown():
                 return
             await all_read()
-            if frame := await in_thread(changes):
+            frame = await in_thread(changes)
+            if frame and is_shown():  # still, though it took a while to paint
                 yield frame
 
     def act(
