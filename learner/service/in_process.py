@@ -89,9 +89,9 @@ class Service:
     ``merge_seconds`` is how long a training pass waits for those who were in the last one, and only
     for them: a lone request waits for nobody. ``train``, ``batch`` and ``write`` are what touches
     the model; ``rows`` says how many rows a step takes up. Services of several models that run on
-    one ``device`` share it; one that is alone needs none. ``threads`` are those that each computes
-    with on a CPU, if it matters. Callbacks added to a future run on the
-    worker: they must not wait for the service.
+    one ``device`` share it; one that is alone needs none. On a CPU it computes with so many
+    ``threads``; None leaves them as they are. Callbacks added to a future run on the worker: they
+    must not wait for the service.
     """
 
     def __init__(
