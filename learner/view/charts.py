@@ -26,6 +26,7 @@ from learner.view.labels import places
 from learner.wording import NARROW_SPACE, between, percent
 from learner.wording import power as power_words
 
+LONE = 0.012  # of the picture's width, to either side: the band of a curve that is one point yet
 FORMAT_WORDS = {True: "with the chat template", False: "without the chat template"}
 
 
@@ -165,6 +166,10 @@ def family_chart(
 def _accuracy_shapes(points: Sequence[CurvePoint], top: int) -> str:
     upper = [(p.episodes / top, p.score.interval.high) for p in points]
     lower = [(p.episodes / top, p.score.interval.low) for p in reversed(points)]
+    if len(points) == 1:  # a band has a width
+        ((x, high),), ((_, low),) = upper, lower
+        left, right = max(0.0, x - LONE), min(1.0, x + LONE)
+        upper, lower = [(left, high), (right, high)], [(right, low), (left, low)]
     outline = " ".join(f"{100 * x:.2f},{100 - 100 * y:.2f}" for x, y in [*upper, *lower])
     middle = [(p.episodes / top, p.score.accuracy) for p in points]
     return f'<polygon class="spa-band" points="{outline}"/>{line(middle, "spa-curve")}'

@@ -154,6 +154,8 @@ class Screen(Generic[Subject, View]):
         """All parts at first, then what changes, while ``busy``; the last change included.
 
         It ends when the visitor has gone over to another subject: when it ``is_shown`` no longer.
+        The last frame changes nothing: Gradio sends it once more when the event is over, and what
+        was new in it may have been overtaken by then, by another event or a visitor's own hand.
         """
         causes: dict[Block, object] = {}
         shown: dict[Block, object] = {}
@@ -173,11 +175,12 @@ class Screen(Generic[Subject, View]):
 
         async for _ in subject.follow(lambda: is_shown() and busy(subject)):
             if not is_shown():
-                return
+                break
             await all_read()
             frame = await in_thread(changes)
             if frame and is_shown():  # still, though it took a while to paint
                 yield frame
+        yield {self._parts[0].component: gr.skip()}
 
     def act(
         self,

@@ -10,10 +10,10 @@ from typing import Any
 
 from gradio.blocks import BlockFunction
 
-from learner.view.server.origin import CountingBlocks
+from learner.view.server.unchanged_parts import UnchangedParts
 
 
-class WholeUpdates(CountingBlocks):
+class WholeUpdates(UnchangedParts):
     """``gr.Blocks`` that put an update in the place of the one before, and never edit that one."""
 
     def handle_streaming_diffs(

@@ -56,7 +56,17 @@ def test_the_rewards_of_training_lie_in_the_same_box_and_are_read_out(points, al
         assert f"{earned[-1][1]:.0%}".rstrip("%") in spoken(html)
 
 
-@given(curves.filter(len), baselines)
+@given(curves.filter(len).map(lambda points: points[:1]), baselines)
+def test_a_single_point_is_seen_with_its_interval(points, alone):
+    html = charts.accuracy_chart(points, alone, False)
+    band = re.search(r'spa-band" points="([^"]+)', html)[1].split()
+    xs, ys = zip(*(map(float, pair.split(",")) for pair in band), strict=True)
+    interval = points[0].score.interval
+    assert 1 < max(xs) - min(xs) < 3
+    assert max(ys) - min(ys) == pytest.approx(100 * (interval.high - interval.low), abs=0.02)
+
+
+@given(curves.filter(lambda points: len(points) > 1), baselines)
 def test_the_band_of_the_curve_contains_the_curve(points, alone):
     html = charts.accuracy_chart(points, alone, False)
     band, line = (
