@@ -38,6 +38,7 @@ NAMES = (
     "replicas",
     "capacity",
     "app_load",
+    "page_frames",
     "decoding",
     "live",
     "precision",

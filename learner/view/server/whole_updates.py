@@ -10,10 +10,10 @@ from typing import Any
 
 from gradio.blocks import BlockFunction
 
-from learner.view.server.unchanged_parts import UnchangedParts
+from learner.view.server.plain_frames import PlainFrames
 
 
-class WholeUpdates(UnchangedParts):
+class WholeUpdates(PlainFrames):
     """``gr.Blocks`` that put an update in the place of the one before, and never edit that one."""
 
     def handle_streaming_diffs(

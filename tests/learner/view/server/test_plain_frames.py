@@ -7,7 +7,7 @@ import gradio as gr
 import pytest
 from gradio.state_holder import SessionState
 
-from learner.view.server.unchanged_parts import UnchangedParts
+from learner.view.server.plain_frames import PlainFrames
 
 
 def sent(kind, frame):
@@ -42,7 +42,7 @@ def sent(kind, frame):
 )
 def test_a_page_is_sent_what_gradio_would_send(frame):
     before = deepcopy(frame)
-    ours, kept = sent(UnchangedParts, frame)
+    ours, kept = sent(PlainFrames, frame)
     assert frame == before
     theirs, also_kept = sent(gr.Blocks, frame)
     if isinstance(theirs["text"], dict):
@@ -59,7 +59,7 @@ def test_only_what_is_new_is_made_anew(monkeypatch):
         lambda self, part: (described.append(part), describe(self, part))[1],
     )
     frame = {"button": gr.update(interactive=True), "number": gr.update(value=1), "text": "new"}
-    ours, _ = sent(UnchangedParts, {**frame})
+    ours, _ = sent(PlainFrames, {**frame})
     assert ours["number"] == {"__type__": "update", "value": 1} and ours["text"] == "new"
     few = len(described)
     sent(gr.Blocks, {**frame})
@@ -72,7 +72,7 @@ def test_only_what_is_new_is_made_anew(monkeypatch):
 def test_a_frame_that_names_what_is_no_output_is_a_mistake():
     with gr.Blocks():
         stranger = gr.HTML()
-    with UnchangedParts() as blocks:
+    with PlainFrames() as blocks:
         gr.Button().click(lambda: None, outputs=gr.HTML())
     [function] = blocks.fns.values()
     with pytest.raises(ValueError, match="not specified as output"):

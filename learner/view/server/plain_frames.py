@@ -1,8 +1,9 @@
-"""The page's Blocks, in which a part costs nothing unless its value is new.
+"""The page's Blocks, in which what is sent as it is costs nothing.
 
 A frame names the few parts that look different now. Of every other part, and of each that is only
 lit or hidden, Gradio makes the component anew from the settings that it has, to find out what is to
-be sent: most of what a frame costs, on the one thread that serves everybody.
+be sent; and markup it hands to another thread, which gives it back. That is most of what a frame
+costs, on the one thread that serves everybody.
 """
 
 from copy import copy
@@ -14,11 +15,11 @@ from gradio.state_holder import SessionState
 
 from learner.view.server.origin import CountingBlocks
 
-AS_THEY_ARE = {"__type__", "interactive", "visible"}  # what an update may say without being checked
+PLAIN = {"__type__", "interactive", "visible"}  # what is sent of an update as it is
 
 
-class UnchangedParts(CountingBlocks):
-    """``gr.Blocks`` that make a component anew only where what is sent depends on it."""
+class PlainFrames(CountingBlocks):
+    """``gr.Blocks`` that work out what to send only where that is not what they were given."""
 
     async def postprocess_data(
         self,
@@ -27,9 +28,10 @@ class UnchangedParts(CountingBlocks):
         state: SessionState | None,
     ) -> list[Any]:
         """For each output what is sent of it."""
-        if not isinstance(predictions, dict) or not all(isinstance(k, Block) for k in predictions):
+        parts = {*block_fn.outputs}
+        if not isinstance(predictions, dict) or not predictions or predictions.keys() - parts:
             return await super().postprocess_data(block_fn, predictions, state)
-        plain = {part: value for part, value in predictions.items() if _is_plain(value)}
+        plain = {part: value for part, value in predictions.items() if _is_plain(part, value)}
         # Copies: Gradio takes the value out of an update, which is compared with the next one.
         made = {part: copy(value) for part, value in predictions.items() if part not in plain}
         sent = {part._id: value for part, value in plain.items()}
@@ -43,5 +45,7 @@ class UnchangedParts(CountingBlocks):
         ]
 
 
-def _is_plain(value: object) -> bool:
-    return isinstance(value, dict) and "__type__" in value and value.keys() <= AS_THEY_ARE
+def _is_plain(part: Block, value: object) -> bool:
+    if isinstance(value, dict):
+        return "__type__" in value and value.keys() <= PLAIN
+    return isinstance(part, gr.HTML) and isinstance(value, str)
