@@ -193,6 +193,8 @@ def serve(models: Models, opening: Opening, options: argparse.Namespace, shut: s
         return through(models.of(sessions.model_of(session)).service, session.id)
 
     let_many_in()
+    # Gradio looks twice for each frame whether there is Matplotlib by now. No plot here is of it.
+    sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]
     with BackgroundExperiments(engine_of, sessions, shut=shut) as background:
         rooms = Rooms()
         login = Login(on_loopback(options.host), options.use_my_login)

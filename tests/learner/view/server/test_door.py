@@ -14,6 +14,7 @@ from learner.view.server.door import (
     LARGE_AT_ONCE,
     LARGEST,
     LONGEST_WAIT,
+    SLOWEST,
     SMALL,
     Door,
     Refused,
@@ -33,6 +34,12 @@ def function(number, name, inputs=()):
     )
 
 
+class FakeBlocks(SimpleNamespace):
+    """What the door asks Gradio's blocks for."""
+
+    __hash__ = object.__hash__
+
+
 class Inner:
     """The application behind the door: remembers what it got, and answers when it may."""
 
@@ -40,7 +47,7 @@ class Inner:
         self.got = []
         self.open = asyncio.Event()
         self.open.set()
-        self.blocks = SimpleNamespace(
+        self.blocks = FakeBlocks(
             _queue=SimpleNamespace(event_ids_to_events={}),
             fns={
                 2: function(2, "greet", [SimpleNamespace(skip_api=one) for one in (False, True)]),
@@ -328,22 +335,52 @@ def test_what_agents_ask_for_counts_for_each_of_them():
 def test_who_calls_very_often_waits_and_others_do_not(monkeypatch):
     now = [1000.0]
     turns = Turns(lambda: now[0])
-    assert not any(turns.wait("one") for _ in range(CALLS_AT_ONCE + 1))
-    assert turns.wait("one") == pytest.approx(1 / CALLS_A_SECOND)
-    assert turns.wait("one") == pytest.approx(2 / CALLS_A_SECOND)
-    assert turns.wait("another") == 0
+    assert not any(turns.due("one") for _ in range(CALLS_AT_ONCE + 1))
+    assert turns.due("one") == pytest.approx(1 / CALLS_A_SECOND)
+    assert turns.due("one") == pytest.approx(2 / CALLS_A_SECOND)
+    assert turns.due("another") == 0
     with pytest.raises(Refused, match="from your address"):
-        while turns.wait("one") <= LONGEST_WAIT:
+        while turns.due("one") <= LONGEST_WAIT:
             pass
     now[0] += 3600
-    assert turns.wait("one") == 0
+    assert turns.due("one") == 0
     monkeypatch.setattr(door, "MOST_ADDRESSES", 10)
     for number in range(20):
-        turns.wait(f"address {number}")
+        turns.due(f"address {number}")
         now[0] += 1
     assert len(turns._due) <= 11
 
 
 def test_a_hall_that_opens_the_page_in_the_same_second_is_let_in_within_seconds():
     turns = Turns(lambda: 1000.0)
-    assert max(turns.wait("the hall") for _ in range(2 * 300)) < 5
+    assert max(turns.due("the hall") for _ in range(2 * 300)) < 5
+    slow = Turns(lambda: 1000.0)
+    for _ in range(100):
+        slow.came(1.0)
+    assert max(slow.due("the hall") for _ in range(2 * 300)) == pytest.approx(10, abs=0.1)
+
+
+def test_calls_come_slower_while_the_server_has_less_time():
+    turns = Turns(lambda: 1000.0)
+
+    def settle(late):
+        for _ in range(1000):
+            turns.came(late)
+        for one in ("one", "another"):  # each has used up what may come at once
+            while not turns.due(one):
+                pass
+
+    settle(0.0)
+    first = turns.due("one")
+    assert turns.due("one") - first == pytest.approx(1 / CALLS_A_SECOND)
+    settle(0.1)
+    first = turns.due("one")
+    assert turns.due("one") - first == pytest.approx(1 / SLOWEST)
+    for number in range(6000):  # a sixth is late
+        turns.came(0.1 * (number % 6 == 0))
+    first = turns.due("one")
+    middle = turns.due("one") - first
+    for number in range(60):
+        turns.came(0.1 * (number % 6 == 0))
+    first = turns.due("one")
+    assert turns.due("one") - first == pytest.approx(middle, rel=0.05)
