@@ -76,15 +76,25 @@ class Comparison:
         """Whether completions are being written."""
         return self._asking is not None
 
-    def show(self, problem: Problem, learner: Learner, opening: bool = False) -> None:
-        """Put up a problem and answer it in all four ways, two of them as ``learner`` does.
+    def show(self, problem: Problem, learner: Learner) -> None:
+        """Put up a problem and answer it in all four ways, two of them as ``learner`` does."""
+        self.put_up(problem)
+        self._ask(self._all, learner)
 
-        Where nobody has clicked for it, at an ``opening``, it is answered in turn with others.
-        """
+    def put_up(self, problem: Problem) -> None:
+        """Put up a problem that nobody has asked for yet."""
         with self._lock:
             self.problem = problem
             self.completions = self._blank()
-        self._ask(self._all, learner, opening)
+
+    def open(self, learner: Learner) -> None:
+        """Answer what was put up, in turn with others' first problems, if nothing was asked yet."""
+        with self._lock:
+            is_first = self.problem is not None and self._learner is None
+            if is_first:
+                self._learner = learner
+        if is_first:
+            self._ask(self._all, learner, opening=True)
 
     def ask_again(self, learner: Learner) -> None:
         """Answer the same problem with another soft prompt; the model alone says what it said.

@@ -36,7 +36,11 @@ class Lesson(Teaching):
         if self.comparison.problem is None:
             # A newcomer's first problem is not noted down: who only looks in leaves nothing behind.
             problem, self.place = self._next_problem(None, FIRST_DIFFICULTY, start=0)
-            self.comparison.show(problem, self.learner, opening=True)
+            self.comparison.put_up(problem)
+
+    def answer_first(self) -> None:
+        """Answer the problem that was found here, once: call it when somebody looks."""
+        self.comparison.open(self.learner)
 
     @property
     def learnt_from_shown(self) -> bool:

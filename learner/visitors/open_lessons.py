@@ -42,8 +42,13 @@ class OpenLessons:
         return self._lesson(self.sessions.open(session_id, address, newcomers))
 
     def get(self, session_id: object) -> Lesson:
-        """The lesson of this session. Raises SessionError if there is none."""
-        return self._lesson(self.sessions.get(session_id))
+        """The lesson of this session. Raises SessionError if there is none.
+
+        Who asks for it looks at it: the problem that stands there is answered then, not before.
+        """
+        lesson = self._lesson(self.sessions.get(session_id))
+        lesson.answer_first()
+        return lesson
 
     def change(self, session_id: object, model: Taught) -> Lesson:
         """The lesson of this session in front of another model, which it is at from now on.

@@ -142,7 +142,7 @@ class Teaching(Followed):
         self.own_list = saved.own_list
         self.place = saved.place  # of the problem shown, in the visitor's stream
         if saved.problem is not None:
-            self.comparison.show(saved.problem, self.learner, opening=True)
+            self.comparison.put_up(saved.problem)
 
     @property
     def learner(self) -> Learner:

@@ -6,7 +6,7 @@ from hypothesis import settings
 from learner.visitors.exam import Exam
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import Session, SessionState
-from tests.learner.visitors.scripted import ScriptedService, finished, untrained
+from tests.learner.visitors.scripted import ScriptedService, looked_at, untrained
 
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
@@ -29,4 +29,4 @@ def session() -> Session:
 
 @pytest.fixture
 def lesson(service: ScriptedService, exam: Exam, session: Session) -> Lesson:
-    return finished(Lesson(service, exam, session))
+    return looked_at(Lesson(service, exam, session))

@@ -49,6 +49,12 @@ def offered(service: "ScriptedService", exam: Exam) -> Models:
     return models
 
 
+def looked_at(lesson: Lesson) -> Lesson:
+    """Once somebody has looked at it and found all answers."""
+    lesson.answer_first()
+    return finished(lesson)
+
+
 def finished(lesson: Lesson) -> Lesson:
     """Once no run is on and all answers are written."""
     for _ in follow(lesson, lambda: lesson.run is not None or lesson.comparison.answering):

@@ -17,7 +17,7 @@ from learner.visitors.lesson import Lesson
 from learner.visitors.own_list import OwnList, read_list
 from learner.visitors.session import Session, SessionBusy, SessionError, SessionState
 from tests.coroutines import follow
-from tests.learner.visitors.scripted import finished, idle, untrained
+from tests.learner.visitors.scripted import finished, idle, looked_at, untrained
 
 VISITOR: ContextVar[str] = ContextVar("VISITOR", default="nobody")
 YES = Problem("own", 0, "Is water wet?", "Yes", "yes/no")
@@ -40,7 +40,7 @@ def test_who_only_looks_in_leaves_nothing_to_save(service, exam):
     session = Session(
         "an-id", SessionState(untrained(), seed=7), lambda *args: changes.append(args), untrained
     )
-    finished(Lesson(service, exam, session))
+    looked_at(Lesson(service, exam, session))
     assert not changes
 
 
@@ -50,7 +50,9 @@ def test_a_crowd_that_comes_in_leaves_room_for_clicks(service, exam, monkeypatch
 
     def newcomer(seed: int) -> Lesson:
         state = SessionState(untrained(), seed=seed)
-        return Lesson(service, exam, Session(f"id {seed}", state, lambda *_: None, untrained))
+        lesson = Lesson(service, exam, Session(f"id {seed}", state, lambda *_: None, untrained))
+        lesson.answer_first()
+        return lesson
 
     crowd = [newcomer(0)]
     while not service.asked:
@@ -67,6 +69,15 @@ def test_a_crowd_that_comes_in_leaves_room_for_clicks(service, exam, monkeypatch
     for lesson in (*crowd, clicks):
         assert all(one.finished for one in finished(lesson).comparison.completions)
     assert opened.question not in [ask.question for ask in service.asked]  # nobody saw it
+
+
+def test_a_newcomer_who_does_not_look_is_not_answered(service, exam, session):
+    lesson = Lesson(service, exam, session)
+    assert lesson.comparison.problem is not None and not lesson.comparison.answering
+    assert not service.asked
+    for _ in range(2):
+        assert all(one.finished for one in looked_at(lesson).comparison.completions)
+    assert len(service.asked) == 4
 
 
 def test_a_scored_problem_can_be_looked_at_and_never_learnt_from(lesson, exam):
@@ -415,7 +426,7 @@ def test_after_a_restart_snapshots_are_still_there_with_their_scores(lesson, ser
     lesson.reset()
     finished(lesson)
     state = lesson.session.state
-    again = finished(Lesson(service, exam, Session("an-id", state, lambda *_: None, untrained)))
+    again = looked_at(Lesson(service, exam, Session("an-id", state, lambda *_: None, untrained)))
     again.go_to_snapshot("mine")
     assert finished(again).score == score
 
@@ -465,7 +476,7 @@ def test_a_run_that_a_restart_cut_is_told_and_gone_on_with(lesson, service, exam
     service.gate.set()
     finished(lesson)
     session = Session("an-id", replace(running, learner=learnt), lambda *_: None, untrained)
-    again = finished(Lesson(service, exam, session))
+    again = looked_at(Lesson(service, exam, session))
     event = again.latest_event
     assert (event.kind, event.episodes, event.left) == ("cut", 24, 56)
     again.go_on()
@@ -500,7 +511,7 @@ def test_the_format_chosen_is_learnt_and_scored_in(lesson, service):
 
 
 def test_a_model_without_a_chat_template_is_asked_and_taught_without_it(service, session):
-    lesson = finished(Lesson(service, Exam(service, 50, formats=(False,)), session))
+    lesson = looked_at(Lesson(service, Exam(service, 50, formats=(False,)), session))
     assert not any(ask.chat_template for ask in service.asked)
     assert [answer.absent for answer in lesson.comparison.completions] == [True, False, True, False]
     with pytest.raises(LessonError, match="no chat template"):
@@ -583,7 +594,7 @@ def test_a_restart_finds_problem_results_and_format_again(lesson, service, exam)
     finished(lesson)
     state = lesson.session.state
     json.loads(state.notes)
-    again = finished(Lesson(service, exam, Session("an-id", state, lambda *_: None, untrained)))
+    again = looked_at(Lesson(service, exam, Session("an-id", state, lambda *_: None, untrained)))
     assert again.comparison.problem == YES
     assert again.results() == lesson.results()
     assert again.chat_template and again.learnt_from_shown
@@ -618,7 +629,7 @@ def test_a_list_of_ones_own_is_learnt_from_and_tested_beside_the_held_out_set(
     assert lesson.results()[-1].episodes == 6
     lesson.show(OWN[0])
     assert finished(lesson).learnt_from_shown
-    again = finished(Lesson(service, exam, session))
+    again = looked_at(Lesson(service, exam, session))
     assert again.own_list.scores == (before, now)
     lesson.undo()
     assert lesson.own_list == OwnList(OWN)  # the one before would answer otherwise

@@ -11,7 +11,7 @@ import pytest
 from arena import Problem
 from learner.view.build import show_strip
 from learner.view.page import Page, html
-from learner.view.screen import Screen
+from learner.view.screen import Frame, Screen
 from learner.view.server.login import Login
 from learner.view.teach.tab import teach_tab
 from learner.visitors.audience import Rooms
@@ -41,10 +41,17 @@ def lessons_of(service: ScriptedService, exam: Exam) -> OpenLessons:
 
 def looks(page: Page, lesson: Lesson) -> SimpleNamespace:
     """What each part of the page shows of a lesson, by its id on the page."""
-    (frame,) = each(page.lesson.frames(lesson, lambda _: False))
+    frame = opened_now(page, lesson)
     return SimpleNamespace(
         **{part.elem_id[4:].replace("-", "_"): value for part, value in frame.items()}
     )
+
+
+def opened_now(page: Page, lesson: Lesson) -> Frame:
+    """What a page shows that is opened now."""
+    frame, nothing_new = each(page.lesson.frames(lesson, lambda _: False))
+    assert [*nothing_new.values()] == [gr.skip()]
+    return frame
 
 
 def pressable(picture: SimpleNamespace) -> set[str]:
@@ -232,11 +239,12 @@ def test_what_changed_is_sent_and_nothing_else(page, lesson, service):
     shown = dict(next(frames))
     assert set(shown) == set(page.lesson.components)
     service.gate.set()
-    for frame in frames:
+    *changes, nothing_new = frames
+    for frame in changes:
         assert all(frame[part] != shown.get(part) for part in frame)
         shown |= frame
-    (now,) = each(page.lesson.frames(lesson, lambda _: False))
-    assert shown == now
+    assert [*nothing_new.values()] == [gr.skip()]
+    assert shown == opened_now(page, lesson)
 
 
 @pytest.mark.parametrize(
@@ -260,8 +268,7 @@ def test_a_page_that_is_followed_looks_like_one_opened_anew(page, lesson, action
     for _ in follow(lesson, lambda: lesson.busy):
         pass
     shown |= next(frames)
-    (now,) = each(page.lesson.frames(lesson, lambda _: False))
-    assert shown == now
+    assert shown == opened_now(page, lesson)
 
 
 def test_nothing_is_painted_whose_subject_did_not_change(page, lesson):
