@@ -5,7 +5,6 @@ that browser is to be shown. Then both make of the same frames what is sent: thi
 thread that serves everybody, once for each page that looks on. Both must send the same.
 """
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -32,6 +31,7 @@ from learner.visitors.models import Models, Opening
 from learner.visitors.open_lessons import OpenLessons
 from learner.visitors.sessions import Sessions
 from tests.benchmarks.timing import Line, Setting, Target, compared, measure_in_turn, require_equal
+from tests.coroutines import finished
 
 EPISODES, HELD_OUT = 80, 40
 
@@ -50,7 +50,7 @@ def run(setting: Setting) -> Iterator[Line | str]:
             for block, event in fn.targets
             if event == "click" and demo.blocks[block].elem_id == "spa-train"
         ]
-        frames = asyncio.run(_pressed(press, lesson.session.id, episodes))
+        frames = finished(_pressed(press, lesson.session.id, episodes))
     pressed = demo, press, frames
     ours, theirs = (_sent(kind, pressed) for kind in (WholeUpdates, gr.Blocks))
     require_equal("what the page is sent", ours, [[*map(_unmarked, frame)] for frame in theirs])
@@ -109,7 +109,7 @@ def _sent(kind: type[gr.Blocks], pressed: Pressed) -> list[list[Any]]:
         state = SessionState(demo)
         return [await kind.postprocess_data(demo, press, _copied(frame), state) for frame in frames]
 
-    return asyncio.run(all_frames())
+    return finished(all_frames())
 
 
 def _unmarked(value: Any) -> Any:

@@ -1,6 +1,5 @@
 """A page is sent the same, at a part of the cost."""
 
-import asyncio
 from copy import deepcopy
 
 import gradio as gr
@@ -8,6 +7,7 @@ import pytest
 from gradio.state_holder import SessionState
 
 from learner.view.server.plain_frames import PlainFrames
+from tests.coroutines import finished
 
 
 def sent(kind, frame):
@@ -25,7 +25,7 @@ def sent(kind, frame):
     [function] = blocks.fns.values()
     values = {parts[name]: value for name, value in frame.items()}
     state = SessionState(blocks)
-    data = asyncio.run(blocks.postprocess_data(function, values, state))
+    data = finished(blocks.postprocess_data(function, values, state))
     return dict(zip(parts, data, strict=True)), state.state_data
 
 
@@ -76,4 +76,4 @@ def test_a_frame_that_names_what_is_no_output_is_a_mistake():
         gr.Button().click(lambda: None, outputs=gr.HTML())
     [function] = blocks.fns.values()
     with pytest.raises(ValueError, match="not specified as output"):
-        asyncio.run(blocks.postprocess_data(function, {stranger: "x"}, SessionState(blocks)))
+        finished(blocks.postprocess_data(function, {stranger: "x"}, SessionState(blocks)))
