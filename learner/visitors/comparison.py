@@ -89,11 +89,7 @@ class Comparison:
 
     def open(self, learner: Learner) -> None:
         """Answer what was put up, in turn with others' first problems, if nothing was asked yet."""
-        with self._lock:
-            is_first = self.problem is not None and self._learner is None
-            if is_first:
-                self._learner = learner
-        if is_first:
+        if self.problem is not None:
             self._ask(self._all, learner, opening=True)
 
     def ask_again(self, learner: Learner) -> None:
@@ -169,6 +165,8 @@ class Comparison:
     def _ask(self, indices: Sequence[int], learner: Learner, opening: bool = False) -> None:
         asking = object()
         with self._lock:
+            if opening and self._learner is not None:
+                return
             problem = self.problem
             self._asking = asking
             self._asked = indices
