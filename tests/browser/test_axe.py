@@ -16,21 +16,20 @@ GRADIO = {
 """What is left to Gradio: by rule, the elements (or what they stand in) that break it."""
 
 
+RUN = """async (left) => {
+    const found = await axe.run(document, {resultTypes: ["violations"], elementRef: true});
+    const ours = (rule) => (node) =>
+        !(left[rule.id] ?? []).some((place) => node.element.closest(place));
+    return found.violations.flatMap((rule) => rule.nodes.filter(ours(rule)).map(
+        (node) => `${rule.id}: ${node.html.slice(0, 200)} ${node.failureSummary}`));
+}"""
+"""Looks at the elements that were found, not for them again: a toast may be gone by then."""
+
+
 def complaints(page) -> list[str]:
     """What axe-core finds now, but for what is left to Gradio: the rule and the element."""
     page.evaluate(AXE)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    said = []
-    for rule in found["violations"]:
-        for node in rule["nodes"]:
-            (selector, *_) = node["target"]
-            excused = page.locator(selector).first.evaluate(
-                "(element, places) => places.some((place) => element.closest(place))",
-                list(GRADIO.get(rule["id"], ())),
-            )
-            if not excused:
-                said.append(f"{rule['id']}: {node['html'][:200]} {node['failureSummary']}")
-    return said
+    return page.evaluate(RUN, GRADIO)
 
 
 def in_light_and_dark(page) -> list[str]:
