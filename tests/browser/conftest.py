@@ -1,6 +1,7 @@
 """The running app, and people who visit it."""
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,7 +11,8 @@ from tests.browser.running_app import open_app
 from tests.browser.visitor import Visitor
 from tests.hub.server import HubServer
 
-CHROMIUM = "/usr/bin/chromium"
+# Without a window's own pages and bars, which cost as much as half of a visitor's page does.
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 HELD_OUT = 100  # problems: half of what is usual, in half the time
 # What Gradio's page asks for on a Space, to show its name and likes in a corner of the window.
 ON_A_SPACE = re.compile(r"https://(fonts\.googleapis\.com|huggingface\.co)/")
