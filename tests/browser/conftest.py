@@ -11,7 +11,7 @@ from tests.browser.running_app import open_app
 from tests.browser.visitor import Visitor
 from tests.hub.server import HubServer
 
-# Without a window's own pages and bars, which cost as much as half of a visitor's page does.
+# Without a window's own pages and bars, which cost nearly half as much again as the app's page.
 CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 HELD_OUT = 100  # problems: half of what is usual, in half the time
 # What Gradio's page asks for on a Space, to show its name and likes in a corner of the window.
