@@ -39,6 +39,7 @@ NAMES = (
     "capacity",
     "app_load",
     "page_frames",
+    "start",
     "decoding",
     "live",
     "precision",
