@@ -55,6 +55,8 @@ def browser() -> Iterator[Browser]:
 def visit(browser: Browser, entrance: str) -> Iterator[Callable[..., Visitor]]:
     """Lets somebody new in, with a browser of their own; options as of a browser context.
 
+    Unless an option says else they prefer less motion: it saves a fifth of the browser's work, and
+    no colour is on its way when it is looked at.
     The page must never try what its own policy forbids.
     """
     contexts: list[BrowserContext] = []
@@ -65,6 +67,7 @@ def visit(browser: Browser, entrance: str) -> Iterator[Callable[..., Visitor]]:
             refused.append(message.text)
 
     def let_in(width: int = 1280, height: int = 800, **options: object) -> Visitor:
+        options = {"reduced_motion": "reduce", **options}
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         context.on("console", listen)
         contexts.append(context)

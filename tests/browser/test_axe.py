@@ -42,8 +42,7 @@ def in_light_and_dark(page) -> list[str]:
 
 
 def test_axe_finds_nothing_on_any_tab(visit):
-    # Without motion, or a colour may be on its way when it is looked at.
-    visitor = visit(color_scheme="light", reduced_motion="reduce").arrive()
+    visitor = visit(color_scheme="light").arrive()
     page = visitor.page
     visitor.trains(8)
     for fold in ("Snapshots", "More"):

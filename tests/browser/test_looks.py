@@ -219,7 +219,8 @@ def test_the_whole_job_by_keyboard_with_focus_always_visible(visitor):
     expect(visitor.hint).to_contain_text(re.compile("is kept|held-out"))
 
 
-def test_nothing_jumps_while_answers_and_training_stream_in(visitor):
+def test_nothing_jumps_while_answers_and_training_stream_in(visit):
+    visitor = visit(reduced_motion="no-preference").arrive()
     visitor.page.evaluate(
         """() => { window.tops = (...parts) => parts.map(part => Math.round(scrollY +
             document.querySelector(part).getBoundingClientRect().top)).join(); }"""

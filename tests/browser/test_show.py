@@ -45,7 +45,7 @@ def test_nonsense_in_a_link_is_told_in_one_sentence(visit):
 
 
 def test_the_story_is_told_on_stage_by_a_clicker_and_comes_back_after_a_reload(visit):
-    visitor = visit(width=1920, height=1080, reduced_motion="reduce")
+    visitor = visit(width=1920, height=1080)
     visitor.page.goto(f"{visitor.url}?view=stage&story=1")
     page, card = visitor.page, visitor.page.locator("#spa-on-stage #spa-story")
     title = card.locator("h2")
@@ -125,7 +125,7 @@ SIZES = """() => {
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_story_fits_and_points_at_the_page(visit, width):
-    visitor = opens(visit(width=width, height=800), "")
+    visitor = opens(visit(width=width, height=800, reduced_motion="no-preference"), "")
     visitor.presses("▶ Show me")
     expect(visitor.page.locator("#spa-story")).to_be_visible()
     expect(visitor.page.locator("#spa-story-ring")).to_be_visible()
@@ -151,9 +151,7 @@ def test_a_room_of_two_phones_predicts_and_teaches(visit, browser):
     code = stage.locator(".spa-door p b").first.inner_text()
     schemes = ("light", "dark")
     sizes = {"width": 390, "height": 844}
-    phones = [
-        visit(**sizes, color_scheme=scheme, reduced_motion="reduce").page for scheme in schemes
-    ]
+    phones = [visit(**sizes, color_scheme=scheme).page for scheme in schemes]
     for phone in phones:
         phone.goto(f"{visitor.url.rstrip('/')}/room/{code}")
         expect(phone.locator(".wait")).to_be_visible()
