@@ -1,21 +1,22 @@
 """Which settings hold: each changed by itself, chosen among in validation, then looked at once.
 
 Nothing here is chosen by what the held-out problems say: of all settings and lengths of training
-the steadiest in validation is looked at there, against the model alone and against the default.
+the steadiest in validation is trained once more and looked at there, against the model alone and
+against the default.
 If even that one gains nothing, what is left to gain is less than its interval says.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from learner import wording
-from learner.experiments.estimates import Arm, Effect, Estimate, alone, effect
+from learner.experiments.estimates import Arm, Effect, Estimate, alone, effect, final
 from learner.experiments.results import Results
-from learner.measuring import Score
-from learner.report.study import Study
+from learner.report.study import Study, in_format
 
 LONGER = 4  # times as many episodes, at most
+LEAST = 2  # held-out problems that a run is measured on at all
 DEFAULT = "default"
 CHANGES: Mapping[str, Mapping[str, object]] = {
     DEFAULT: {},
@@ -37,10 +38,9 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting, after so many episodes: validation accuracy over seeds, and its arm."""
+    """One setting, after so many episodes: validation accuracy over seeds."""
 
     name: str
-    arm: Arm
     episodes: int
     mean: float
     error: float  # standard error of the mean over seeds
@@ -50,65 +50,76 @@ class Setting:
         """What it is chosen by: the mean less its standard error, because steady beats lucky."""
         return self.mean - self.error
 
-    def held_out(self, run: Results) -> Score:
-        """The held-out score of one of its runs at these episodes."""
-        return next(score for score in run.curve if score.episodes == self.episodes)
+
+@dataclass(frozen=True)
+class Look:
+    """What a setting comes to on the held-out problems."""
+
+    setting: Setting
+    arm: Arm
+
+    @property
+    def estimate(self) -> Estimate:
+        """Its accuracy."""
+        return self.arm.estimate(final)
+
+    @property
+    def gain(self) -> Effect:
+        """What it gains over the model alone."""
+        runs = self.arm.runs
+        return effect([final(run) for run in runs], [alone(runs[0])], paired=True)
+
+    def ahead_of(self, other: "Look") -> Effect:
+        """What it is ahead of another one."""
+        ours, theirs = ([final(run) for run in look.arm.runs] for look in (self, other))
+        return effect(ours, theirs, paired=True)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """All settings, and of one of them what it comes to held out, and gains over the model alone.
+    """All settings, and two that were looked at: what validation chose, and the default one.
 
-    ``chosen`` and ``default`` are the one that validation chose and the default setting after as
-    many episodes as everything else; ``ahead`` is what the first is ahead of the other held out.
+    The default is looked at after as many episodes as everything else in the report.
     """
 
     settings: tuple[Setting, ...]
-    chosen: Setting
-    default: Setting
-    ahead: Effect
-
-    @staticmethod
-    def estimate(setting: Setting) -> Estimate:
-        """The held-out accuracy of a setting."""
-        return setting.arm.estimate(setting.held_out)
-
-    @staticmethod
-    def gain(setting: Setting) -> Effect:
-        """What a setting gains over the model alone, held out."""
-        runs = setting.arm.runs
-        return effect([setting.held_out(run) for run in runs], [alone(runs[0])], paired=True)
+    chosen: Look
+    default: Look
 
 
 def sweep(study: Study, chat: bool) -> Sweep:
     """Try every setting in one format, side by side, and choose in validation."""
     episodes = study.scale.episodes
     longest = episodes * LONGER
-    experiment = study.best(chat, episodes=longest, eval_at=(episodes, longest))
+    experiment = study.best(
+        chat, episodes=longest, eval_at=(episodes, longest), eval_problems=LEAST
+    )
     arms = study.together(
         f"settings, {'chat' if chat else 'plain'}",
         [experiment.with_config(**changes) for changes in CHANGES.values()],
     )
     settings = [
-        _setting(name, Arm(name, runs), length)
-        for name, runs in zip(CHANGES, arms, strict=True)
+        _setting(changed, runs, length)
+        for changed, runs in zip(CHANGES, arms, strict=True)
         for length in (episodes, longest)
     ]
-    chosen = max(settings, key=lambda setting: setting.steady)
-    default = settings[0]
-    ahead = effect(
-        [chosen.held_out(run) for run in chosen.arm.runs],
-        [default.held_out(run) for run in default.arm.runs],
-        paired=True,
-    )
-    return Sweep(tuple(settings), chosen, default, ahead)
+    steadiest = max(settings, key=lambda setting: setting.steady)
+    return Sweep(tuple(settings), _look(study, chat, steadiest), _look(study, chat, settings[0]))
 
 
-def _setting(name: str, arm: Arm, episodes: int) -> Setting:
+def _look(study: Study, chat: bool, setting: Setting) -> Look:
+    """Train a setting once more, and measure it held out."""
+    episodes = setting.episodes
+    experiment = study.best(chat, episodes=episodes, eval_at=(episodes,), validation_problems=0)
+    name = f"{setting.name}, {in_format(chat)}, after {episodes}"
+    return Look(setting, study.arm(name, experiment.with_config(**CHANGES[setting.name])))
+
+
+def _setting(name: str, runs: Sequence[Results], episodes: int) -> Setting:
     shares = [
-        score.accuracy for run in arm.runs for score in run.validation if score.episodes == episodes
+        score.accuracy for run in runs for score in run.validation if score.episodes == episodes
     ]
-    return Setting(name, arm, episodes, fmean(shares), stdev(shares) / len(shares) ** 0.5)
+    return Setting(name, episodes, fmean(shares), stdev(shares) / len(shares) ** 0.5)
 
 
 def sweep_text(found: Sweep) -> str:
@@ -117,7 +128,7 @@ def sweep_text(found: Sweep) -> str:
     for setting in sorted(found.settings, key=lambda setting: -setting.steady):
         share, error = f"{setting.mean * 100:.1f} %", f"{setting.error * 100:.1f}"
         rows.append([setting.name, str(setting.episodes), share, error])
-    gain = found.gain(found.chosen)
+    gain = found.chosen.gain
     if gain.interval.low > 0:
         verdict = "So there is something to gain."
     else:
@@ -126,23 +137,23 @@ def sweep_text(found: Sweep) -> str:
             f"prompt adds no more than {gain.interval.high * 100:.1f} points, at the upper end of "
             "the interval."
         )
+    ahead = found.chosen.ahead_of(found.default)
     return (
         f"Chosen in validation, by the mean less its standard error: {_named(found.chosen)}. "
-        f"{_held_out(found, found.chosen)} {verdict}\n\n"
-        f"For comparison, {_named(found.default)}: {_held_out(found, found.default)} The chosen "
-        f"one is {found.ahead.points} points ahead of it, "
-        f"{wording.p_value(found.ahead.p_value)}.\n\n{wording.table(rows)}"
+        f"{_held_out(found.chosen)} {verdict}\n\n"
+        f"For comparison, {_named(found.default)}: {_held_out(found.default)} The chosen "
+        f"one is {ahead.points} points ahead of it, "
+        f"{wording.p_value(ahead.p_value)}.\n\n{wording.table(rows)}"
     )
 
 
-def _named(setting: Setting) -> str:
-    return f"{setting.name}, {wording.count(setting.episodes, 'episode')}"
+def _named(look: Look) -> str:
+    return f"{look.setting.name}, {wording.count(look.setting.episodes, 'episode')}"
 
 
-def _held_out(found: Sweep, setting: Setting) -> str:
-    estimate, gain = found.estimate(setting), found.gain(setting)
+def _held_out(look: Look) -> str:
     return (
-        f"Held out it reaches {estimate.words}, "
-        f"{gain.points} points against the model alone, "
-        f"{wording.p_value(gain.p_value)}."
+        f"Held out it reaches {look.estimate.words}, "
+        f"{look.gain.points} points against the model alone, "
+        f"{wording.p_value(look.gain.p_value)}."
     )

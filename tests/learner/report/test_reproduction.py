@@ -1,5 +1,7 @@
 """The whole report, on scripted learners: every chapter, its verdicts, its figures."""
 
+from statistics import fmean
+
 import pytest
 
 from learner.experiments.estimates import estimate
@@ -61,11 +63,16 @@ def test_techniques_have_a_verdict_each(study):
 def test_a_setting_is_chosen_in_validation_and_looked_at_held_out(study):
     found = sweep(study, chat=False)
     assert len(found.settings) == 2 * len(CHANGES)
-    assert found.chosen.steady == max(setting.steady for setting in found.settings)
-    assert (found.default.name, found.default.episodes) == (DEFAULT, SCALE.episodes)
-    held_out = [found.chosen.held_out(run).accuracy for run in found.chosen.arm.runs]
-    assert found.estimate(found.chosen).value == pytest.approx(sum(held_out) / len(held_out))
-    assert f"Chosen in validation, by the mean less its standard error: {found.chosen.name}" in (
+    steadiest = max(found.settings, key=lambda setting: setting.steady)
+    assert found.chosen.setting == steadiest
+    assert (found.default.setting.name, found.default.setting.episodes) == (DEFAULT, SCALE.episodes)
+    for look in (found.chosen, found.default):
+        held_out = [run.curve[-1] for run in look.arm.runs]
+        assert {(score.episodes, score.n) for score in held_out} == {
+            (look.setting.episodes, SCALE.problems)
+        }
+        assert look.estimate.value == pytest.approx(fmean(score.accuracy for score in held_out))
+    assert f"Chosen in validation, by the mean less its standard error: {steadiest.name}" in (
         CHAPTERS["settings"](study)
     )
 
