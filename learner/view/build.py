@@ -82,7 +82,7 @@ def build(
         show_strip(page, strip_of(untrained, first.base_model))
         if len(lessons.models.offers) > 1:
             model_chooser(page)
-        with gr.Tabs():
+        with gr.Tabs(overflow_behavior="wrap"):
             for name, title, tab in tabs:
                 with gr.Tab(title, id=name, elem_id=f"spa-tab-{name}") as place:
                     tab(page, place)

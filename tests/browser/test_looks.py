@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import HELD_OUT
 
 NARROW = {"width": 390, "height": 844}
+SMALL = {"width": 360, "height": 740}
 
 
 def test_nothing_sticks_out_on_a_phone(visit):
@@ -24,13 +25,26 @@ def test_nothing_sticks_out_on_a_phone(visit):
     assert visitor.fits()
 
 
-def test_on_a_phone_the_train_button_is_always_within_reach_and_cards_have_names(visit):
-    visitor = visit(**NARROW).arrive()
-    expect(visitor.button("Train 80 episodes")).to_be_in_viewport()
+def test_on_a_phone_train_and_stop_are_always_within_reach_and_cards_have_names(visit):
+    visitor = visit(**SMALL).arrive()
+    for name in ("Train 80 episodes", "Stop"):
+        expect(visitor.button(name)).to_be_in_viewport(ratio=1)
     visitor.page.mouse.wheel(0, 3000)
-    expect(visitor.button("Train 80 episodes")).to_be_in_viewport()
+    for name in ("Train 80 episodes", "Stop"):
+        expect(visitor.button(name)).to_be_in_viewport(ratio=1)
     expect(visitor.answer("soft-plain")).to_contain_text("Soft prompt · without template")
     expect(visitor.answer("soft-plain").locator(".spa-where")).to_be_visible()
+
+
+def test_on_a_phone_every_tab_is_seen_though_its_letters_do_not_come(visit):
+    visitor = visit(**SMALL)
+    visitor.page.route("**/*.woff2", lambda route: route.abort())
+    visitor.arrive()
+    seen = visitor.page.get_by_role("tab")
+    expect(seen).to_have_count(7)
+    for tab in seen.all():
+        expect(tab).to_be_visible()
+    assert visitor.fits()
 
 
 def test_a_wide_screen_shows_button_question_and_all_answers_at_once(visitor):

@@ -71,7 +71,7 @@ def _problem(page: Page) -> None:
     """A problem from the arena, or a question of one's own, and the four answers to it."""
     lesson = page.lesson
     with gr.Column(elem_classes="spa-panel spa-problem-panel"):
-        with gr.Tabs(elem_classes="spa-source"):
+        with gr.Tabs(overflow_behavior="wrap", elem_classes="spa-source"):
             with gr.Tab("From the arena", id="arena"), gr.Row(elem_classes="spa-choosers"):
                 family = _chooser(FAMILY_CHOICES, ANY_FAMILY, "Family", "spa-family")
                 difficulty = _chooser(
