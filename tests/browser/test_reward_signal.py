@@ -102,6 +102,7 @@ def test_it_learns_as_chosen_though_the_choice_comes_late_and_fits_a_phone(visit
 def test_programs_can_learn_from_a_reward(url):
     client = Client(url, verbose=False)
     session = client.predict(api_name="/new_session")
-    result = client.predict(session, 8, False, "reward", api_name="/train")
-    assert result["signal"] == "reward" and result["episodes"] == 8
+    # At times all tries of a step are wrong, and it is not taken; of ten steps never all.
+    result = client.predict(session, 40, False, "reward", api_name="/train")
+    assert result["signal"] == "reward" and result["episodes"] == 40
     assert 0 <= result["reward"] <= 1
