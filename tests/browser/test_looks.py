@@ -36,6 +36,17 @@ def test_on_a_phone_train_and_stop_are_always_within_reach_and_cards_have_names(
     expect(visitor.answer("soft-plain").locator(".spa-where")).to_be_visible()
 
 
+def test_on_a_narrow_phone_the_pictures_of_the_strip_stand_side_by_side(visit):
+    visitor = visit(**SMALL).arrive()
+    long = "SmolLM2-135M-Instruct-Q4_1.gguf"  # as a file's name may be
+    visitor.model.evaluate("(name, long) => { name.textContent = long; }", long)
+    vectors, model = (
+        visitor.page.locator(part).bounding_box() for part in (".spa-tokens", ".spa-frozen")
+    )
+    assert vectors["x"] + vectors["width"] < model["x"]
+    assert model["x"] + model["width"] <= SMALL["width"]
+
+
 def test_on_a_phone_every_tab_is_seen_though_its_letters_do_not_come(visit):
     visitor = visit(**SMALL)
     visitor.page.route("**/*.woff2", lambda route: route.abort())
