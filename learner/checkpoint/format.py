@@ -52,6 +52,7 @@ CURVE = "learning_curves.png"
 FILES = (ADAPTER_CONFIG, CARD, TRAINING_TENSORS, TRAINING_STATE, CURVE, ADAPTER_MODEL)
 
 SCHEMA_VERSION = 1
+_LATER_SETTINGS = ("end_weight",)  # that earlier versions of the app refuse, as they know them not
 _HEADER_BYTES = 1 << 16  # more than any header of a safetensors file with three tensors
 _MAX_COUNT = 1 << 53  # beyond it not every whole number is a float
 _MAX_LOSS = 1e6  # nats a token; that of knowing nothing is about 12
@@ -112,7 +113,7 @@ def pack(learner: Learner, base_model: ModelFacts | None = None) -> dict[str, by
     state = {
         "schema_version": SCHEMA_VERSION,
         "base_model": dataclasses.asdict(learner.source),
-        "config": dataclasses.asdict(learner.config),
+        "config": _settings(learner.config),
         "steps": learner.steps,
         "episodes": learner.episodes,
         "families": learner.families,
@@ -126,6 +127,16 @@ def pack(learner: Learner, base_model: ModelFacts | None = None) -> dict[str, by
             first_moment=learner.first_moment, second_moment=learner.second_moment
         ),
         TRAINING_STATE: _json(state),
+    }
+
+
+def _settings(config: LearnerConfig) -> dict[str, object]:
+    """The config as values for JSON; later settings only where they are not as they always were."""
+    default = dataclasses.asdict(LearnerConfig())
+    return {
+        name: value
+        for name, value in dataclasses.asdict(config).items()
+        if name not in _LATER_SETTINGS or value != default[name]
     }
 
 

@@ -28,6 +28,7 @@ _LEARNER = {
     "episodes_per_step": "episodes_per_step",
     "seed": "seed",
     "loss": "loss",
+    "end_weight": "end_weight",
     "shots": "shots",
     "signal": "signal",
     "samples_per_problem": "samples_per_problem",
@@ -128,8 +129,15 @@ def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
     )
     add("--seed", type=SEED, default=config.seed, help="of the initialiser and of the problems")
     add("--lr", type=float, default=config.learning_rate, help="Adam's learning rate")
+    add("--anneal", action="store_true", help="let that fall to nothing by the end of the run")
     add("--episodes-per-step", type=COUNT, default=config.episodes_per_step, help="problems a step")
     add("--loss", choices=LOSSES, default=config.loss, help="over the answer or the whole text")
+    add(
+        "--end-weight",
+        type=float,
+        default=config.end_weight,
+        help="how much the token that ends an answer counts beside each of its others",
+    )
     add(
         "--shots",
         type=COUNT,
@@ -172,6 +180,8 @@ def experiment_of(options: argparse.Namespace) -> Experiment:
         run["eval_at"] = tuple(run["eval_at"])
     if given.get("prompt_per_family"):
         run["per_family"] = True
+    if given.get("anneal"):
+        run["annealing"] = True
     if given.get("init") in STARTS:
         run["start"] = given["init"]
     elif "init" in given:
@@ -182,7 +192,7 @@ def experiment_of(options: argparse.Namespace) -> Experiment:
 def settings_given(options: argparse.Namespace) -> list[str]:
     """The flags among them, as they were typed, that would change an experiment."""
     given = vars(options)
-    own = {"families", "difficulty", "prompt_per_family", "init", "no_chat_template"}
+    own = {"families", "difficulty", "prompt_per_family", "anneal", "init", "no_chat_template"}
     names = {*_LEARNER, *_RUN, *own}
     typed = [f"--{name.replace('_', '-')}" for name in names & given.keys()]
     if "order" in given:

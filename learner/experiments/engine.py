@@ -188,7 +188,7 @@ def _learn(engine: Engine, runs: Sequence[Run], clock: Callable[[], float]) -> l
         room = next(end for end in run.experiment.milestones if end > run.done) - run.done
         plans.append(next_problems(run.experiment, run.past, room))
     requests = [
-        (run.learners[name], problems)
+        (_annealed(run, run.learners[name]), problems)
         for run, plan in zip(runs, plans, strict=True)
         for name, problems in plan.items()
     ]
@@ -200,7 +200,8 @@ def _learn(engine: Engine, runs: Sequence[Run], clock: Callable[[], float]) -> l
         learners, past = dict(run.learners), list(run.past)
         step = past[-1].step + 1 if past else 1
         for name, problems in plan.items():
-            learners[name], report = next(results)
+            learner, report = next(results)
+            learners[name] = replace(learner, config=learners[name].config)
             past += _episodes(problems, report, step, seconds)
         kept, kept_episodes = run.kept, run.kept_episodes
         if not run.experiment.validation_problems:
@@ -216,6 +217,15 @@ def _learn(engine: Engine, runs: Sequence[Run], clock: Callable[[], float]) -> l
             )
         )
     return stepped
+
+
+def _annealed(run: Run, learner: Learner) -> Learner:
+    """The learner with the rate at which it takes the run's next step."""
+    if not run.experiment.annealing:
+        return learner
+    left = 1 - run.done / run.experiment.episodes
+    rate = learner.config.learning_rate * left
+    return replace(learner, config=replace(learner.config, learning_rate=rate))
 
 
 def _episodes(

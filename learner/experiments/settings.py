@@ -33,7 +33,8 @@ class Experiment:
     initialiser makes it, or comes from the families that are not trained on (from all, if all are):
     "meta" learnt, or learnt in the ordinary way, "joint" (`learner.experiments.starts`).
     With ``training_problems`` it learns from so many problems, again and again; without (0), each
-    episode is a new one.
+    episode is a new one. With ``annealing`` the learning rate falls from the config's to nothing,
+    by as much with every episode.
 
     Every ``eval_interval`` episodes, or after each number of them in ``eval_at`` if there are any,
     and at the end, the soft prompt answers ``eval_problems`` held-out problems,
@@ -54,6 +55,7 @@ class Experiment:
     start: str = "fresh"
     eval_at: tuple[int, ...] = ()
     training_problems: int = 0
+    annealing: bool = False
 
     def __post_init__(self) -> None:
         require(

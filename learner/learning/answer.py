@@ -2,7 +2,8 @@
 
 The loss is the mean cross-entropy over all predicted tokens of all problems of a step. Predicted
 are the answer's tokens, the one that ends it included; or, where the config says so, every token of
-the text but the first, as in the original experiments.
+the text but the first, as in the original experiments. The one that ends an answer may count more
+or less than the others do.
 """
 
 from collections.abc import Sequence
@@ -30,9 +31,17 @@ def answer_targets(
         rows.append((head, text[:-1], predicted, len(encoded.answer)))
     longest = max(len(head) + len(tokens) for head, tokens, _, _ in rows)
     check_fits(base_model, len(learner.prompt) + longest)
-    weight = 1 / sum(len(predicted) for _, _, predicted, _ in rows)
+    end = learner.config.end_weight
+    total = sum(len(predicted) - 1 + end for _, _, predicted, _ in rows)
     return tuple(
-        Target(head, tokens, predicted, weight, answer) for head, tokens, predicted, answer in rows
+        Target(
+            head,
+            tokens,
+            predicted,
+            (*(1 / total for _ in predicted[1:]), end / total),
+            answer,
+        )
+        for head, tokens, predicted, answer in rows
     )
 
 

@@ -69,7 +69,7 @@ def find_gradients(
     def learn(
         members: Sequence[int], rows: Sequence[Row], predicted: Sequence[int]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        weight = [targets[i].weight for i in members for _ in targets[i].predicted]
+        weight = [weight for i in members for weight in targets[i].weights]
         if repeated and base_model.fixtures.max_bytes:
             packed = PackedRows(rows, lengths)
             step = _repeated_step(base_model, packed, len(prompts))

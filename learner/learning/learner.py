@@ -23,6 +23,7 @@ MAX_HISTORY = 2000
 MAX_EPISODES_PER_STEP = 64
 LOSSES = ("answer", "text")
 MAX_SHOTS = 8
+MAX_END_WEIGHT = 100
 SIGNAL_NAMES = ("answer", "reward", "mix")  # what they are is in `learner.learning.signals`
 MAX_SAMPLES_PER_PROBLEM = 64
 
@@ -34,7 +35,8 @@ class LearnerConfig:
     ``initialiser`` is one of ``INITIALISERS``: ``init_text`` is for "text", ``init_std`` for
     "normal". ``episodes_per_step`` problems make one optimiser step; ``max_grad_norm`` clips the
     prompt's gradient by its norm; ``chat_template`` is the format it learns in. ``loss`` is over
-    the tokens of the answer, or over the whole text as in the original experiments. ``shots``
+    the tokens of the answer, or over the whole text as in the original experiments; the token that
+    ends the answer counts ``end_weight`` times as much as each of the others. ``shots``
     worked examples (`learner.learning.worked_examples`) stand before every question it learns from.
     ``signal`` is what it is told: the "answer"; only the "reward" of ``samples_per_problem``
     completions that it samples (`learner.learning.reward`); or both, a "mix".
@@ -53,6 +55,7 @@ class LearnerConfig:
     shots: int = 0
     signal: str = "answer"
     samples_per_problem: int = 8
+    end_weight: float = 1.0
 
     @property
     def start(self) -> tuple[object, ...]:
@@ -95,6 +98,11 @@ class LearnerConfig:
             2 <= self.samples_per_problem <= MAX_SAMPLES_PER_PROBLEM,
             f"A problem is sampled 2 to {MAX_SAMPLES_PER_PROBLEM} times, because samples are "
             f"compared with each other, not {self.samples_per_problem}.",
+        )
+        require(
+            0 <= self.end_weight <= MAX_END_WEIGHT,
+            f"The token that ends an answer counts 0 to {MAX_END_WEIGHT} times as much as another, "
+            f"not {self.end_weight}.",
         )
         for name in ("init_std", "learning_rate", "max_grad_norm"):
             value = getattr(self, name)

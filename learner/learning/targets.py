@@ -19,15 +19,15 @@ from learner.model.forward import Row
 class Target:
     """One row behind a soft prompt: ``head``, which rows may share, then ``tokens``.
 
-    ``predicted`` should follow, one token after each of the last tokens; the row's loss is
-    ``weight`` times their summed cross-entropy, so with a weight below zero they become less
+    ``predicted`` should follow, one token after each of the last tokens; the row's loss is the sum
+    of their cross-entropies, each times its weight, so with a weight below zero one becomes less
     likely. ``answer`` is how many of them, the last ones, are a gold answer.
     """
 
     head: tuple[int, ...]
     tokens: tuple[int, ...]
     predicted: tuple[int, ...]
-    weight: float
+    weights: tuple[float, ...]
     answer: int = 0
 
     def row(self, number: int) -> Row:
@@ -75,4 +75,6 @@ def completion_targets(
     """
     encoded = encode_for(base_model, learner, question, None)
     head, last = encoded.head + encoded.question[:-1], encoded.question[-1:]
-    return tuple(Target(head, last + ids[:-1], ids, weight) for ids, weight in weights)
+    return tuple(
+        Target(head, last + ids[:-1], ids, (weight,) * len(ids)) for ids, weight in weights
+    )

@@ -127,7 +127,7 @@ def learn_from_thumbs(
     prompt, grad_norm = learner.prompt, 0.0
     for _ in range(MAX_STEPS):
         weighed = [
-            replace(target, weight=weight)
+            replace(target, weights=(weight,) * len(target.predicted))
             for target, weight in zip(targets, thumbs.weights(log_p), strict=True)
         ]
         (found,) = yield from find_gradients(base_model, [(walker.prompt, weighed)], paces)

@@ -7,17 +7,19 @@ If even that one gains nothing, what is left to gain is less than its interval s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from learner import wording
 from learner.experiments.estimates import Arm, Effect, Estimate, alone, effect, final
 from learner.experiments.results import Results
+from learner.experiments.settings import Experiment
 from learner.report.study import Study, in_format
 
 LONGER = 4  # times as many episodes, at most
 LEAST = 2  # held-out problems that a run is measured on at all
 DEFAULT = "default"
+CLASS_WORDS = "Yes No number name colour pet drink fruit"  # what kinds of answer there are
 CHANGES: Mapping[str, Mapping[str, object]] = {
     DEFAULT: {},
     "learning rate 0.001": {"learning_rate": 1e-3},
@@ -26,14 +28,19 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
     "started from a text": {"initialiser": "text"},
     "started from a text, learning rate 0.003": {"initialiser": "text", "learning_rate": 3e-3},
     "started from a text, learning rate 0.03": {"initialiser": "text", "learning_rate": 3e-2},
+    "started from class words": {"initialiser": "text", "init_text": CLASS_WORDS},
     "4 virtual tokens": {"soft_tokens": 4},
     "16 virtual tokens": {"soft_tokens": 16},
     "32 virtual tokens": {"soft_tokens": 32},
     "64 virtual tokens": {"soft_tokens": 64},
     "1 episode a step": {"episodes_per_step": 1},
     "8 episodes a step": {"episodes_per_step": 8},
+    "end token weighs 0.3": {"end_weight": 0.3},
+    "end token weighs 3": {"end_weight": 3.0},
+    "learning rate falling to 0": {"annealing": True},
+    "learning rate 0.03, falling to 0": {"annealing": True, "learning_rate": 3e-2},
 }
-"""Settings by name: what each changes in the default ones."""
+"""Settings by name: what each changes in the default ones, of the learner or of the run."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ def sweep(study: Study, chat: bool) -> Sweep:
     )
     arms = study.together(
         f"settings, {'chat' if chat else 'plain'}",
-        [experiment.with_config(**changes) for changes in CHANGES.values()],
+        [_changed(experiment, name) for name in CHANGES],
     )
     settings = [
         _setting(changed, runs, length)
@@ -107,12 +114,18 @@ def sweep(study: Study, chat: bool) -> Sweep:
     return Sweep(tuple(settings), _look(study, chat, steadiest), _look(study, chat, settings[0]))
 
 
+def _changed(experiment: Experiment, name: str) -> Experiment:
+    changes = dict(CHANGES[name])
+    annealing = bool(changes.pop("annealing", False))
+    return replace(experiment, annealing=annealing).with_config(**changes)
+
+
 def _look(study: Study, chat: bool, setting: Setting) -> Look:
     """Train a setting once more, and measure it held out."""
     episodes = setting.episodes
     experiment = study.best(chat, episodes=episodes, eval_at=(episodes,), validation_problems=0)
     name = f"{setting.name}, {in_format(chat)}, after {episodes}"
-    return Look(setting, study.arm(name, experiment.with_config(**CHANGES[setting.name])))
+    return Look(setting, study.arm(name, _changed(experiment, setting.name)))
 
 
 def _setting(name: str, runs: Sequence[Results], episodes: int) -> Setting:

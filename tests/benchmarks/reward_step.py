@@ -95,7 +95,7 @@ def check_gradient(
         for sample, advantage in zip(group.samples, group.advantages, strict=True):
             ids = sample.completion.ids
             text = row.head + row.question + ids[:-1]
-            whole.append(Target((), text, ids, advantage / tokens))
+            whole.append(Target((), text, ids, (advantage / tokens,) * len(ids)))
     stepped, _ = train_step(base, reward, chosen)
     (found,) = finished(find_gradients(base, [(reward.prompt, whole)]))
     gradient = stepped.first_moment / 0.1  # what Adam's first step keeps of it

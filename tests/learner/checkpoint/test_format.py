@@ -79,6 +79,14 @@ def test_a_checkpoint_from_before_there_were_more_settings_loads_with_their_defa
     assert learner.config == LearnerConfig(**state["config"])
 
 
+def test_a_later_setting_is_written_only_where_it_is_used(qwen2):
+    learner = random_learner(qwen2)
+    assert "end_weight" not in json.loads(pack(learner)["training_state.json"])["config"]
+    config = dataclasses.replace(learner.config, end_weight=0.3)
+    used = dataclasses.replace(learner, config=config)
+    assert_equal(unpack(pack(used), qwen2), used)
+
+
 # Refusals
 
 

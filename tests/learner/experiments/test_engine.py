@@ -97,6 +97,15 @@ def test_without_validation_the_last_is_kept():
     assert (run.kept_episodes, run.kept) == (12, run.learners)
 
 
+def test_an_annealed_rate_falls_to_nothing_and_is_nobodys_setting():
+    scripted, annealed = ScriptedEngine(), replace(SMALL, annealing=True)
+    run, other = finished(scripted, annealed, SMALL)
+    rates = [[learner.config.learning_rate for learner, _ in pass_] for pass_ in scripted.trained]
+    full = SMALL.config.learning_rate
+    assert rates == [[pytest.approx(full * left / 6), full] for left in (6, 5, 4, 3, 2, 1)]
+    assert run.learners[SHARED].config == other.learners[SHARED].config == SMALL.config
+
+
 def test_worked_examples_are_a_baseline_of_their_own():
     (run,) = finished(ScriptedEngine(), replace(SMALL, config=replace(SMALL.config, shots=2)))
     assert run.baselines[ALONE].correct == 0

@@ -81,6 +81,8 @@ def test_a_learner_is_a_value_that_travels(base_model: BaseModel) -> None:
     ("settings", "says"),
     [
         ({"soft_tokens": 0}, "1 to 1000 tokens, not 0"),
+        ({"end_weight": -1.0}, "counts 0 to 100 times as much as another, not -1.0"),
+        ({"end_weight": float("nan")}, "counts 0 to 100 times as much as another, not nan"),
         ({"soft_tokens": 1001}, "not 1001"),
         ({"initialiser": "magic"}, "no initialiser 'magic'"),
         ({"initialiser": "text", "init_text": " "}, "needs a text"),

@@ -35,7 +35,9 @@ def targets(draw: st.DrawFn) -> Target:
     tokens = tuple(draw(st.lists(ids, min_size=1, max_size=30)))
     predicted = tuple(draw(st.lists(ids, min_size=1, max_size=len(tokens))))
     head = draw(st.sampled_from([(), (5, 6), (9, 8, 7)]))
-    return Target(head, tokens, predicted, draw(st.sampled_from((-1.5, -0.1, 0.0, 0.25, 1.0))))
+    weight = st.sampled_from((-1.5, -0.1, 0.0, 0.25, 1.0))
+    weights = draw(st.lists(weight, min_size=len(predicted), max_size=len(predicted)))
+    return Target(head, tokens, predicted, tuple(weights))
 
 
 @pytest.fixture(scope="module", params=[(d, a) for d in DEVICES for a in ("qwen2", "llama")])

@@ -91,14 +91,21 @@ def test_a_pass_cut_into_several_learns_the_same(
 
 
 @pytest.mark.parametrize("chat_template", [False, True])
+@pytest.mark.parametrize("end_weight", [1.0, 0.0, 2.5])
 def test_loss_and_gradient_are_those_of_the_plain_forward(
-    base_model: BaseModel, chat_template: bool
+    base_model: BaseModel, chat_template: bool, end_weight: float
 ) -> None:
     """Against the unmodified model: whole rows one by one, cross-entropy on the answer alone."""
-    value = learner(base_model, soft_tokens=4, chat_template=chat_template, max_grad_norm=1e9)
+    value = learner(
+        base_model,
+        soft_tokens=4,
+        chat_template=chat_template,
+        max_grad_norm=1e9,
+        end_weight=end_weight,
+    )
     model = build_model("llama" if "llama" in base_model.name else "qwen2").eval()
     prompt = value.prompt.clone().requires_grad_()
-    losses, hits = [], []
+    losses, weights, hits = [], [], []
     for item in PROBLEMS:
         row = encode(base_model, item.question, item.answer, chat_template)
         ids = torch.tensor(row.head + row.question + row.answer)
@@ -106,8 +113,9 @@ def test_loss_and_gradient_are_those_of_the_plain_forward(
         logits = model(inputs_embeds=embeddings[None]).logits[0, -len(row.answer) - 1 : -1]
         gold = ids[-len(row.answer) :]
         losses.append(F.cross_entropy(logits, gold, reduction="none"))
+        weights += [1.0] * (len(gold) - 1) + [end_weight]
         hits.append(bool((logits.argmax(-1) == gold).all()))
-    loss = torch.cat(losses).mean()
+    loss = (torch.cat(losses) * torch.tensor(weights)).sum() / sum(weights)
     loss.backward()
     stepped, report = train_step(base_model, value, PROBLEMS)
     assert prompt.grad is not None
