@@ -135,17 +135,19 @@ def load_run(folder: Path, base_model: ModelFacts, at: int | None = None) -> Run
 
 
 def load_together(folders: Sequence[Path], base_model: ModelFacts) -> tuple[Run, ...]:
-    """Runs that are to go on side by side, all from where the one furthest behind is.
+    """Runs that are to go on side by side, all from where they were at the same time.
 
-    Only so do they meet the same passes again, and so the same bits: a crash may have come after
-    some of them were written and before others were. Raises as `load_run`.
+    Only so do they meet the same passes again, and so the same bits. Those that are not equally far
+    go back to the last milestone that all of them have passed: a crash may have come after some of
+    them were written and before others were, and some may learn more problems a step than others.
+    Raises as `load_run`.
     """
     runs = [load_run(folder, base_model) for folder in folders]
-    behind = min(run.done for run in runs)
-    return tuple(
-        run if run.done == behind else load_run(folder, base_model, behind)
-        for run, folder in zip(runs, folders, strict=True)
-    )
+    if len({run.done for run in runs}) == 1:
+        return tuple(runs)
+    passed = [{score.episodes for score in run.held_out} for run in runs]
+    at = max(set.intersection(*passed))
+    return tuple(load_run(folder, base_model, at) for folder in folders)
 
 
 def _save_learners(

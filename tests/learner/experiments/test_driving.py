@@ -42,6 +42,19 @@ def test_ctrl_c_at_any_pass_loses_nothing(whole, tmp_path, passes):
     assert not list(tmp_path.glob("stopped/*/interrupted"))
 
 
+@pytest.mark.parametrize("passes", (2, 7))
+def test_runs_that_take_other_steps_go_on_after_ctrl_c(tmp_path, passes):
+    paces = [SMALL.with_config(episodes_per_step=step) for step in (1, 2, 4)]
+    folders = [tmp_path / str(i) for i in range(len(paces))]
+    with pytest.raises(Stopped):
+        drive(ScriptedEngine(stop_after=passes).engine, paces, folders, curves=False)
+    results = drive(ScriptedEngine().engine, paces, folders, curves=False)
+    folders = [tmp_path / f"whole-{i}" for i in range(len(paces))]
+    whole = drive(ScriptedEngine().engine, paces, folders, curves=False)
+    assert outcomes(results) == outcomes(whole)
+    assert [run.losses for run in results] == [run.losses for run in whole]
+
+
 def test_what_has_ended_is_not_run_again(tmp_path, capsys):
     folders = seed_folders(tmp_path, SEEDS)
     first = drive(ScriptedEngine().engine, EXPERIMENTS, folders)
