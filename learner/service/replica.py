@@ -15,6 +15,7 @@ import io
 import pickle
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -111,7 +112,8 @@ class Replica:
 
     def check(self) -> None:
         """Raise ServiceClosed if it serves nobody any more: its worker has died."""
-        self._service.ask(())
+        with suppress(ServiceBusy):  # a crowd is no reason to replace it
+            self._service.ask(())
 
     async def run(self, data: bytes) -> AsyncGenerator[bytes, None]:
         """Do this pickled work; yields what comes of it, pickled, or `BEAT`.

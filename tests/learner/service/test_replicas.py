@@ -379,6 +379,11 @@ def test_a_replica_whose_worker_is_gone_says_so(base_model):
         replica.check()
 
 
+def test_a_replica_that_a_crowd_waits_for_is_well(base_model):
+    with Service(base_model, max_waiting=0) as inner:
+        Replica(inner).check()
+
+
 def test_whom_work_counts_for_goes_with_it_to_whatever_replica_does_it(far, monkeypatch):
     """Also where the rest is asked of another one, and on another thread."""
     service, _ = far(1)
