@@ -23,6 +23,7 @@ from learner.checkpoint.reading import (
     Count,
     Names,
     OtherModelError,
+    Past,
     check,
     parse,
     parse_json,
@@ -55,7 +56,7 @@ SCHEMA_VERSION = 1
 _LATER_SETTINGS = ("end_weight",)  # that earlier versions of the app refuse, as they know them not
 _HEADER_BYTES = 1 << 16  # more than any header of a safetensors file with three tensors
 _MAX_COUNT = 1 << 53  # beyond it not every whole number is a float
-_MAX_LOSS = 1e6  # nats a token; that of knowing nothing is about 12
+MAX_LOSS = 1e6  # nats a token; that of knowing nothing is about 12
 _MOMENTS = ("first_moment", "second_moment")
 
 
@@ -209,8 +210,8 @@ class _State:
     schema_version: int
     base_model: _Recorded
     config: LearnerConfig
-    steps: Count
-    episodes: Count
+    steps: Past
+    episodes: Past
     history: Annotated[tuple[StepRecord, ...], Field(max_length=MAX_HISTORY), FailFast()]
     families: Names = ()
     stream_seed: Count | None = None
@@ -347,8 +348,9 @@ def _possible(records: tuple[StepRecord, ...]) -> tuple[StepRecord, ...]:
     """The records, if they can be."""
     for record in records:
         possible = 0 <= record.correct <= record.total and record.total and record.grad_norm >= 0
-        largest = max(record.step, record.episodes, record.total, record.samples)
-        if not possible or abs(record.loss) > _MAX_LOSS or largest > _MAX_COUNT:
+        counts = record.step, record.episodes, record.total, record.samples
+        least, largest = min(counts), max(counts)
+        if not possible or abs(record.loss) > MAX_LOSS or not 0 <= least <= largest <= _MAX_COUNT:
             raise CheckpointError(
                 f"{TRAINING_STATE} has a step with {record.correct} of {record.total} correct, "
                 f"loss {record.loss:g} and gradient norm {record.grad_norm:g}, which cannot be; "

@@ -23,6 +23,9 @@ LENIENT = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 Count = Annotated[int, Field(ge=0, le=2**64 - 1)]
 """A whole number that may be a count, or a seed."""
 
+Past = Annotated[int, Field(ge=0, le=2**52)]
+"""How often something was done so far, with room to go on before a float cannot count it."""
+
 Names = Annotated[
     tuple[Annotated[str, Field(pattern=r"^[\w .-]{1,40}$")], ...], Field(max_length=32)
 ]

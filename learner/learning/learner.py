@@ -19,6 +19,7 @@ from learner.model.source import ModelSource
 
 INITIALISERS = ("vocabulary", "text", "normal")
 MAX_SOFT_TOKENS = 1000  # the longest in the literature have a few hundred
+MAX_INIT_TEXT = 10_000
 MAX_HISTORY = 2000
 MAX_EPISODES_PER_STEP = 64
 LOSSES = ("answer", "text")
@@ -77,6 +78,10 @@ class LearnerConfig:
         require(
             self.initialiser != "text" or bool(self.init_text.strip()),
             "The text initialiser needs a text to start from.",
+        )
+        require(
+            len(self.init_text) <= MAX_INIT_TEXT,
+            f"A text to start from has at most {MAX_INIT_TEXT:,} characters.",
         )
         require(
             1 <= self.episodes_per_step <= MAX_EPISODES_PER_STEP,

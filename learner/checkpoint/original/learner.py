@@ -17,14 +17,14 @@ import torch
 from pydantic import with_config
 from typing_extensions import TypedDict  # Python 3.12 has one that Pydantic takes
 
-from learner.checkpoint.format import check_length
+from learner.checkpoint.format import MAX_LOSS, check_length
 from learner.checkpoint.original.archive import LearningMetrics, read_archive
 from learner.checkpoint.reading import (
     STRICT,
     CheckpointError,
-    Count,
     Names,
     OtherModelError,
+    Past,
     check,
     shown,
 )
@@ -143,7 +143,7 @@ def _checked(value: object, file: str, base_model: ModelFacts) -> OriginalCheckp
         second_moment=second_moment,
         steps=steps,
         learning_rate=_learning_rate(optimiser["param_groups"], file),
-        episodes=check(Count, _plain(parts["episode_count"]), file, "episode_count"),
+        episodes=check(Past, _plain(parts["episode_count"]), file, "episode_count"),
         history=_history(parts["metrics_history"], file),
     )
 
@@ -171,7 +171,7 @@ def _moments(
         step = step.item()
     whole = int(step) if isinstance(step, float) and step.is_integer() else _plain(step)
     first_moment, second_moment = (_finite(x, file, "the optimizer state") for x in moments)
-    return check(Count, whole, file, "step"), first_moment, second_moment
+    return check(Past, whole, file, "step"), first_moment, second_moment
 
 
 def _learning_rate(groups: object, file: str) -> float:
@@ -213,6 +213,11 @@ def _history(value: object, file: str) -> tuple[LearningMetrics, ...]:
             raise CheckpointError(
                 f"{file} has accuracy {metrics.accuracy} for episode {metrics.episode}; one "
                 "episode is answered rightly (1) or not (0)."
+            )
+        if abs(metrics.loss) > MAX_LOSS:
+            raise CheckpointError(
+                f"{file} has a loss of {metrics.loss:g} for episode {metrics.episode}, which "
+                "cannot be; take an earlier checkpoint."
             )
     return history
 

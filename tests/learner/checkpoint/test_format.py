@@ -235,6 +235,12 @@ REFUSED = {
     "more right than asked": (with_step(correct=5), "5 of 4 correct"),
     "asked nothing": (with_step(correct=0, total=0), "0 of 0 correct"),
     "endless loss": (with_step(loss=1e300), "loss 1e+300"),
+    "too many episodes to count on": (edited_json(STATE, episodes=2**60), "a smaller one,"),
+    "step before the first": (with_step(episodes=-(10**400)), "which cannot be"),
+    "a book to start from": (
+        edited_json(STATE, config=CONFIG | {"init_text": "x" * 10_001}),
+        "at most 10,000 characters",
+    ),
     "negative norm": (with_step(grad_norm=-1.0), "gradient norm -1"),
 }
 

@@ -248,6 +248,7 @@ REFUSED = {
     "mood": (lambda: with_metrics(mood=1), "unknown 'mood' in its metrics_history[0]"),
     "loss NaN": (lambda: with_metrics(loss=float("nan")), "loss nan; a finite number"),
     "loss a list": (lambda: with_metrics(loss=[]), "loss <class 'list'>; a finite number"),
+    "endless loss": (lambda: with_metrics(loss=1e300), "a loss of 1e+300 for episode 1"),
     "half right": (lambda: with_metrics(accuracy=0.5), "accuracy 0.5 for episode 1"),
     "task in markup": (lambda: with_metrics(task_type="<b>"), "task types[0] '<b>'; a short name"),
 }
