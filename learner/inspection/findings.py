@@ -6,7 +6,16 @@ from typing import NamedTuple
 from arena.statistics import SIGNIFICANT
 from learner import wording
 from learner.inspection.changes import Changes
-from learner.inspection.likeness import BLANK, EXAMPLES, LINE, NONSENSE, VOUCHES, Likeness, Ranking
+from learner.inspection.likeness import (
+    BLANK,
+    DOUBTS,
+    EXAMPLES,
+    LINE,
+    NONSENSE,
+    VOUCHES,
+    Likeness,
+    Ranking,
+)
 from learner.inspection.listening import Listening
 from learner.inspection.nearest import Nearest, NearestWords
 from learner.inspection.size import Size, Smaller
@@ -65,7 +74,8 @@ def path_found(part: Path) -> tuple[str, str]:
     if not change(first, last).gains:
         short = "At no moment can a gain be told from chance."
     else:
-        there = next(e for e, score in part.moments if score.accuracy >= 0.9 * last.accuracy)
+        nearly = first.accuracy + 0.9 * (last.accuracy - first.accuracy)
+        there = next(e for e, score in part.moments if score.accuracy >= nearly)
         short = f"Nearly all of it was learnt in the first {wording.count(there, 'episode')}."
     return short, (
         f"From {_accuracy(first)} to {_accuracy(last)} at {len(part.moments)} moments of training "
@@ -77,7 +87,7 @@ def vectors_found(part: Vectors) -> tuple[str, str]:
     """Which vector carries most, and whether any is needed."""
     first = part.order[0]
     share = part.shares[first]
-    gain = part.whole.accuracy - part.none.accuracy
+    gain = sum(one.value for one in part.shares)  # over the problems that the shares are of
     told = [i + 1 for i, one in enumerate(part.shares) if one.carries]
     if not told:
         short = "No single vector's share can be told from chance."
@@ -317,7 +327,7 @@ def shown(one: Likeness, most: int = 44) -> str:
         return "nothing at all"
     if one.kind in (NONSENSE, LINE):
         return "random tokens" if one.kind == NONSENSE else "a line of random tokens"
-    if examples := one.text.count("Question:"):
+    if one.kind in (EXAMPLES, DOUBTS) and (examples := one.text.count("Question:")):
         blank = " left blank" if BLANK in one.text else ""
         return f"{wording.count(examples, 'worked example')}{blank}"
     return f"“{_clipped(one.text, most)}”"

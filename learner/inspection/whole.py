@@ -71,11 +71,14 @@ def material_of(
 ) -> Material:
     """What an inspection of a learner needs; ``new_learner`` begins one that has learnt nothing."""
     config = learner.config
+    other = replace(config, seed=(config.seed + 1) % 2**64)
+    if config.initialiser == "text":  # which starts from the same prompt, whatever the seed
+        other = replace(other, initialiser="vocabulary")
     return Material(
         answers,
         on_model,
         subject_of(learner, new_learner(config)),
-        new_learner(replace(config, seed=config.seed + 1)).prompt,
+        new_learner(other).prompt,
         problems,
         moments,
         own_texts,

@@ -1,6 +1,7 @@
 import io
 import json
 from dataclasses import replace
+from functools import partial
 from typing import NoReturn
 
 import pytest
@@ -9,14 +10,18 @@ from PIL import Image
 
 from arena import held_out
 from arena.statistics import Interval
-from learner.inspection.findings import found, markdown
+from learner.inspection.findings import found, markdown, shown
+from learner.inspection.likeness import YOURS
 from learner.inspection.looking import OnModel
 from learner.inspection.pictures import pictures
 from learner.inspection.record import as_record
+from learner.inspection.strength import Path
 from learner.inspection.subject import Subject
 from learner.inspection.vectors import Share, Vectors
-from learner.inspection.whole import NAMES, Material, Parts, inspect, remembering
-from learner.measuring import Answers, Score
+from learner.inspection.whole import NAMES, Material, Parts, inspect, material_of, remembering
+from learner.learning.learner import LearnerConfig, new_learner
+from learner.measuring import Answers, Score, score_of
+from learner.model.base_model import BaseModel
 from learner.model.completion import Ask, Completion
 from learner.visitors.moments import Moment
 
@@ -71,6 +76,43 @@ def test_it_says_which_vectors_do_the_work(parts: Parts, shares, p_values, said)
     none, whole = Score(0, 100), Score(30, 100)
     short = found(replace(part, none=none, whole=whole, shares=known)).short
     assert short.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("right", "said"),
+    [
+        ((60, 66, 66), "Nearly all of it was learnt in the first 40 episodes."),
+        ((60, 61, 75), "Nearly all of it was learnt in the first 80 episodes."),
+    ],
+)
+def test_nearly_all_of_it_is_of_what_was_gained(right: tuple[int, ...], said: str) -> None:
+    scores = [score_of("1" * number + "0" * (100 - number), False) for number in right]
+    moments = tuple(zip((0, 40, 80), scores, strict=True))
+    assert found(Path(moments)).short == said
+
+
+def test_a_vector_carries_its_part_of_what_all_of_them_carry(parts: Parts) -> None:
+    part = parts["vectors"]
+    assert isinstance(part, Vectors)
+    known = tuple(Share(value, Interval(0, 1), 0.01) for value in (0.25, 0.1, 0.05))
+    evidence = found(replace(part, whole=Score(45, 100), none=Score(0, 100), shares=known)).evidence
+    assert "of the +40.0 that all of them gain" in evidence
+
+
+def test_a_visitors_own_text_is_shown_as_it_is(parts: Parts) -> None:
+    (own,) = (one for one in parts["likeness"].trained if one.kind == YOURS)
+    assert shown(replace(own, text="Question: which key?")) == "“Question: which key?”"
+
+
+@pytest.mark.parametrize("initialiser", ["vocabulary", "text"])
+@pytest.mark.parametrize("seed", [0, 2**64 - 1])
+def test_the_other_untrained_prompt_is_another(
+    pocket: BaseModel, initialiser: str, seed: int
+) -> None:
+    begin = partial(new_learner, pocket)
+    config = LearnerConfig(initialiser=initialiser, seed=seed)
+    material = material_of(begin(config), begin, pocket, *([None] * 2), problems=())
+    assert not torch.equal(material.other_untrained, material.subject.untrained)
 
 
 def test_the_record_is_json_with_n_and_interval(parts: Parts) -> None:
