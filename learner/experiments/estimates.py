@@ -144,14 +144,14 @@ def versus_change(one: Arm, other: Arm) -> Effect | None:
     for arm in (one, other):
         runs = [arm.by_seed[seed] for seed in seeds]
         gains.append(difference([r.final.right for r in runs], [r.curve[0].right for r in runs]))
-    return _of_table(difference(*gains))
+    return of_table(difference(*gains))
 
 
 def effect(after: Sequence[Score], before: Sequence[Score], paired: bool) -> Effect:
     """``after`` less ``before``: one score a seed, or one that stands for all seeds."""
     if not paired:
         return _separate(after, before)
-    found = _of_table(
+    found = of_table(
         difference([score.right for score in after], [score.right for score in before])
     )
     if len(after) == len(before) == 1:
@@ -159,7 +159,7 @@ def effect(after: Sequence[Score], before: Sequence[Score], paired: bool) -> Eff
     return found
 
 
-def _of_table(table: Table) -> Effect:
+def of_table(table: Table) -> Effect:
     """The mean of a table of differences.
 
     Where no difference varies its spread says nothing, so the interval is what Wilson's says of an

@@ -17,10 +17,10 @@ from dataclasses import astuple, dataclass, replace
 from statistics import fmean
 
 from arena import FAMILIES
-from arena.crossed import CrossedMean, crossed_accuracy, crossed_mean, difference
+from arena.crossed import crossed_accuracy, difference
 from arena.statistics import holm, mean_interval
 from learner import wording
-from learner.experiments.estimates import Arm, final, versus
+from learner.experiments.estimates import Arm, Effect, final, of_table, versus
 from learner.experiments.results import Results
 from learner.experiments.settings import STARTS
 from learner.experiments.starts import EPISODES_PER_FAMILY
@@ -123,7 +123,7 @@ def unseen_text(starts: Sequence[Start]) -> str:
     by_name = {start.name: start for start in starts}
     lines = [wording.table(rows), ""]
     compared = {
-        (other, episodes): crossed_mean(
+        (other, episodes): of_table(
             difference(by_name["meta"].tables[episodes], by_name[other].tables[episodes])
         )
         for other in ("fresh", "joint")
@@ -153,5 +153,5 @@ def _by_seed(runs: Sequence[Sequence[Results]], episodes: int) -> Table:
     ]
 
 
-def _compared_words(item: CrossedMean, p_value: float) -> str:
-    return f"{wording.change(item.mean, item.interval)} points, {wording.p_value(p_value)}"
+def _compared_words(item: Effect, p_value: float) -> str:
+    return f"{item.points} points, {wording.p_value(p_value)}"

@@ -11,6 +11,7 @@ from learner.report.reproduction import CHAPTERS
 from learner.report.study import Scale, Study
 from learner.report.sweep import CHANGES, DEFAULT, sweep
 from learner.report.techniques import findings, findings_table, verdicts
+from learner.report.transfer import MEASURED, Start, unseen_text
 from tests.learner.experiments.scripted_engine import ScriptedEngine
 
 SCALE = Scale(seeds=2, episodes=8, problems=20, validation=10)
@@ -84,6 +85,13 @@ def test_the_same_problems_again_are_compared_with_new_ones(study):
     for one, other in zip(again.runs, new.runs, strict=True):
         assert [score.episodes for score in one.curve] == [0, 8, 32]
         assert one.curve[:2] == other.curve[:2]  # until all problems were met once
+
+
+def test_starts_between_which_nothing_differs_have_an_interval():
+    table = [[0.0, 1.0, 1.0, 0.0]] * 2
+    starts = [Start(name, dict.fromkeys(MEASURED, table)) for name in ("fresh", "joint", "meta")]
+    text = unseen_text(starts)
+    assert text.count("+0.0 [−49.0, +49.0] points, p = 1") == 2 * len(MEASURED[1:])
 
 
 def test_signals_are_compared_with_what_was_sampled(study):
