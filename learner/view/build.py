@@ -138,26 +138,26 @@ def _arrival(page: Page) -> None:
     ) -> AsyncIterator[Frame]:
         with said():
             lesson = await in_thread(page.lessons.open, session_id, address_behind(request))
-        if notice := lesson.session.take_notice():
-            tell(notice, warning=True)
-        opened = await in_thread(open_demo, page, lesson, query)
-        lesson = page.lessons.get(lesson.session.id)  # the address may name another model
-        session: Frame = {page.browser: lesson.session.id, **opened}
-        to_open = [linked] if linked else []
+            if notice := lesson.session.take_notice():
+                tell(notice, warning=True)
+            opened = await in_thread(open_demo, page, lesson, query)
+            lesson = page.lessons.get(lesson.session.id)  # the address may name another model
+            session: Frame = {page.browser: lesson.session.id, **opened}
+            to_open = [linked] if linked else []
 
-        def going_on(lesson: Lesson) -> bool:
-            return bool(to_open) or lesson.busy or not lesson.exam.ready
+            def going_on(lesson: Lesson) -> bool:
+                return bool(to_open) or lesson.busy or not lesson.exam.ready
 
-        async for frame in page.lesson.frames(lesson, going_on, _is_shown(page, lesson)):
-            yield {**session, **frame}
-            session = {}
-            if to_open:
-                link = to_open.pop()
-                await in_thread(open_link, page, lesson, link, request, oauth, limiter=SLOW)
-        if linked and not _is_shown(page, lesson)():  # the link has led to another model
-            lesson = page.lessons.get(lesson.session.id)
             async for frame in page.lesson.frames(lesson, going_on, _is_shown(page, lesson)):
-                yield frame
+                yield {**session, **frame}
+                session = {}
+                if to_open:
+                    link = to_open.pop()
+                    await in_thread(open_link, page, lesson, link, request, oauth, limiter=SLOW)
+            if linked and not _is_shown(page, lesson)():  # the link has led to another model
+                lesson = page.lessons.get(lesson.session.id)
+                async for frame in page.lesson.frames(lesson, going_on, _is_shown(page, lesson)):
+                    yield frame
 
     page.events.on(
         page.demo.load,

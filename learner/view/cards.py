@@ -206,6 +206,8 @@ def _answer_card(
     kind, mark, word = ("writing", "…", "writing")
     if answer.absent:
         kind, mark, word = ("absent", "·", "not available")
+    elif answer.failed:
+        kind, mark, word = ("none", "–", "not answered")
     elif answer.finished:
         kind, mark, word = verdict(answer.grade)
     classes = ["spa-answer", f"spa-{kind}"]
@@ -220,7 +222,8 @@ def _answer_card(
     text = highlighted(answer.text, grade.span if grade else None)
     length = "spa-completion spa-long" if len(answer.text) > LONG else "spa-completion"
     if answer.finished and not answer.text.strip():
-        text = '<span class="spa-empty">(it wrote nothing)</span>'
+        nothing = "reload the page to ask again" if answer.failed else "it wrote nothing"
+        text = f'<span class="spa-empty">({nothing})</span>'
     if answer.absent:
         text = '<span class="spa-empty">This model has no chat template.</span>'
     elif not answer.finished:

@@ -28,7 +28,8 @@ class GradedCompletion:
     ``text`` is the completion so far, ``finished`` whether it is all there; ``grade`` is None
     while it is being written and where there is no answer to grade against. ``before`` is the
     text and grade that stood here before the learning that just happened. ``absent`` says that
-    the model has no chat template, so that nothing is ever written here.
+    the model has no chat template, so that nothing is ever written here; ``failed``, that it could
+    not be answered, so that nothing more comes.
     """
 
     text: str = ""
@@ -38,6 +39,7 @@ class GradedCompletion:
     grade: Grade | None = None
     before: tuple[str, Grade | None] | None = None
     absent: bool = False
+    failed: bool = False
 
 
 class Comparison:
@@ -98,7 +100,8 @@ class Comparison:
         Does nothing if the learner would say what stands there already.
         """
         if self.problem is not None and not _answer_alike(self._learner, learner):
-            self._ask(self._asked if self.answering else self._soft, learner)
+            unanswered = self.answering or self._learner is None
+            self._ask(self._asked if unanswered else self._soft, learner)
 
     def replace_completions(self, learner: Learner) -> None:
         """As ``ask_again``, but wait, and swap the new completions in at once: nothing flickers."""
@@ -213,11 +216,21 @@ class Comparison:
         with self._lock:
             if self._asking is not asking:
                 return
-            self._write(problem, indices, completions, final=True)
+            self._write(problem, indices, completions, final=failure is None)
+            if failure is not None:
+                self._give_up(indices)
             self._asking = None
         if failure is not None:
             self._fail(failure)
         self._tell()
+
+    def _give_up(self, indices: Sequence[int]) -> None:
+        """Leave what is not all there as it is; whoever asks next asks for all of them again."""
+        self._learner = None
+        self.completions = tuple(
+            replace(one, finished=True, failed=True) if i in indices and not one.finished else one
+            for i, one in enumerate(self.completions)
+        )
 
     def _write(
         self,

@@ -73,6 +73,11 @@ def test_a_card_that_never_gets_an_answer_says_why():
     assert "writing" not in text
 
 
+def test_a_card_that_could_not_be_answered_does_not_wait():
+    text = visible(cards.answer_grid([GradedCompletion(finished=True, failed=True)] * 4))
+    assert text.count("– not answered") == text.count("(reload the page to ask again)") == 4
+
+
 def test_an_own_question_without_an_answer_is_not_graded():
     assert "not graded" in visible(grid(text="perhaps", grade=None))
     assert "nothing is graded" in visible(

@@ -10,6 +10,7 @@ import pytest
 from arena import Problem, split_of
 from learner.learning.learner import LearnerConfig
 from learner.learning.worked_examples import worked_examples
+from learner.service.protocol import ServiceBusy
 from learner.visitors import comparison
 from learner.visitors.checked_input import LessonError
 from learner.visitors.exam import Exam
@@ -77,6 +78,21 @@ def test_a_newcomer_who_does_not_look_is_not_answered(service, exam, session):
     assert not service.asked
     for _ in range(2):
         assert all(one.finished for one in looked_at(lesson).comparison.completions)
+    assert len(service.asked) == 4
+
+
+def test_what_could_not_be_answered_says_so_and_is_asked_again(service, exam, session, monkeypatch):
+    def busy(asks):
+        raise ServiceBusy("9 are waiting.")
+
+    lesson = Lesson(service, exam, session)
+    with monkeypatch.context() as patched:
+        patched.setattr(service, "ask", busy)
+        lesson.answer_first()
+        with pytest.raises(ServiceBusy):
+            finished(lesson)
+    assert all(one.finished and one.failed for one in lesson.comparison.completions)
+    assert not any(one.failed for one in looked_at(lesson).comparison.completions)
     assert len(service.asked) == 4
 
 
