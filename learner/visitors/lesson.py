@@ -271,9 +271,10 @@ class Lesson(Teaching):
         self._halt()
         with self._changed:
             had_learnt = self.learner.episodes > 0
-            self._scores.keep_for(self.learner)
+            before = self.learner
+            self._scores.keep_for(before)
             learner = self.session.start_over(seed)
-            self._learn_as(learner.config)
+            self._learn_as_came(before, learner)
             self.samples.forget()
             self.samples = RatedSamples(self.service, seed, self._tell, self._fail)
             self.show(*self._next_problem(None, FIRST_DIFFICULTY, 0, shown=""))

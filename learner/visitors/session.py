@@ -20,7 +20,7 @@ from learner.visitors.snapshots import Snapshot
 
 UNDO_DEPTH = 20
 UNDO_BYTES = 1 << 23  # of tensors, beyond the newest: long prompts are kept fewer times
-MAX_NOTES_BYTES = 1 << 17  # as JSON; a problem, some settings and a few hundred accuracies
+MAX_NOTES_BYTES = 1 << 18  # as JSON; half of it for results, a fourth for one's own questions
 
 
 class SessionError(ValueError):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from learner.learning.learner import Learner, LearnerConfig
 from learner.learning.step_report import StepReport
@@ -30,7 +30,8 @@ from learner.visitors.saved_lesson import SavedLesson, from_json, to_json
 from learner.visitors.session import Session
 
 ANSWERING_SHARE = 0.1  # of the time of a run that its answers on the way may take
-KEPT = 200  # held-out results
+KEPT = 200  # held-out results ...
+KEPT_LETTERS = 1 << 17  # ... of so many problems in all, for which there is room in the notes
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,10 @@ class Scores:
         """One more result, in place of what there was of the same exam before it grew."""
         at = result.episodes, result.chat_template
         others = (one for one in self.results if (one.episodes, one.chat_template) != at)
-        self.results = (*others, result)[-KEPT:]
+        kept = (*others, result)[-KEPT:]
+        while len(kept) > 1 and sum(one.n for one in kept) > KEPT_LETTERS:
+            kept = kept[1:]
+        self.results = kept
 
     def keep_for(self, learner: Learner) -> None:
         """Note that these are the results of ``learner``, which something is about to replace."""
@@ -138,6 +142,9 @@ class Teaching(Followed):
             done = self.learner.episodes - before
             self.latest_event = Event("cut", done, left=total - done)
         self._scores = Scores(exam, saved.results)
+        # Of a learner that came in place of another one: that one, and how it was being taught.
+        self._instead: WeakKeyDictionary[Learner, tuple[ref[Learner], LearnerConfig]]
+        self._instead = WeakKeyDictionary()
         self._learnt = saved.learnt
         self.own_list = saved.own_list
         self.place = saved.place  # of the problem shown, in the visitor's stream
@@ -367,17 +374,42 @@ class Teaching(Followed):
         """Have the learner that this change gives in place of the old one."""
         self._halt()
         with self._changed:
-            self._scores.keep_for(self.learner)
-            self._replaced(change(), event)
+            before = self.learner
+            self._scores.keep_for(before)
+            after = change()
+            self._learn_as_then(before, after)
+            self._replaced(after, event)
 
     def _go_on_with(self, learner: Learner, event: Event, scores: tuple[Score, ...] = ()) -> None:
         """Have this learner in place of the old one, in its format, with the scores it had."""
         self._halt()
         with self._changed:
-            self._scores.keep_for(self.learner)
+            before = self.learner
+            self._scores.keep_for(before)
             self.session.replace_learner(learner)
-            self._learn_as(learner.config)
+            self._learn_as_came(before, learner)
             self._replaced(learner, event, scores)
+
+    def _learn_as_came(self, before: Learner, learner: Learner) -> None:
+        """Have the settings of a learner that came in place of ``before``."""
+        settings = replace(
+            before.config,
+            chat_template=self.chat_template,
+            signal=self.signal,
+            learning_rate=self.learning_rate,
+            episodes_per_step=self.episodes_per_step,
+        )
+        self._instead[learner] = ref(before), settings
+        self._learn_as(learner.config)
+
+    def _learn_as_then(self, before: Learner, after: Learner) -> None:
+        """Have the settings back that were changed by a learner's coming, if that is undone."""
+        came_instead, settings = self._instead.get(before, (None, before.config))
+        if came_instead is not None and came_instead() is after:
+            self._learn_as(settings)
+        came_instead, _ = self._instead.get(after, (None, None))
+        if came_instead is not None and came_instead() is before:
+            self._learn_as(after.config)
 
     def _learn_as(self, config: LearnerConfig) -> None:
         """Have these settings from now on."""

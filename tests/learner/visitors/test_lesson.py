@@ -554,6 +554,43 @@ def test_a_loaded_learner_is_adopted_in_its_format_and_can_be_undone(lesson):
     finished(lesson)
 
 
+@pytest.mark.parametrize("way", ["adopt", "snapshot", "start_over"])
+def test_undo_of_another_learner_goes_on_learning_as_before(lesson, way):
+    def settings():
+        names = "chat_template", "signal", "learning_rate", "episodes_per_step"
+        return tuple(getattr(lesson, name) for name in names)
+
+    other = LearnerConfig(signal="reward", episodes_per_step=2)
+    if way == "snapshot":
+        lesson.adopt(untrained(other))
+        lesson.keep_snapshot("other")
+        lesson.train(4)
+        finished(lesson)
+    lesson.choose_format(True)
+    lesson.choose_signal("mix")
+    lesson.choose_steps(0.5, 3)
+    chosen = settings()
+    if way == "adopt":
+        lesson.adopt(untrained(other))
+    elif way == "snapshot":
+        lesson.go_to_snapshot("other")
+    else:
+        lesson.start_over(3)
+    came = settings()
+    assert came != chosen
+    lesson.undo()
+    assert settings() == chosen
+    lesson.redo()
+    assert settings() == came
+    lesson.train(4)
+    finished(lesson)
+    lesson.choose_format(True)
+    later = settings()
+    lesson.undo()
+    assert settings() == later  # the run is taken back, and nothing that was chosen
+    finished(lesson)
+
+
 def test_who_learnt_behind_worked_examples_answers_and_is_scored_behind_them(lesson, service):
     """The model alone is asked the question alone, whatever the learner beside it needs."""
     loaded = untrained(LearnerConfig(shots=2))

@@ -1,8 +1,14 @@
 """Results belong to the learner that earned them."""
 
+import json
+
+from arena import Problem
 from learner.learning.learner import LearnerConfig
 from learner.measuring import score_of
 from learner.visitors.exam import Exam
+from learner.visitors.own_list import MAX_CHARACTERS, OwnList
+from learner.visitors.saved_lesson import SavedLesson, to_json
+from learner.visitors.session import MAX_NOTES_BYTES
 from learner.visitors.teaching import KEPT, Scores
 from tests.learner.visitors.scripted import untrained
 
@@ -48,3 +54,15 @@ def test_results_do_not_grow_without_bound(exam: Exam) -> None:
     for episodes in range(KEPT + 5):
         scores.add(score_of("1", False, episodes))
     assert len(scores.results) == KEPT and scores.results[-1].episodes == KEPT + 4
+
+
+def test_long_results_are_fewer_and_leave_room_for_what_else_is_kept(exam: Exam) -> None:
+    scores = Scores(exam, ())
+    for episodes in range(40):
+        scores.add(score_of("1" * 10_000, False, episodes))
+    assert scores.results[-1].episodes == 39
+    own = OwnList(
+        (Problem("own", 0, "\N{CYRILLIC SMALL LETTER ZHE}" * MAX_CHARACTERS, "x", "text"),)
+    )
+    saved = SavedLesson(results=scores.results, own_list=own)
+    assert 100_000 < len(json.dumps(to_json(saved))) < MAX_NOTES_BYTES
