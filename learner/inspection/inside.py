@@ -25,6 +25,7 @@ from learner.visitors.checked_input import LessonError
 from learner.visitors.comparison import GradedCompletion
 from learner.visitors.followed import Followed
 from learner.visitors.lesson import Lesson
+from learner.visitors.open_lessons import MAX_LESSONS
 
 # Of the first picture, and of what is measured of the machine's pace; here and below, on the
 # embedded model and on others.
@@ -32,7 +33,6 @@ FIRST_PROBLEMS = {True: 12, False: 6}
 MOST_PROBLEMS = 100  # of the rest
 FEWEST_PROBLEMS = {True: 30, False: 40}  # fewer could not tell a gain of some points
 SECONDS = {True: 45.0, False: 240.0}  # that it may take
-MOST_INSIDES = 64  # that are remembered
 LATE_MILLISECONDS = 10_000  # that a move may be on its way; a larger step back is a clock set anew
 FIRST_ANSWERS = len(PLACES) + len(CONTROL_PLACES)  # a problem takes in the first picture
 
@@ -101,6 +101,11 @@ class Inside(Followed):
     def working(self) -> bool:
         """Whether the inspection goes on."""
         return self._worker is not None
+
+    @property
+    def needed(self) -> bool:
+        """Whether somebody looks at it, or waits for what it finds."""
+        return self.working or self.followed
 
     @property
     def is_current(self) -> bool:
@@ -361,9 +366,10 @@ class Inside(Followed):
 
 
 class Insides:
-    """The looks inside that were used last, by the visitor's lesson."""
+    """The looks inside of as many lessons as are kept; one that nobody looks at is given up first."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_LESSONS) -> None:
+        self._most = most
         self._recent: OrderedDict[Lesson, Inside] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -373,9 +379,10 @@ class Insides:
             if lesson not in self._recent:
                 self._recent[lesson] = Inside(lesson)
             self._recent.move_to_end(lesson)
-            while len(self._recent) > MOST_INSIDES:
-                _, dropped = self._recent.popitem(last=False)
-                dropped.stop()
+            others = [one for one in self._recent if one is not lesson]
+            if len(others) >= self._most:
+                idle = (one for one in others if not self._recent[one].needed)
+                self._recent.pop(next(idle, others[0])).stop()
             return self._recent[lesson]
 
 

@@ -46,6 +46,11 @@ class Followed:
         """Grows with every change."""
         return self._version
 
+    @property
+    def followed(self) -> bool:
+        """Whether anybody follows it now."""
+        return bool(self._followers)
+
     @contextmanager
     def acting(self, most: int = MOST_ACTING) -> Iterator[None]:
         """Something is done meanwhile that its visitor waits for.

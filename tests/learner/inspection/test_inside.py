@@ -212,3 +212,17 @@ def test_a_visitor_finds_what_they_left(service, trained):
     insides.of(lesson).switch(3)
     assert insides.of(lesson).watched.kept[3] is False
     assert insides.of(lesson_of(service, trained)).watched.kept[3] is True
+
+
+def test_a_crowd_takes_no_look_from_whoever_is_there(service, trained):
+    insides = Insides(most=2)
+    watching, gone = lesson_of(service, trained), lesson_of(service, trained)
+    for lesson in (watching, gone):
+        insides.of(lesson).switch(3)
+    looking = follow(insides.of(watching), lambda: True)
+    next(looking)
+    for _ in range(4):
+        insides.of(lesson_of(service, trained))
+    assert insides.of(watching).watched.kept[3] is False
+    assert insides.of(gone).watched.kept[3] is True  # it was given up
+    looking.close()
