@@ -366,7 +366,7 @@ class Inside(Followed):
 
 
 class Insides:
-    """The looks inside of as many lessons as are kept; one that nobody looks at is given up first."""
+    """The looks inside of as many lessons as are kept; what nobody looks at is given up first."""
 
     def __init__(self, most: int = MAX_LESSONS) -> None:
         self._most = most

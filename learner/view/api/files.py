@@ -11,6 +11,7 @@ from learner.checkpoint.files import load_zip, save_zip
 from learner.hub.client import HubError
 from learner.hub.push import push as push_to_hub
 from learner.hub.reference import checked_repo_id
+from learner.model.turns import finished
 from learner.view.api.endpoint import endpoint
 from learner.view.picked_file import picked
 from learner.view.screen import said
@@ -78,7 +79,7 @@ def add_files_api(lessons: OpenLessons) -> None:
                     token,
                     private=private is not False,
                     message=str(message),
-                    results=held_out_results(lesson, lesson.learner),
+                    results=finished(held_out_results(lesson, lesson.learner)),
                     parent_commit=str(seen) or None,
                     base_model=lesson.base_model,
                 )

@@ -1,8 +1,10 @@
 """The Save & share tab: the trained soft prompt as a file, and on the Hugging Face Hub."""
 
+import math
 import re
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from learner.hub.push import push
 from learner.hub.reference import checked_repo_id, default_repo_id, parse_reference
 from learner.hub.soft_prompts import Fetched, browse, fetch
 from learner.learning.learner import Learner
+from learner.measuring import Score
 from learner.view import cards
 from learner.view.page import Page, answering, explained, follow, html
 from learner.view.picked_file import pick, picked
@@ -27,6 +30,8 @@ from learner.view.screen import SLOW, Frame, said, tell
 from learner.view.server.login import can_sign_in
 from learner.view.share import hub_cards
 from learner.visitors.checked_input import LessonError
+from learner.visitors.exam import Exam
+from learner.visitors.followed import LOOK_SECONDS, MOST_MEASURING
 from learner.visitors.lesson import Lesson
 from learner.visitors.models import Taught
 
@@ -197,8 +202,10 @@ def _push(page: Page, tab: gr.Tab) -> None:
             lesson = page.lessons.get(session_id)
             learner = lesson.learner
             hidden = gr.update(visible="hidden")
-            yield {pushed: hub_cards.note("Pushing …"), link: hidden, copy: hidden}
-            results = held_out_results(lesson, learner)
+            yield {pushed: hub_cards.note("One moment …"), link: hidden, copy: hidden}
+            with lesson.acting(MOST_MEASURING):
+                results = yield from _told(held_out_results(lesson, learner), lesson.exam, pushed)
+            yield {pushed: hub_cards.note("Pushing …")}
             try:
                 done = push(
                     learner,
@@ -358,10 +365,30 @@ def open_link(
         )
 
 
-def held_out_results(lesson: Lesson, learner: Learner) -> HeldOutResults | None:
+def _told(
+    measuring: Generator[Score, None, HeldOutResults | None], exam: Exam, note: gr.HTML
+) -> Generator[Frame, None, HeldOutResults | None]:
+    """What the measuring returns; how far it is, now and then, goes into the note."""
+    told = -math.inf
+    while True:
+        try:
+            score = next(measuring)
+        except StopIteration as done:
+            results: HeldOutResults | None = done.value
+            return results
+        if time.monotonic() - told > LOOK_SECONDS:
+            told = time.monotonic()
+            words = f"Measuring it first: {score.n} of {len(exam.problems)} problems …"
+            yield {note: hub_cards.note(words)}
+
+
+def held_out_results(
+    lesson: Lesson, learner: Learner
+) -> Generator[Score, None, HeldOutResults | None]:
     """This learner's held-out results, measured now unless they are known already.
 
-    None while the model alone, which they are paired with, is still being measured.
+    Yields the score as it grows; returns None while the model alone, which they are paired with, is
+    still being measured.
     """
     exam, chat_template = lesson.exam, learner.config.chat_template
     alone = exam.alone(chat_template)
@@ -374,7 +401,10 @@ def held_out_results(lesson: Lesson, learner: Learner) -> HeldOutResults | None:
         and result.chat_template is chat_template
         and exam.is_whole(result)
     ]
-    result = known[-1] if known else exam.take(learner, chat_template)
+    if known:
+        return HeldOutResults.of(exam.problems, alone, known[-1])
+    for result in exam.grow(learner, chat_template):
+        yield result
     return HeldOutResults.of(exam.problems, alone, result)
 
 

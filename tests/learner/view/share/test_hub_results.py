@@ -8,6 +8,7 @@ import pytest
 
 from learner.learning.learner import LearnerConfig
 from learner.learning.worked_examples import worked_examples
+from learner.model.turns import finished
 from learner.view.share.tab import held_out_results, results_table
 from learner.visitors.checked_input import LessonError
 from learner.visitors.lesson import Lesson
@@ -22,10 +23,14 @@ def test_they_are_measured_behind_the_worked_examples_that_it_learnt_behind(serv
     lesson = Lesson(service, exam, session)
     for _ in follow(lesson, lambda: lesson.comparison.answering):
         pass
-    assert held_out_results(lesson, learner) is None  # there is nothing to compare with yet
+    assert (
+        finished(held_out_results(lesson, learner)) is None
+    )  # there is nothing to compare with yet
     exam.measure_shared(untrained()).join(10)
     service.asked.clear()
-    results = held_out_results(lesson, learner)
+    measuring = held_out_results(lesson, learner)
+    assert next(measuring).n < len(exam.problems)  # it says how far it is
+    results = finished(measuring)
     assert len(results.after) == len(results.before) == len(exam.problems)
     assert {ask.examples for ask in service.asked} == {worked_examples(2)}
 
