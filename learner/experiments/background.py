@@ -35,13 +35,14 @@ from learner.experiments.store import (
 )
 from learner.measuring import Stopped
 from learner.model.base_model import ModelFacts
-from learner.service.protocol import ServiceClosed
+from learner.service.protocol import GROUP, ServiceClosed
 from learner.visitors.followed import Followed
 from learner.visitors.session import Session
 from learner.visitors.sessions import Sessions
 
 FOLDER = "experiments"  # in a session's own
 MAX_WAITING = 64
+WAITING_OF_ONE = MAX_WAITING // 4  # address
 _FAULT = "It was ended by a fault in this program. Continue goes on from what was saved."
 
 
@@ -57,7 +58,8 @@ class Line:
         self._lock = threading.RLock()  # guards what follows
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="experiment")
         self._resting = False  # whether its threads have been told to end
-        self._owners: list[Hashable] = []  # of work that is done or waits, oldest first
+        # Of work that is done or waits, oldest first: who it counts for, by its owner.
+        self._owners: dict[Hashable, Hashable] = {}
         self._closing = False
 
     def check_open(self) -> None:
@@ -68,18 +70,20 @@ class Line:
     def ahead(self, owner: Hashable) -> int:
         """How much work was there before this owner's."""
         with self._lock:
-            return self._owners.index(owner) if owner in self._owners else 0
+            return [*self._owners].index(owner) if owner in self._owners else 0
 
     def submit(self, owner: Hashable, work: Callable[[], None]) -> "Future[None]":
         """Do ``work`` as soon as there is room. Raises ExperimentError if there is none."""
         with self._lock:
             if self._closing:
                 raise ExperimentError("The app is shutting down; start it again and repeat this.")
-            if len(self._owners) >= MAX_WAITING:
+            group = GROUP.get()
+            same = 0 if group is None else [*self._owners.values()].count(group)
+            if len(self._owners) >= MAX_WAITING or same >= WAITING_OF_ONE:
                 raise ExperimentError(
                     "Too many experiments wait already; try again in a few minutes."
                 )
-            self._owners.append(owner)
+            self._owners[owner] = group
             if self._resting:
                 self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="experiment")
                 self._resting = False
@@ -114,7 +118,7 @@ class Line:
 
     def _done(self, owner: Hashable) -> None:
         """Strike this owner off; where nobody is left the threads end, and their helpers too."""
-        self._owners.remove(owner)
+        del self._owners[owner]
         if not self._owners:
             self._pool.shutdown(wait=False)
             self._resting = True

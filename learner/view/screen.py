@@ -7,15 +7,17 @@ Clicks are connected last, when the whole page is laid out: each can then change
 wherever it stands.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from html import escape
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 import gradio as gr
 from anyio import CapacityLimiter, to_thread
 from gradio.blocks import Block
 
+from learner.service.protocol import GROUP
 from learner.view.server.listeners import all_read
 
 
@@ -38,7 +40,10 @@ Frame = dict[Block, Any]
 
 # Threads for what a request does: lent while something is computed, never while somebody waits.
 QUICK = CapacityLimiter(64)  # clicks and pictures: milliseconds
-SLOW = CapacityLimiter(32)  # what takes as long as the Hub, or a measurement, takes
+SLOW = CapacityLimiter(32)  # what takes as long as the Hub, or the end of a step, takes
+MEASURING = CapacityLimiter(16)  # programs' measurements: minutes, and nobody's clicks behind them
+MEASURING_OF_ONE = 4  # address
+_measuring: WeakValueDictionary[Hashable, CapacityLimiter] = WeakValueDictionary()  # by address
 
 # What comes in is checked by whoever takes it: Gradio's own checks take nonsense for its faults.
 PRIVATE: dict[str, Any] = {
@@ -53,6 +58,14 @@ async def in_thread(
 ) -> Result:
     """Call ``function`` on one of the ``limiter``'s threads, in a copy of this task's context."""
     return await to_thread.run_sync(function, *arguments, limiter=limiter)
+
+
+async def measuring_thread(function: Callable[[], Result]) -> Result:
+    """As `in_thread`, for what takes as long as a measurement: some for each address at a time."""
+    own = _measuring.get(GROUP.get()) or CapacityLimiter(MEASURING_OF_ONE)
+    _measuring[GROUP.get()] = own
+    async with own:
+        return await in_thread(function, limiter=MEASURING)
 
 
 class _Part(NamedTuple):

@@ -18,9 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from learner.service.protocol import GROUP
+
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that looks like another
 CODE_LETTERS = 8  # some 40 bits: a thousand guesses a second would take years
 MAX_ROOMS = 20
+ROOMS_OF_ONE = 5  # address
 MAX_PHONES = 2000
 PHONES_OF_ONE = 1000  # address: a large lecture hall, and half of the places
 MAX_ROUNDS = 200
@@ -128,6 +131,7 @@ class Room:
 
     def __init__(self, owner: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.owner = owner
+        self.group = GROUP.get()  # the address that it was opened from
         self.code = "".join(secrets.choice(LETTERS) for _ in range(CODE_LETTERS))
         self.key = secrets.token_urlsafe(24)
         self._clock = clock
@@ -318,7 +322,9 @@ class Rooms:
             for room in self._open.values():
                 if room.owner == owner:
                     return room
-            if len(self._open) >= MAX_ROOMS:
+            group = GROUP.get()
+            same = sum(room.group == group is not None for room in self._open.values())
+            if len(self._open) >= MAX_ROOMS or same >= ROOMS_OF_ONE:
                 raise RoomError("There are as many rooms open here as can be; try again later.")
             room = Room(owner, self._clock)
             self._open[room.code] = room

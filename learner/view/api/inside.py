@@ -5,7 +5,7 @@ from learner.inspection.record import as_record
 from learner.inspection.whole import inspect, material_of
 from learner.view.api.endpoint import endpoint
 from learner.view.api.lessons import Json
-from learner.view.screen import SLOW, in_thread, said
+from learner.view.screen import measuring_thread, said
 from learner.visitors.checked_input import LessonError, checked_text
 from learner.visitors.followed import MOST_MEASURING
 from learner.visitors.open_lessons import OpenLessons
@@ -50,6 +50,6 @@ def add_inside_api(lessons: OpenLessons) -> None:
                 }
 
         with said(markup=False):
-            return await in_thread(look, limiter=SLOW)
+            return await measuring_thread(look)
 
     endpoint(inspect_prompt)

@@ -14,7 +14,7 @@ from arena.statistics import McNemar
 from learner.measuring import Score, Tally
 from learner.view.api.endpoint import endpoint
 from learner.view.cards import VERDICTS, verdict
-from learner.view.screen import QUICK, SLOW, in_thread, said
+from learner.view.screen import QUICK, SLOW, in_thread, measuring_thread, said
 from learner.view.server.origin import address_behind
 from learner.visitors.checked_input import (
     checked_difficulty,
@@ -188,7 +188,7 @@ def add_api(lessons: OpenLessons) -> None:
                 return _result(score, lesson.exam)
 
         with said(markup=False):
-            return await in_thread(measure, limiter=SLOW)
+            return await measuring_thread(measure)
 
     def held_out(session: str) -> list[Json]:
         """The problems that all learners are scored on, and what became of each, by its number.

@@ -1,14 +1,16 @@
 """The background: experiments in the background, that stop, go on, and survive what may come."""
 
 import threading
+from contextvars import copy_context
 
 import pytest
 
+from learner.experiments.background import WAITING_OF_ONE, Line
 from learner.experiments.driving import drive
 from learner.experiments.folder import seed_folders
 from learner.experiments.results_file import RESULTS
 from learner.experiments.store import FAILED, FINISHED, GOING, STOPPED, ExperimentError
-from learner.service.protocol import ServiceBusy
+from learner.service.protocol import GROUP, ServiceBusy
 from learner.visitors.limits import Limits
 from learner.visitors.session import SessionError
 from tests.coroutines import follow
@@ -260,3 +262,22 @@ def test_a_session_with_an_experiment_is_not_removed_to_make_room(app):
     gated.gate.set()
     wait(own)
     assert own.entries()[0].state == FINISHED
+
+
+def test_an_address_leaves_places_in_the_line_for_others():
+    line, gate = Line(1), threading.Event()
+
+    def submit(address, owner):
+        GROUP.set(address)
+        return line.submit(owner, gate.wait)
+
+    try:
+        for number in range(WAITING_OF_ONE):
+            copy_context().run(submit, "10.0.0.1", number)
+        with pytest.raises(ExperimentError, match="Too many experiments wait"):
+            copy_context().run(submit, "10.0.0.1", "one more")
+        copy_context().run(submit, "10.0.0.2", "somebody")
+        assert line.ahead("somebody") == WAITING_OF_ONE
+    finally:
+        gate.set()
+        line.drain()

@@ -3,15 +3,18 @@
 import csv
 import io
 from contextlib import ExitStack
+from contextvars import copy_context
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learner.service.protocol import GROUP
 from learner.visitors.audience import (
     LIFE_SECONDS,
     MAX_ROOMS,
     PHONES_OF_ONE,
+    ROOMS_OF_ONE,
     UNUSED_SECONDS,
     VOTE_SECONDS,
     Poll,
@@ -182,6 +185,21 @@ def test_no_room_lives_for_ever_nor_are_there_ever_so_many(clock):
     clock.now = LIFE_SECONDS + 1
     room.heard()
     assert rooms.of(str(MAX_ROOMS - 1)) is None
+
+
+def test_an_address_leaves_rooms_for_others(clock):
+    rooms = Rooms(clock)
+
+    def opened(address, owner):
+        GROUP.set(address)
+        return rooms.open(owner)
+
+    for number in range(ROOMS_OF_ONE):
+        copy_context().run(opened, "10.0.0.1", f"many {number}")
+    with pytest.raises(RoomError):
+        copy_context().run(opened, "10.0.0.1", "one more")
+    assert copy_context().run(opened, "10.0.0.1", "many 0").owner == "many 0"  # as it was
+    assert copy_context().run(opened, "10.0.0.2", "a lecturer").people == 0
 
 
 def test_only_its_key_presents_a_room(clock):
