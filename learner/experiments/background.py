@@ -335,8 +335,10 @@ class VisitorExperiments(Followed):
         self.running = self.progress = None
         self._future = None
         self._held.close()
-        self.store.mark(entry, state, message)
-        self._tell()
+        try:
+            self.store.mark(entry, state, message)
+        finally:  # also where the disk is full: nothing runs any more
+            self._tell()
 
 
 class BackgroundExperiments:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
+from itertools import islice
+from typing import TypeVar
 
 from arena import FAMILIES, Problem
 from learner.experiments.completions import SOFT_PROMPT, Line, lines_of
@@ -33,13 +35,16 @@ from learner.measuring import (
     measured,
 )
 from learner.model.base_model import BaseModel, ModelFacts
-from learner.service.protocol import ModelService
+from learner.model.completion import Ask, Completion
+from learner.service.protocol import ModelService, ServiceBusy
 
 Learners = Mapping[str, Learner]
 """A run's learners: one for each family, or one under ``SHARED``."""
 
 ALONE, EXAMPLES = "model alone", "worked examples alone"  # baselines, by name
 SPLITS = ("held-out", "validation")  # what soft prompts are measured on
+BUSY_SECONDS = 60.0  # that a run waits at most where the service is full
+Began = TypeVar("Began")
 
 
 @dataclass(frozen=True)
@@ -109,19 +114,41 @@ def direct(base_model: BaseModel) -> Engine:
 def through(service: ModelService, owner: Hashable) -> Engine:
     """The engine on the model that ``service`` owns, in turn with everybody else.
 
-    Requests are ``owner``'s. Raises what the service raises.
+    Requests are ``owner``'s. Where too many of others' wait it waits too, `BUSY_SECONDS` at most.
+    Raises what the service raises.
     """
 
     def train(
         requests: Sequence[tuple[Learner, Sequence[Problem]]],
     ) -> list[tuple[Learner, StepReport]]:
         futures = [
-            service.train(learner, problems, owner=(owner, i))
+            _admitted(partial(service.train, learner, problems, owner=(owner, i)))
             for i, (learner, problems) in enumerate(requests)
         ]
         return [future.result() for future in futures]
 
-    return Engine(service.base_model, service.new_learner, train, service.ask)
+    def ask(asks: Sequence[Ask]) -> Iterator[Sequence[Completion]]:
+        def begin() -> tuple[Iterator[Sequence[Completion]], list[Sequence[Completion]]]:
+            coming = iter(service.ask(asks))
+            return coming, list(islice(coming, 1))
+
+        coming, first = _admitted(begin)
+        yield from first
+        yield from coming
+
+    return Engine(service.base_model, service.new_learner, train, ask)
+
+
+def _admitted(begin: Callable[[], Began]) -> Began:
+    """What ``begin`` returns, once the service has room for it."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return begin()
+        except ServiceBusy:
+            if time.monotonic() > until:
+                raise
+        time.sleep(BUSY_SECONDS / 200)
 
 
 def start_runs(

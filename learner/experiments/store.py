@@ -146,7 +146,12 @@ class Store:
             "seeds": list(entry.plan.seeds),
             **{key: asdict(entry)[key] for key in ("number", "state", "message")},
         }
-        write_file(json.dumps(record, indent=1).encode(), self.path(entry) / RECORD)
+        try:
+            write_file(json.dumps(record, indent=1).encode(), self.path(entry) / RECORD)
+        except OSError as error:
+            raise ExperimentError(
+                f"It could not be kept on the server ({error.strerror}); try again later."
+            ) from error
         return entry
 
 

@@ -1,10 +1,12 @@
 """The background: experiments in the background, that stop, go on, and survive what may come."""
 
+import errno
 import threading
 from contextvars import copy_context
 
 import pytest
 
+from learner.experiments import store
 from learner.experiments.background import WAITING_OF_ONE, Line
 from learner.experiments.driving import drive
 from learner.experiments.folder import seed_folders
@@ -247,6 +249,27 @@ def test_a_disk_that_cannot_be_written_does_not_tell_where_it_is(app):
     assert entry.state == FAILED
     assert "could not be written" in entry.message
     assert str(app.folder) not in entry.message
+
+
+def test_whoever_follows_is_told_also_where_the_end_cannot_be_written(app, monkeypatch):
+    gated = GatedEngine()
+    background, sessions = app.start(gated)
+    own = background.of(sessions.open().id)
+    gated.gate.clear()
+    own.start(plan())
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    version = own.version
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "write_file", full)
+        with pytest.raises(ExperimentError, match="could not be kept on the server"):
+            own.store.mark(own.entries()[0], STOPPED)
+        with pytest.raises(ExperimentError):
+            own._over(own.entries()[0], STOPPED, "")
+    assert own.version > version
+    gated.gate.set()
 
 
 def test_a_session_with_an_experiment_is_not_removed_to_make_room(app):

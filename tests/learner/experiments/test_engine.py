@@ -2,17 +2,20 @@
 
 import math
 from dataclasses import replace
+from itertools import repeat
 
 import pytest
 import torch
 
 from arena import FAMILIES
+from learner.experiments import engine as engine_module
 from learner.experiments.engine import ALONE, EXAMPLES, advance, direct, start_runs, through
 from learner.experiments.problem_order import SHARED
 from learner.experiments.settings import Experiment
 from learner.learning.learner import LearnerConfig
 from learner.measuring import Score
 from learner.service.in_process import Service
+from learner.service.protocol import ServiceBusy
 from tests.learner.experiments.scripted_engine import SMALL, ScriptedEngine
 from tests.learner.tiny_models import build_base_model
 
@@ -226,3 +229,26 @@ def test_through_the_service_it_is_the_same_run():
         torch.testing.assert_close(
             one.learners[SHARED].prompt, other.learners[SHARED].prompt, rtol=1e-3, atol=1e-3
         )
+
+
+def test_a_run_waits_while_the_service_is_full_and_not_for_ever(monkeypatch):
+    monkeypatch.setattr(engine_module, "BUSY_SECONDS", 2.0)
+    busy = iter([True, True, False] * 100)
+
+    def when_free(function):
+        def called(*values, **options):
+            if next(busy):
+                raise ServiceBusy("256 requests are waiting already; try again in a moment.")
+            return function(*values, **options)
+
+        return called
+
+    with Service(build_base_model("qwen2")) as service:
+        monkeypatch.setattr(service, "train", when_free(service.train))
+        monkeypatch.setattr(service, "ask", when_free(service.ask))
+        runs = real_runs(through(service, "somebody"))
+        assert all(run.finished for run in runs)
+        busy = repeat(True)
+        monkeypatch.setattr(engine_module, "BUSY_SECONDS", 0.0)
+        with pytest.raises(ServiceBusy):
+            real_runs(through(service, "somebody"))
