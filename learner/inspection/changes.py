@@ -6,7 +6,7 @@ to another. What flips there flips by chance.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 
 import torch
 
@@ -134,7 +134,9 @@ def _beginnings(
         chat_template=subject.chat_template,
         examples=subject.examples,
     )
-    mean = torch.stack(list(in_slices(on_model, look, problems))).mean(dim=0)
+    # One after the other: each is as large as two vocabularies.
+    likely = in_slices(on_model, look, problems)
+    mean = reduce(torch.add, likely) / len(problems)
     moved = (mean[1] - mean[0]).abs().topk(BEGINNINGS).indices.tolist()
     texts = on_model(partial(token_texts, tokens=moved))
     return tuple(

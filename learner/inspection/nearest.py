@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from torch.nn.functional import normalize
 
 from arena import Problem
 from learner.inspection.looking import OnModel, token_prompt, token_texts
@@ -20,6 +21,7 @@ from learner.measuring import Answers, Score
 from learner.model.base_model import BaseModel
 
 WORDS = 3  # nearest to each vector
+ROWS = 1 << 14  # of the vocabulary that are compared at a time
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,15 @@ class NearestWords:
 def nearest(base_model: BaseModel, prompt: torch.Tensor) -> Nearest:
     """The words nearest to each vector of a prompt, by cosine, nearest first."""
     known = min(len(base_model.tokenizer), base_model.vocabulary_size)
-    table = torch.nn.functional.normalize(base_model.embeddings[:known].float(), dim=1)
-    units = torch.nn.functional.normalize(prompt.to(table.device), dim=1)
-    cosines, tokens = (units @ table.T).topk(WORDS, dim=1)
+    units = normalize(prompt.to(base_model.device), dim=1)
+    found = []
+    for start in range(0, known, ROWS):  # not all at once, in float32: that is a gigabyte
+        table = normalize(base_model.embeddings[start : min(start + ROWS, known)].float(), dim=1)
+        cosines, places = (units @ table.T).topk(min(WORDS, len(table)), dim=1)
+        found.append((cosines, places + start))
+    cosines, tokens = (torch.cat(part, dim=1) for part in zip(*found, strict=True))
+    cosines, best = cosines.topk(WORDS, dim=1)
+    tokens = tokens.gather(1, best)
     return tuple(
         tuple(map(Word, token_texts(base_model, own), own, own_cosines))
         for own, own_cosines in zip(tokens.tolist(), cosines.tolist(), strict=True)

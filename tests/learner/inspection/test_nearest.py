@@ -1,4 +1,7 @@
+import pytest
+
 from arena import held_out
+from learner.inspection import nearest as nearest_module
 from learner.inspection.looking import OnModel, text_ids
 from learner.inspection.nearest import nearest, nearest_words
 from learner.inspection.subject import Subject
@@ -13,6 +16,15 @@ def test_words_that_were_planted_are_read(pocket: BaseModel) -> None:
     heading = text_ids(pocket, f"{HEADINGS[0]}\n")
     assert [words[0].token for words in found][1 : 1 + len(heading)] == heading
     assert all(words[0].cosine > 0.999 for words in found)
+
+
+def test_slices_of_the_vocabulary_find_what_the_whole_finds(
+    pocket: BaseModel, subjects: list[Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = nearest(pocket, subjects[0].trained)
+    monkeypatch.setattr(nearest_module, "ROWS", 1000)
+    for one, other in zip(whole, nearest(pocket, subjects[0].trained), strict=True):
+        assert [word.token for word in one] == [word.token for word in other]
 
 
 def test_of_what_was_learnt_they_say_nothing(
