@@ -88,6 +88,7 @@ class Comparison:
         with self._lock:
             self.problem = problem
             self.completions = self._blank()
+            self._learner, self._asked = None, self._all
 
     def open(self, learner: Learner) -> None:
         """Answer what was put up, in turn with others' first problems, if nothing was asked yet."""

@@ -103,4 +103,5 @@ class OpenLessons:
             self._recent.move_to_end(session)
             while len(self._recent) > self._max_lessons:
                 self._recent.popitem(last=False)
+        lesson.catch_up()
         return lesson

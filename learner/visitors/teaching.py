@@ -12,6 +12,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary, ref
 
+from arena import Problem
 from learner.learning.learner import Learner, LearnerConfig
 from learner.learning.step_report import StepReport
 from learner.learning.training import Material
@@ -131,25 +132,47 @@ class Teaching(Followed):
         self.exam = exam
         self._worker: threading.Thread | None = None
         self._measuring: object | None = None  # what a stopped run has kept
-        saved = from_json(session.notes, len(exam.problems))
+        self._running: tuple[int, ...] = ()  # as in `SavedLesson`
+        self._caught_up = session.caught_up
+        # Of a learner that came in place of another one: that one, and how it was being taught.
+        self._instead: WeakKeyDictionary[Learner, tuple[ref[Learner], LearnerConfig]]
+        self._instead = WeakKeyDictionary()
+        problem = self._find_again()
+        if problem is not None:
+            self.comparison.put_up(problem)
+
+    def _find_again(self) -> Problem | None:
+        """Have all that the session's notes say; returns the problem that was shown."""
+        saved = from_json(self.session.notes, len(self.exam.problems))
         self.chat_template = saved.chat_template
         self.signal = saved.signal
         self.learning_rate = saved.learning_rate or self.learner.config.learning_rate
         self.episodes_per_step = saved.episodes_per_step or self.learner.config.episodes_per_step
-        self._running: tuple[int, ...] = ()  # as in `SavedLesson`
-        if saved.running and not session.running:
+        if saved.running and not self.session.running:
             total, before = saved.running
             done = self.learner.episodes - before
             self.latest_event = Event("cut", done, left=total - done)
-        self._scores = Scores(exam, saved.results)
-        # Of a learner that came in place of another one: that one, and how it was being taught.
-        self._instead: WeakKeyDictionary[Learner, tuple[ref[Learner], LearnerConfig]]
-        self._instead = WeakKeyDictionary()
+        self._scores = Scores(self.exam, saved.results)
         self._learnt = saved.learnt
         self.own_list = saved.own_list
         self.place = saved.place  # of the problem shown, in the visitor's stream
-        if saved.problem is not None:
-            self.comparison.put_up(saved.problem)
+        return saved.problem
+
+    def catch_up(self) -> None:
+        """Show what was done through another app on the same sessions, if the session has it."""
+        if self._caught_up == self.session.caught_up:
+            return
+        with self._changed:
+            self._caught_up = self.session.caught_up
+            self._measuring = self.latest_event = self.graded = None
+            problem = self._find_again()
+            if problem is not None and problem != self.comparison.problem:
+                self.comparison.put_up(problem)
+            self.samples.forget(moves_only=True)
+            self.moments.go_to(self.learner)
+            self.comparison.forget_before()
+            self.comparison.ask_again(self.learner)
+            self._tell()
 
     @property
     def learner(self) -> Learner:
@@ -217,6 +240,7 @@ class Teaching(Followed):
         """
         with self._changed, ExitStack() as stack:
             stack.enter_context(self.session.run())
+            self.catch_up()
             self._measuring = None
             self._scores.keep_for(self.learner)
             config = replace(

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from arena import Problem
 from learner.learning.signals import SIGNALS
 from learner.measuring import score_of
+from learner.visitors.lesson import Lesson
 from learner.visitors.saved_lesson import SavedLesson, from_json, to_json
+from learner.visitors.session import Session
+from tests.learner.visitors.scripted import finished, looked_at, untrained
 
 problems = st.builds(
     Problem,
@@ -49,3 +52,27 @@ def test_results_over_more_problems_than_there_are_now_are_left_out(kept):
 
 def test_a_new_session_has_nothing_to_find():
     assert from_json({}, problems=5) == SavedLesson()
+
+
+def test_what_was_done_through_another_app_is_found_and_kept(service, exam, session):
+    """Coming back to the first of two apps: its lesson had never been away."""
+    lesson = looked_at(Lesson(service, exam, session))
+    lesson.train(8)
+    finished(lesson)
+    state = session.state
+    other = Lesson(service, exam, Session("an-id", state, lambda *_: None, untrained))
+    other.train(8)
+    finished(other)
+    other.choose_format(True)
+    other.draw()
+    session.catch_up(other.session.state)
+    lesson.catch_up()
+    finished(lesson)
+    assert lesson.learner is other.learner and lesson.chat_template
+    assert lesson.comparison.problem == finished(other).comparison.problem
+    assert all(one.finished for one in lesson.comparison.completions)
+    lesson.choose_format(False)
+    assert [score.episodes for score in lesson.results()][-1] == 16
+    assert [score["episodes"] for score in session.notes["marks"]] == [
+        score["episodes"] for score in other.session.notes["marks"]
+    ]
