@@ -61,10 +61,16 @@ class ObjectLeases:
         with self._changed:
             held = dict(self._held)
         for key, lost in held.items():
-            if not self._take(key):
-                with self._changed:
-                    self._held.pop(key, None)
+            took = self._take(key)
+            with self._changed:
+                is_held = key in self._held
+                is_lost = not took and self._held.get(key) is lost
+                if is_lost:
+                    del self._held[key]
+            if is_lost:
                 lost()
+            elif took and not is_held:  # it was left meanwhile
+                self.leave(key)
 
     def _keep(self) -> None:
         """Prolong while anything is held."""

@@ -75,6 +75,15 @@ def test_it_is_prolonged_and_whoever_loses_it_is_told(objects, clock):
     assert lost == ["a"]
 
 
+def test_what_is_left_while_it_is_prolonged_stays_left(objects, clock, monkeypatch):
+    one, other = (ObjectLeases(objects, clock) for _ in range(2))
+    assert one.take("a", nothing)
+    take = one._take
+    monkeypatch.setattr(one, "_take", lambda key: one.leave(key) or take(key))
+    one.prolong()
+    assert other.take("a", nothing)
+
+
 def test_it_is_prolonged_by_itself(objects):
     one = ObjectLeases(objects, seconds=0.05)
     assert one.take("a", lambda: None)
