@@ -19,6 +19,7 @@ from learner.learning.learner import LearnerConfig, require
 ORDERS = ("mixed", "curriculum", "sequence")
 STARTS = ("fresh", "meta", "joint")
 MAX_EPISODES = 100_000
+MIN_PROBLEMS = 2  # one alone tells no spread
 MAX_PROBLEMS = 10_000
 
 
@@ -64,8 +65,9 @@ class Experiment:
         )
         require(self.eval_interval >= 1, "There is at least 1 episode between evaluations.")
         require(
-            1 <= self.eval_problems <= MAX_PROBLEMS,
-            f"An evaluation takes 1 to {MAX_PROBLEMS} problems, not {self.eval_problems}.",
+            MIN_PROBLEMS <= self.eval_problems <= MAX_PROBLEMS,
+            f"An evaluation takes {MIN_PROBLEMS} to {MAX_PROBLEMS} problems, not "
+            f"{self.eval_problems}.",
         )
         require(
             0 <= self.validation_problems <= MAX_PROBLEMS,
@@ -112,6 +114,21 @@ class Experiment:
             not self.per_family or len(self.families) <= self.episodes,
             "A prompt for each family takes at least an episode for each.",
         )
+        require(
+            self.order != "sequence" or self._asks_every_family,
+            f"A sequence is measured on each of its {len(self.families)} families, and these "
+            f"{self.eval_problems} held-out problems are not of all; take more.",
+        )
+
+    @property
+    def _asks_every_family(self) -> bool:
+        """Whether some held-out problem is of each family."""
+        every = len(self.families) * len(self.difficulties)  # in so many each kind comes once
+        first = min(self.eval_problems, every)
+        problems = _problems(
+            first, self.held_out_seed, self.families, self.difficulties, "held-out"
+        )
+        return {problem.family for problem in problems} == set(self.families)
 
     @property
     def seed(self) -> int:

@@ -36,7 +36,7 @@ experiments = st.builds(
     config=configs,
     episodes=st.integers(5, 500),
     eval_interval=st.integers(1, 600),
-    eval_problems=st.integers(1, 500),
+    eval_problems=st.integers(25, 500),
     validation_problems=st.integers(0, 500),
     held_out_seed=st.integers(0, 100),
     families=st.lists(st.sampled_from([*FAMILIES]), min_size=2, unique=True).map(tuple),
@@ -96,7 +96,7 @@ def test_what_is_measured_on_is_of_its_own_split_and_always_the_same(split):
     [
         ({"episodes": 0}, "1 to 100000 episodes"),
         ({"eval_interval": 0}, "at least 1 episode between"),
-        ({"eval_problems": 0}, "1 to 10000 problems"),
+        ({"eval_problems": 1}, "2 to 10000 problems, not 1"),
         ({"validation_problems": -1}, "0 to 10000 problems"),
         ({"families": ("chess",)}, "chosen, each once, from"),
         ({"families": ()}, "chosen, each once, from"),
@@ -107,6 +107,7 @@ def test_what_is_measured_on_is_of_its_own_split_and_always_the_same(split):
         ({"eval_at": (81,)}, "after 1 to 80 episodes"),
         ({"order": "curriculum", "per_family": True}, "mixed"),
         ({"order": "sequence", "families": ("causal",)}, "at least two families"),
+        ({"order": "sequence", "eval_problems": 3}, "these 3 held-out problems are not of all"),
         ({"training_problems": -1}, "1 to 100000 different problems"),
         ({"training_problems": 8, "order": "curriculum"}, "in mixed order"),
         ({"training_problems": 8, "per_family": True}, "one prompt's"),
@@ -137,3 +138,15 @@ def test_what_cannot_be_is_said_in_a_sentence(settings, complaint):
 def test_a_file_that_says_nonsense_is_refused(damage):
     with pytest.raises(CheckpointError, match=r"results\.json"):
         parse(Experiment, json.dumps(damage).encode(), "results.json")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_sequence_is_measured_on_every_family_or_refused(seed):
+    for problems in range(2, 30):
+        asked = replace(TUNED, eval_problems=problems, held_out_seed=seed)
+        families = {problem.family for problem in asked.problems()}
+        if families == set(FAMILIES):
+            assert replace(asked, order="sequence").order == "sequence"
+        else:
+            with pytest.raises(ValueError, match="not of all; take more"):
+                replace(asked, order="sequence")
