@@ -19,7 +19,7 @@ from learner.model.source import POCKET
 
 COUNT = whole_number()
 SEED = whole_number(most=2**64 - 1)
-SEEDS = whole_number(most=1000)
+SEEDS = whole_number(1, 1000)
 FORMATS = {"chat": True, "plain": False}  # with the chat template, or without
 
 _LEARNER = {

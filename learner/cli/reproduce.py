@@ -20,7 +20,7 @@ from learner.experiments.results_file import environment
 from learner.measuring import Stopped
 from learner.model.loading import load_base_model
 from learner.model.source import POCKET
-from learner.report.reproduction import CHAPTERS, REPORT
+from learner.report.reproduction import CHAPTERS, REPORT, require_enough
 from learner.report.study import Scale, Study
 
 
@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> None:
         )
         if not study.formats:
             raise ValueError(f"{base_model.name} has no chat template: ask in --formats plain.")
+        require_enough(study, options.chapters)
         chapters = []
         for name in dict.fromkeys(options.chapters):
             print(f"{name} …", flush=True)

@@ -77,8 +77,6 @@ def _new(
     options: argparse.Namespace,
 ) -> tuple[BaseModel, Path, list[Experiment], list[Path]]:
     experiment = experiment_of(options)
-    if options.seeds < 1:
-        raise ValueError(f"A run has at least 1 seed, not {options.seeds}.")
     seeds = range(experiment.seed, experiment.seed + options.seeds)
     folder = options.output_dir or _fresh_folder(options.model, experiment)
     folders = seed_folders(folder, seeds)

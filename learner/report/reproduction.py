@@ -4,7 +4,7 @@ Each part is a chapter: it runs what it needs (once a study) and returns its Mar
 has been run into the folder before is read, not run again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from statistics import median
 
 from learner import wording
@@ -19,7 +19,13 @@ from learner.report.study import Study, in_format
 from learner.report.sweep import sweep, sweep_text
 from learner.report.tables import markdown
 from learner.report.techniques import default_arm, findings, findings_table
-from learner.report.transfer import learn_unseen, sequence_arm, sequence_text, unseen_text
+from learner.report.transfer import (
+    learn_unseen,
+    sequence_arm,
+    sequence_experiment,
+    sequence_text,
+    unseen_text,
+)
 
 REPORT = "report.md"
 
@@ -151,6 +157,27 @@ CHAPTERS: Mapping[str, Callable[[Study], str]] = {
     "sequence": sequence_chapter,
     "unseen": unseen_chapter,
 }
+
+_CHOOSING = ("settings", "techniques")  # the chapters that choose in validation
+
+
+def require_enough(study: Study, chapters: Collection[str]) -> None:
+    """Refuse now what a chapter would find too small after the hours that others take.
+
+    Raises ValueError.
+    """
+    chat = study.formats[0]
+    study.best(chat)
+    for name in _CHOOSING:
+        if name in chapters and study.scale.validation < 1:
+            raise ValueError(
+                f"The chapter {name} chooses in validation; give it at least 1 of "
+                "--validation-problems, or leave it out of --chapters."
+            )
+    if "techniques" in chapters:
+        study.best(chat, per_family=True)
+    if "sequence" in chapters:
+        sequence_experiment(study, chat)
 
 
 def _in_each_format(study: Study, title: str, text: Callable[[bool], str]) -> str:

@@ -22,7 +22,7 @@ from arena.statistics import holm, mean_interval
 from learner import wording
 from learner.experiments.estimates import Arm, Effect, final, of_table, versus
 from learner.experiments.results import Results
-from learner.experiments.settings import STARTS
+from learner.experiments.settings import STARTS, Experiment
 from learner.experiments.starts import EPISODES_PER_FAMILY
 from learner.report.study import Study
 
@@ -36,10 +36,15 @@ _MEASURES = {
 
 def sequence_arm(study: Study, chat: bool) -> Arm:
     """The families one after another, for as many episodes in all as everything else."""
-    experiment = study.best(
+    name = f"families in sequence, {'chat' if chat else 'plain'}"
+    return study.arm(name, sequence_experiment(study, chat))
+
+
+def sequence_experiment(study: Study, chat: bool) -> Experiment:
+    """What `sequence_arm` runs. Raises ValueError if the study's scale is too small for it."""
+    return study.best(
         chat, order="sequence", eval_interval=study.scale.episodes, validation_problems=0
     )
-    return study.arm(f"families in sequence, {'chat' if chat else 'plain'}", experiment)
 
 
 def sequence_text(arm: Arm, mixed: Arm) -> str:

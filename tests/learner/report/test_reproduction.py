@@ -1,5 +1,6 @@
 """The whole report, on scripted learners: every chapter, its verdicts, its figures."""
 
+from dataclasses import replace
 from statistics import fmean
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from learner.experiments.estimates import estimate
 from learner.experiments.folder import slug
 from learner.report.repetition import repetition_arms
-from learner.report.reproduction import CHAPTERS
+from learner.report.reproduction import CHAPTERS, require_enough
 from learner.report.study import Scale, Study
 from learner.report.sweep import CHANGES, DEFAULT, sweep
 from learner.report.techniques import findings, findings_table, verdicts
@@ -121,6 +122,28 @@ def test_arms_of_a_bench_share_seeds_and_problems(study):
 def test_one_seed_is_too_few():
     with pytest.raises(ValueError, match="at least 2 seeds"):
         Scale(seeds=1)
+
+
+@pytest.mark.parametrize(
+    ("scale", "chapter", "complaint"),
+    [
+        ({"validation": 0}, "settings", "The chapter settings chooses in validation"),
+        ({"validation": 0}, "techniques", "The chapter techniques chooses in validation"),
+        ({"episodes": 3}, "techniques", "an episode for each"),
+        ({"problems": 3}, "sequence", "not of all"),
+        ({"episodes": 3}, "sequence", "an episode for each"),
+        ({"problems": 1}, "experiments", "2 to 10000 problems"),
+    ],
+)
+def test_what_is_too_small_for_a_chapter_is_refused_before_any_runs(
+    study, tmp_path, scale, chapter, complaint
+):
+    small = Study(study.engine, tmp_path, replace(SCALE, **scale))
+    with pytest.raises(ValueError, match=complaint):
+        require_enough(small, ["comparison", chapter])
+    require_enough(study, [*CHAPTERS])
+    if chapter != "experiments":
+        require_enough(small, ["comparison"])
 
 
 def test_names_become_folders():
