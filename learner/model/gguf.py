@@ -114,7 +114,7 @@ def _check_values(path: Path, header: Header, architecture: str) -> None:
                 f"The GGUF file {path.name} has {str(value)[:40]!a} as its {name}; it is damaged."
             )
     layers = values[f"{architecture}.block_count"]
-    if f"blk.{int(layers) - 1}.attn_q.weight" not in header.tensors:
+    if not all(f"blk.{i}.attn_q.weight" in header.tensors for i in range(int(layers))):
         raise ModelError(f"The GGUF file {path.name} lacks weights of its {layers} layers.")
     scaling = values.get(f"{architecture}.rope.scaling.type", "none")
     if scaling != "none":

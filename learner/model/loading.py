@@ -87,15 +87,7 @@ def _load(name: str, device: str, dtype: str, revision: str | None, tell: Tell) 
         raise
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise ModelError(f"There is not enough memory on {target} to load {name}.") from error
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        RuntimeError,
-        SafetensorError,
-        httpx.HTTPError,
-        hub_errors.RevisionResolutionError,
-    ) as error:
+    except Exception as error:  # over a stranger's files transformers raises anything
         raise ModelError(_explain(name, error)) from error
 
 

@@ -102,6 +102,40 @@ def wrong_shape(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"hidden_size": "abc"},
+        {"rope_parameters": 7},
+        {"num_attention_heads": 0},
+        {"num_hidden_layers": None},
+        {"hidden_act": "magic"},
+        {"vocab_size": -1},
+        {"layer_types": [1]},
+        {"model_type": ["qwen2"]},
+        {"quantization_config": 7},
+    ],
+    ids=lambda nonsense: next(iter(nonsense)),
+)
+def test_a_config_of_nonsense_is_refused(tmp_path: Path, nonsense: dict[str, object]) -> None:
+    folder = save(build_model("qwen2"), tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **nonsense}))
+    with pytest.raises(ModelError) as refused:
+        load_base_model(str(folder))
+    message = str(refused.value)
+    assert str(folder) in message and message.endswith(".") and "\n" not in message
+
+
+def test_ctrl_c_while_loading_is_no_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loading, "prepare", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        load_base_model(str(folder))
+
+
+@pytest.mark.parametrize(
     "damage", [break_config, break_weights, remove_weights, only_a_pickle, wrong_shape]
 )
 def test_a_damaged_model_is_refused(tmp_path: Path, damage: object) -> None:

@@ -141,6 +141,14 @@ def test_what_does_not_load_is_said_in_a_sentence(tmp_path, values, says):
     assert says in refusal(tmp_path / "tiny.gguf")
 
 
+def test_a_layer_counts_only_where_the_file_has_it(tmp_path, monkeypatch):
+    path = tmp_path / "tiny.gguf"
+    write_gguf(path, llama__block_count=9)
+    path.write_bytes(path.read_bytes().replace(b"blk.1.attn_q.weight", b"blk.8.attn_q.weight"))
+    monkeypatch.delattr(AutoModelForCausalLM, "from_config")  # nothing is made of what it says
+    assert "lacks weights of its 9 layers" in refusal(path)
+
+
 def test_a_file_that_is_not_whole_is_said_to_be(tmp_path):
     path = tmp_path / "tiny.gguf"
     write_gguf(path)
