@@ -3,19 +3,22 @@
 The table is like the original's *Qwen vs TinyLlama*, told honestly.
 
 A winner is named only where it is significantly better than each of the others, at 5 % after Holm's
-correction for asking that of all of them. The size of a model wins nothing.
+correction for asking that of all of them. Where two arms share only some seeds these are judged by,
+and may say the opposite of the means: then nobody wins. The size of a model wins nothing.
 """
 
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from arena.statistics import SIGNIFICANT, holm
 from arena.unpaired import welch
 from learner import wording
 from learner.experiments.estimates import (
     Arm,
+    Effect,
     Estimate,
     alone,
     examples_alone,
@@ -23,6 +26,7 @@ from learner.experiments.estimates import (
     initial,
     kept,
     rate,
+    step_rates,
     versus,
     versus_change,
 )
@@ -35,13 +39,14 @@ NOBODY = "–"
 class Metric:
     """A row of the table: how it is shown for an arm, what it is worth, and how two arms differ.
 
-    ``p_value`` is None where two arms cannot be compared in it.
+    ``ahead`` is how far the first of two is ahead in what was compared, and the p-value of that;
+    None where they cannot be compared in it.
     """
 
     name: str
     shown: Callable[[Arm], str]
     value: Callable[[Arm], float] | None = None
-    p_value: Callable[[Arm, Arm], float | None] | None = None
+    ahead: Callable[[Arm, Arm], tuple[float, float] | None] | None = None
 
 
 def markdown(arms: Sequence[Arm]) -> str:
@@ -56,11 +61,11 @@ def markdown(arms: Sequence[Arm]) -> str:
 
 def winner(metric: Metric, arms: Sequence[Arm]) -> str:
     """The name of the arm that is significantly better than every other, or ``NOBODY``."""
-    if metric.value is None or metric.p_value is None or len(arms) < 2:
+    if metric.value is None or metric.ahead is None or len(arms) < 2:
         return NOBODY
     best = max(arms, key=metric.value)
-    found = [metric.p_value(best, other) for other in arms if other is not best]
-    p_values = [p_value for p_value in found if p_value is not None]
+    found = [metric.ahead(best, other) for other in arms if other is not best]
+    p_values = [one[1] for one in found if one is not None and one[0] > 0]
     if len(p_values) < len(found) or max(holm(p_values)) >= SIGNIFICANT:
         return NOBODY
     return best.name
@@ -134,15 +139,16 @@ def _final(arm: Arm) -> str:
     return after.words
 
 
-def _change_p(one: Arm, other: Arm) -> float | None:
-    change = versus_change(one, other)
-    return None if change is None else change.p_value
+def _ahead(effect: Effect | None) -> tuple[float, float] | None:
+    return None if effect is None else (effect.value, effect.p_value)
 
 
-def _speed_p(one: Arm, other: Arm) -> float | None:
+def _faster(one: Arm, other: Arm) -> tuple[float, float] | None:
     """From the rates of single steps; of the original only the mean is known."""
-    samples = [arm.runs[0].step_rates for arm in (one, other)]
-    return welch(*samples) if min(map(len, samples)) > 1 else None
+    first, second = step_rates(one), step_rates(other)
+    if min(len(first), len(second)) < 2:
+        return None
+    return fmean(first) - fmean(second), welch(first, second)
 
 
 METRICS = (
@@ -154,21 +160,21 @@ METRICS = (
         "initial accuracy",
         _initial,
         lambda arm: arm.estimate(initial).value,
-        lambda one, other: versus(one, other, initial).p_value,
+        lambda one, other: _ahead(versus(one, other, initial)),
     ),
     Metric(
         "final accuracy",
         _final,
         lambda arm: arm.estimate(final).value,
-        lambda one, other: versus(one, other, final).p_value,
+        lambda one, other: _ahead(versus(one, other, final)),
     ),
     Metric(
         "improvement (points)",
         lambda arm: arm.effect(final, initial).words,
         lambda arm: arm.effect(final, initial).value,
-        _change_p,
+        lambda one, other: _ahead(versus_change(one, other)),
     ),
-    Metric("episodes a second", lambda arm: f"{rate(arm):.2f}", rate, _speed_p),
+    Metric("episodes a second", lambda arm: f"{rate(arm):.2f}", rate, _faster),
 )
 
 _COLUMNS = (

@@ -3,10 +3,11 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
-from learner.experiments.estimates import Arm
+from learner.experiments.estimates import Arm, final, versus
 from learner.experiments.original import PUBLISHED
 from learner.experiments.results_file import parse_results
 from learner.report.tables import METRICS, NOBODY, as_csv, markdown, winner
@@ -37,6 +38,26 @@ def test_nobody_wins_by_luck():
 def test_two_that_are_equally_good_share_no_victory():
     arms = [arm("a", after=0.9), arm("b", after=0.9), arm("bad", after=0.2)]
     assert winner(BY_NAME["final accuracy"], arms) == NOBODY
+
+
+def test_nobody_wins_against_what_the_shared_seeds_say():
+    high = [made_up(seed, name="some", after=0.9) for seed in (1, 2)]
+    some = Arm("some", (made_up(0, name="some", after=0.2), *high))
+    arms = [some, arm("one", seeds=1, after=0.6)]
+    paired = versus(*arms, final)
+    assert paired.value < 0 and paired.p_value < 0.01  # though in the mean it is ahead
+    for name in ("final accuracy", "improvement (points)"):
+        assert BY_NAME[name].value(some) > BY_NAME[name].value(arms[1])
+        assert winner(BY_NAME[name], arms) == NOBODY
+
+
+def test_speed_is_judged_in_the_unit_that_it_is_shown_in():
+    speed = BY_NAME["episodes a second"]
+    arms = [arm("five side by side"), arm("alone", seeds=1)]  # a run of each is as fast
+    assert speed.shown(arms[0]) == "250.00" and speed.shown(arms[1]) == "50.00"
+    assert winner(speed, arms) == "five side by side"
+    quick = replace(arms[1].runs[0], step_rates=tuple(r * 5 for r in arms[0].runs[0].step_rates))
+    assert winner(speed, [arms[0], Arm("as fast in each step", (quick,))]) == NOBODY
 
 
 def test_the_originals_claims_have_no_winner_in_improvement():
