@@ -14,7 +14,7 @@ from arena.command_line import whole_number
 from learner.experiments.settings import MAX_PROBLEMS, PRESETS, STARTS, TUNED, Experiment
 from learner.learning.learner import INITIALISERS, LOSSES, MAX_SHOTS
 from learner.learning.signals import SIGNALS
-from learner.model.loading import DEVICES, DTYPES
+from learner.model.loading import AUTO, DEVICES, DTYPES
 from learner.model.source import POCKET
 
 COUNT = whole_number()
@@ -44,9 +44,9 @@ _RUN = (
 )
 
 
-def add_base_model(parser: argparse.ArgumentParser) -> None:
-    """Which base model to load, and where."""
-    group = add_hardware(parser)
+def add_base_model(parser: argparse.ArgumentParser, default: str = AUTO) -> None:
+    """Which base model to load, and where; ``default`` as of `add_hardware`."""
+    group = add_hardware(parser, default)
     group.add_argument(
         "--model",
         default=POCKET,
@@ -54,11 +54,11 @@ def add_base_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_hardware(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Where base models run; returns the group of flags."""
+def add_hardware(parser: argparse.ArgumentParser, default: str = AUTO) -> argparse._ArgumentGroup:
+    """Where base models run, and in what, by ``default``; returns the group of flags."""
     group = parser.add_argument_group("base model")
-    group.add_argument("--device", default="auto", choices=DEVICES, help="where it runs")
-    group.add_argument("--dtype", default="auto", choices=["auto", *DTYPES], help="of its weights")
+    group.add_argument("--device", default=default, choices=DEVICES, help="where it runs")
+    group.add_argument("--dtype", default=default, choices=[AUTO, *DTYPES], help="of its weights")
     return group
 
 
@@ -96,8 +96,9 @@ def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset",
         choices=[*PRESETS],
-        default="best",
-        help="settings to start from: the best measured here, or the original experiments'",
+        default=argparse.SUPPRESS,
+        help="settings to start from: the best measured here (default), or the original "
+        "experiments'",
     )
     add = adding("problems")
     add("--episodes", type=COUNT, default=best.episodes, help="problems to learn from")
@@ -167,7 +168,7 @@ def add_experiment_flags(parser: argparse.ArgumentParser) -> None:
 def experiment_of(options: argparse.Namespace) -> Experiment:
     """The experiment that the flags choose. Raises ValueError for what cannot be."""
     given = vars(options)
-    experiment = PRESETS[options.preset]
+    experiment = PRESETS[given.get("preset", "best")]
     learner: dict[str, Any] = {
         name: given[flag] for flag, name in _LEARNER.items() if flag in given
     }
@@ -193,7 +194,7 @@ def settings_given(options: argparse.Namespace) -> list[str]:
     """The flags among them, as they were typed, that would change an experiment."""
     given = vars(options)
     own = {"families", "difficulty", "prompt_per_family", "anneal", "init", "no_chat_template"}
-    names = {*_LEARNER, *_RUN, *own}
+    names = {*_LEARNER, *_RUN, *own, "preset", "seeds", "dtype"}
     typed = [f"--{name.replace('_', '-')}" for name in names & given.keys()]
     if "order" in given:
         typed.append(f"--{given['order']}")  # each order has a flag of its own

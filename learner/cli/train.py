@@ -28,7 +28,7 @@ from learner.experiments.running import draw_together
 from learner.experiments.settings import Experiment
 from learner.measuring import Stopped
 from learner.model.base_model import BaseModel
-from learner.model.loading import load_base_model
+from learner.model.loading import AUTO, load_base_model
 from learner.model.source import HUB, locate, recorded_source
 from learner.report.tables import summary
 
@@ -45,11 +45,17 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=_HERE,
         metavar="FOLDER",
-        help="go on with the run in this folder, or in --output-dir, exactly as it would have",
+        help="go on with the run in this folder, or in --output-dir, exactly as it would have; on "
+        "another --device, but not to the same bits",
     )
-    add("--seeds", type=SEEDS, default=1, help="how many seeds, from --seed on, side by side (1)")
+    add(
+        "--seeds",
+        type=SEEDS,
+        default=argparse.SUPPRESS,
+        help="how many seeds, from --seed on, side by side (1)",
+    )
     add_experiment_flags(parser)
-    add_base_model(parser)
+    add_base_model(parser, argparse.SUPPRESS)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -76,8 +82,8 @@ def run(options: argparse.Namespace) -> None:
 def _new(
     options: argparse.Namespace,
 ) -> tuple[BaseModel, Path, list[Experiment], list[Path]]:
-    experiment = experiment_of(options)
-    seeds = range(experiment.seed, experiment.seed + options.seeds)
+    experiment, given = experiment_of(options), vars(options)
+    seeds = range(experiment.seed, experiment.seed + given.get("seeds", 1))
     folder = options.output_dir or _fresh_folder(options.model, experiment)
     folders = seed_folders(folder, seeds)
     if folder.is_dir() and (taken := next(folder.glob(f"**/{RESULTS}"), None)):
@@ -85,7 +91,7 @@ def _new(
             f"{taken.parent} holds a run already; go on with it by --resume {folder}, or choose "
             "another folder."
         )
-    base_model = load_base_model(options.model, options.device, options.dtype)
+    base_model = load_base_model(options.model, given.get("device", AUTO), given.get("dtype", AUTO))
     return base_model, folder, [experiment.with_seed(seed) for seed in seeds], folders
 
 
@@ -105,19 +111,28 @@ def _resumed(
     records = [open_record(path) for path in folders]
     experiments = [record.settings for record in records]
     made_with = records[0]
-    base_model = _same_model(made_with, options.model)
-    for name, then in made_with.versions.items():
-        now = environment(base_model)["versions"].get(name)
-        if now != then:
-            print(
-                f"Note: it was started with {name} {then}, and this is {now}; "
-                "the last bits of its numbers may differ from an uninterrupted run's."
-            )
+    base_model = _same_model(
+        made_with, options.model, vars(options).get("device", made_with.device)
+    )
+    here = environment(base_model)
+    changes = [
+        (f"with {name} {then}", here["versions"].get(name))
+        for name, then in made_with.versions.items()
+        if here["versions"].get(name) != then
+    ]
+    if made_with.device not in (AUTO, here["device"]):
+        changes.append((f"on {made_with.device}", here["device"]))
+    for then, now in changes:
+        print(
+            f"Note: it was started {then}, and this is {now}; "
+            "the last bits of its numbers may differ from an uninterrupted run's."
+        )
     return base_model, folder, experiments, folders
 
 
-def _same_model(made_with: RunRecord, given: str) -> BaseModel:
-    """The base model that a run was made with; ``given`` is where a local one may be by now."""
+def _same_model(made_with: RunRecord, given: str, device: str) -> BaseModel:
+    """The base model that a run was made with, on ``device``; ``given`` is where a local one may be
+    by now."""
     name, revision = made_with.model_name, made_with.model_revision
     source = recorded_source(name, revision, made_with.model_kind)
     if source.is_local and not locate(given).source.is_embedded:
@@ -127,9 +142,7 @@ def _same_model(made_with: RunRecord, given: str) -> BaseModel:
             f"The run was made with {source.name}, which is on no Hub; say by --model where it "
             "lies on this machine."
         )
-    return load_base_model(
-        name, made_with.device, made_with.dtype, revision if source.kind == HUB else None
-    )
+    return load_base_model(name, device, made_with.dtype, revision if source.kind == HUB else None)
 
 
 def _fresh_folder(model: str, experiment: Experiment) -> Path:

@@ -76,6 +76,7 @@ def test_flags_of_the_learner(line, settings):
 def test_only_what_was_given_counts_as_given():
     assert settings_given(parsed("")) == []
     assert settings_given(parsed("--lr 1 --curriculum")) == ["--curriculum", "--lr"]
+    assert settings_given(parsed("--preset best")) == ["--preset"]
     assert settings_given(parsed("--sequence --no-chat-template")) == [
         "--no-chat-template",
         "--sequence",

@@ -61,6 +61,22 @@ def test_seeds_learn_side_by_side_into_folders_of_their_own(tmp_path, capsys):
     assert "leave out --lr" in capsys.readouterr().err
     assert main(["train", "--resume", str(folder), "--curriculum"]) == 2
     assert "leave out --curriculum" in capsys.readouterr().err
+    for flag, value in (("--seeds", "2"), ("--preset", "best"), ("--dtype", "bfloat16")):
+        assert main(["train", "--resume", str(folder), flag, value]) == 2
+        assert f"leave out {flag}" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_on_another_device_if_that_is_asked_for(tmp_path, capsys, monkeypatch):
+    small = "--episodes 4 --eval-problems 5 --validation-problems 0 --no-chat-template".split()
+    assert main(["train", *small, "--device", "cpu", "--output-dir", str(tmp_path / "run")]) == 0
+    results = tmp_path / "run" / "results.json"
+    results.write_text(results.read_text().replace('"device": "cpu"', '"device": "cuda"'))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    capsys.readouterr()
+    assert main(["train", "--resume", str(tmp_path / "run")]) == 2
+    assert "use --device cpu" in capsys.readouterr().err
+    assert main(["train", "--resume", str(tmp_path / "run"), "--device", "cpu"]) == 0
+    assert "Note: it was started on cuda, and this is cpu" in capsys.readouterr().out
 
 
 def test_a_prompt_per_family_is_evaluated_family_by_family(tmp_path, capsys):
