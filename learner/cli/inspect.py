@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
         lambda work: work(base_model),
         held_out(options.problems, options.held_out_seed),
         options.text,
-        _moments(options.checkpoint, learner, base_model),
+        _moments(options.checkpoint, learner, base_model, options.any_model),
     )
     for name, part in inspect(material):
         parts[name] = part
@@ -80,8 +80,6 @@ def run(options: argparse.Namespace) -> None:
         seconds = time.perf_counter() - began
         tqdm.write(f"[{seconds:.1f} s] {heading}\n{short}\n{evidence}\n", file=sys.stderr)
     bar.close()
-    if options.save_smallest:
-        _save_smallest(learner, parts, options.save_smallest, base_model)
     record = {
         "model": base_model.name,
         "revision": base_model.revision,
@@ -95,22 +93,27 @@ def run(options: argparse.Namespace) -> None:
     text = json.dumps(record, indent=2)
     if options.json:
         print(text)
-        return
-    folder = options.output_dir or _fresh_folder(base_model)
+    else:
+        about = (
+            f"{base_model.name}, {'with' if learner.config.chat_template else 'without'} the chat "
+            f"template, after {wording.count(learner.episodes, 'episode')}; "
+            f"{wording.count(options.problems, 'held-out problem')}, 95 % intervals, "
+            f"{record['seconds']:.0f} seconds.\n\n{wording.power(options.problems)}; a hint of "
+            "more is no finding. Where a row says *untrained*, or *random*, that is the control."
+        )
+        _write(options.output_dir or _fresh_folder(base_model), parts, about, text)
+    if options.save_smallest:  # last, for its folder may be another's
+        _save_smallest(learner, parts, options.save_smallest, base_model)
+
+
+def _write(folder: Path, parts: Parts, about: str, record: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     drawn = pictures(parts)
     for name, picture in drawn.items():
         write_file(picture, folder / f"{name}.png")
-    about = (
-        f"{base_model.name}, {'with' if learner.config.chat_template else 'without'} the chat "
-        f"template, after {wording.count(learner.episodes, 'episode')}; "
-        f"{wording.count(options.problems, 'held-out problem')}, 95 % intervals, "
-        f"{record['seconds']:.0f} seconds.\n\n{wording.power(options.problems)}; a hint of more is "
-        "no finding. Where a row says *untrained*, or *random*, that is the control."
-    )
     named = {name: f"{name}.png" for name in drawn}
     write_file(markdown(parts, named, about).encode(), folder / REPORT)
-    write_file(f"{text}\n".encode(), folder / RECORD)
+    write_file(f"{record}\n".encode(), folder / RECORD)
     print(f"Written to {folder / REPORT}, with {RECORD} and {len(drawn)} pictures.")
 
 
@@ -129,10 +132,12 @@ def _fresh_folder(base_model: BaseModel) -> Path:
     return Path("runs") / f"{now}-{base_model.source.short_name}-inside"
 
 
-def _moments(reference: str, learner: Learner, base_model: BaseModel) -> list[Moment]:
+def _moments(
+    reference: str, learner: Learner, base_model: BaseModel, any_model: bool
+) -> list[Moment]:
     """The milestones up to the learner, if it is a run's and they were kept."""
     return [
-        Moment(episodes, load(place, base_model).prompt)
+        Moment(episodes, load(place, base_model, any_model).prompt)
         for episodes, place in milestones(Path(reference))
         if episodes <= learner.episodes
     ]

@@ -54,7 +54,38 @@ def test_the_smallest_can_be_saved_and_loads_again(
     assert len(set(learner.prompt[0].tolist())) == 2
 
 
+def test_the_report_is_kept_where_the_smallest_cannot_be_saved(
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(size, "MARGIN", 0.9)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.tex").touch()
+    given = ["--problems", "3", "--dtype", "float32", "--output-dir", str(tmp_path / "inside")]
+    smallest = ["--save-smallest", str(tmp_path / "taken")]
+    assert main(["inspect", "--checkpoint", str(checkpoint), *given, *smallest]) == 2
+    assert "thesis.tex" in capsys.readouterr().err
+    assert (tmp_path / "inside" / "inspection.md").is_file()
+
+
 def test_two_problems_are_the_fewest(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["inspect", "--checkpoint", str(checkpoint), "--problems", "1"])
     assert "--problems" in capsys.readouterr().err
+
+
+def test_a_run_of_another_model_is_looked_into_on_request(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base_model = load_base_model(dtype="float32")
+    learner = load(checkpoint, base_model)
+    other = replace(learner, source=replace(learner.source, revision="another"))
+    for name in ("best", "checkpoint_ep4"):
+        save(other, tmp_path / "run" / name, curve=False)
+    asked = ["inspect", "--checkpoint", str(tmp_path / "run"), "--problems", "2", "--json"]
+    assert main([*asked, "--dtype", "float32"]) == 2
+    assert "(--any-model does)" in capsys.readouterr().err
+    assert main([*asked, "--dtype", "float32", "--any-model"]) == 0
+    assert "vectors" in json.loads(capsys.readouterr().out)
