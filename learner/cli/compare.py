@@ -7,6 +7,8 @@ python -m learner compare --models Qwen/Qwen2.5-0.5B-Instruct Qwen/Qwen2.5-0.5B 
 """
 
 import argparse
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
     """Run the command. Raises ValueError, in a sentence, for what a person can mend; or Stopped."""
     if not options.runs and not options.models:
         raise ValueError("Say what to compare: runs, or --models to run it on.")
-    arms = [Arm(path.name or str(path), read_runs(path)) for path in options.runs]
+    arms = [Arm(name, read_runs(path)) for name, path in _named(options.runs).items()]
     for name in dict.fromkeys(options.models):
         arms += _arms_of(name, options)
     if options.original:
@@ -62,6 +64,15 @@ def run(options: argparse.Namespace) -> None:
     write_file(as_csv(arms).encode(), folder / "comparison.csv")
     write_file(comparison({arm.name: arm.runs for arm in arms}), folder / "comparison.png")
     print(f"{text}\n\nSaved to {folder} as comparison.md, comparison.csv and comparison.png")
+
+
+def _named(paths: Sequence[Path]) -> dict[str, Path]:
+    """Each by its name, or as it was given where another one is of that name."""
+    different = dict.fromkeys(paths)
+    names = Counter(path.name for path in different)
+    return {
+        path.name if path.name and names[path.name] == 1 else str(path): path for path in different
+    }
 
 
 def _arms_of(model: str, options: argparse.Namespace) -> list[Arm]:

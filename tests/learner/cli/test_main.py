@@ -107,6 +107,11 @@ def test_runs_and_the_originals_numbers_are_compared_in_one_table(tmp_path, caps
         assert name in printed
     written = {path.name for path in (tmp_path / "table").iterdir() if path.is_file()}
     assert written == {"comparison.md", "comparison.csv", "comparison.png"}
+    again = tmp_path / "again" / "original.json"
+    again.parent.mkdir()
+    again.write_bytes(results.read_bytes())
+    assert main(["compare", *map(str, (run, results, again, run)), *out]) == 0
+    assert f"|  | mine | {results} | {again} | winner |" in capsys.readouterr().out
     assert main(["compare", *out]) == 2
     assert "Say what to compare" in capsys.readouterr().err
     assert main(["compare", str(results), "--output-dir", str(results / "within")]) == 2
