@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, with_config
 
-from learner.checkpoint.reading import LENIENT, Count, parse
+from learner.checkpoint.reading import LENIENT, CheckpointError, Count, parse
 from learner.experiments.results import UNKNOWN, Results, Share
 from learner.measuring import Score
 
@@ -154,11 +154,20 @@ def original_results(data: bytes, name: str, file: str) -> Results | None:
     Raises CheckpointError.
     """
     either = parse(_Either, data, file)
+    written: _Qwen | _Continuous
     if either.format is None and either.training is not None:
-        return parse(_Qwen, data, file).results(name)
-    if either.format is None and either.training_results is not None:
-        return parse(_Continuous, data, file).results(name)
-    return None
+        written = parse(_Qwen, data, file)
+    elif either.format is None and either.training_results is not None:
+        written = parse(_Continuous, data, file)
+    else:
+        return None
+    try:
+        results = written.results(name)
+    except ValueError as error:
+        raise CheckpointError(f"{file} says what cannot be: {error}") from error
+    if not results.curve:
+        raise CheckpointError(f"{file} is of a run that was stopped before it was ever measured.")
+    return results
 
 
 def _counted(correct: int, n: int, episodes: int) -> Score:

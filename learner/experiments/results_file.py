@@ -26,7 +26,7 @@ from learner.checkpoint.reading import LENIENT, CheckpointError, Count, parse, s
 from learner.experiments.engine import ALONE, EXAMPLES, Run
 from learner.experiments.original import original_results
 from learner.experiments.problem_order import Episode
-from learner.experiments.results import Results, Share
+from learner.experiments.results import UNKNOWN, Results, Share
 from learner.experiments.settings import Experiment
 from learner.measuring import NO_ANSWER, RIGHT, WRONG, Score, Tally, score_of
 from learner.model.base_model import ModelFacts
@@ -60,7 +60,7 @@ def as_json(run: Run, made_with: Mapping[str, Any], checkpoint: str) -> bytes:
     file, that the run goes on from."""
     experiment, config = run.experiment, run.experiment.config
     problems = experiment.problems()
-    steps = {episode.step: episode.seconds for episode in run.past}
+    spent = sum({episode.step: episode.seconds for episode in run.past}.values())
     record: dict[str, Any] = {
         "format": FORMAT,
         **made_with,
@@ -72,8 +72,8 @@ def as_json(run: Run, made_with: Mapping[str, Any], checkpoint: str) -> bytes:
         "settings": experiment.as_dict(),
         "start_time": run.started,
         "elapsed_time": run.elapsed,
-        "training_time": sum(steps.values()),
-        "episodes_per_sec": run.done / sum(steps.values()) if run.done else None,
+        "training_time": spent,
+        "episodes_per_sec": run.done / spent if spent > 0 else None,
         "finished": run.finished,
         "checkpoint": checkpoint,
         "kept_episode": run.kept_episodes,
@@ -289,11 +289,17 @@ def parse_results(data: bytes, name: str, file: str = RESULTS) -> Results:
 def _ours(record: RunRecord, name: str, file: str) -> Results:
     experiment, asked = record.settings, record.problems
     past, scores, baselines = parse_past(record, len(record.training), file)
+    if len(asked) != experiment.eval_problems:
+        raise CheckpointError(
+            f"{file} has {len(asked)} problems, and settings that ask {experiment.eval_problems}; "
+            "it was changed."
+        )
     curve = tuple(_whole(score, len(asked), file) for score in scores["evaluations"])
     if not curve:
         raise CheckpointError(f"{file} is of a run that was stopped before it was ever measured.")
     first, last = curve[0], curve[-1]
     steps = {episode.step: episode.seconds for episode in past}
+    spent = sum(steps.values())
     sizes = Counter(episode.step for episode in past)
     return Results(
         name=name,
@@ -313,7 +319,7 @@ def _ours(record: RunRecord, name: str, file: str) -> Results:
         final=curve[-1],
         families=_groups([problem.task_type for problem in asked], first, last),
         difficulties=_groups([str(problem.difficulty) for problem in asked], first, last),
-        episodes_per_second=len(past) / sum(steps.values()) if past else 0.0,
+        episodes_per_second=len(past) / spent if spent > 0 else UNKNOWN,
         alone=_baseline(baselines, ALONE, len(asked), file),
         examples_alone=_baseline(baselines, EXAMPLES, len(asked), file),
         kept=next((score for score in curve if score.episodes == record.kept_episode), None),
@@ -321,7 +327,7 @@ def _ours(record: RunRecord, name: str, file: str) -> Results:
             _whole(score, experiment.validation_problems, file) for score in scores["validations"]
         ),
         problems=tuple(problem.key for problem in asked),
-        training_seconds=sum(steps.values()),
+        training_seconds=spent,
         step_rates=tuple(sizes[step] / seconds for step, seconds in steps.items() if seconds > 0),
         continual=record.continual_learning,
         sampled=tuple(episode for episode in past if episode.sampled),
@@ -331,7 +337,7 @@ def _ours(record: RunRecord, name: str, file: str) -> Results:
 
 
 def _whole(score: Score, asked: int, file: str) -> Score:
-    if score.n != asked:
+    if score.n != asked or not asked:
         raise CheckpointError(f"{file} has {score.n} outcomes of {asked} problems; it was changed.")
     return score
 

@@ -208,11 +208,14 @@ def test_the_published_numbers_are_those_of_the_report():
         {"use_chat_template": "yes"},
         {"learning_rate": None},
         {"n_episodes": -1},
+        {"evaluations": []},
+        {"final_evaluation": {"n_correct": 0, "n_total": 0}},
     ],
 )
 def test_a_damaged_original_is_refused_in_a_sentence(damage):
     data = json.dumps(train_qwen_record() | damage).encode()
-    with pytest.raises(ValueError, match=r"would be right|is not a score|has no n_correct"):
+    says = r"would be right|is not a score|3 of 2|has no n_correct|before it was ever measured"
+    with pytest.raises(CheckpointError, match=rf"^results\.json .*({says})"):
         parse_results(data, "checkpoints")
 
 
@@ -223,6 +226,8 @@ def test_a_damaged_original_is_refused_in_a_sentence(damage):
         {"kept_episode": "last"},
         {"finished": None},
         {"evaluations": []},
+        {"problems": [], "baselines": {}, "evaluations": [{"episode": 0, "outcomes": ""}]},
+        {"validations": [{"episode": 0, "outcomes": ""}]},
         {"problems": [{"key": 1, "task_type": "causal", "difficulty": 1}]},
     ],
 )
@@ -230,6 +235,16 @@ def test_a_damaged_file_of_ours_is_refused_in_a_sentence(run, damage):
     data = json.dumps(json.loads(written(run)) | damage).encode()
     with pytest.raises(CheckpointError, match=r"results\.json"):
         parse_results(data, "mine")
+
+
+def test_steps_that_took_no_time_have_no_speed(run):
+    record = json.loads(written(run))
+    for episode in record["training"]:
+        episode["seconds"] = 0
+    results = parse_results(json.dumps(record).encode(), "mine")
+    assert (results.episodes_per_second, results.training_seconds, results.step_rates) == (0, 0, ())
+    timeless = replace(run, past=tuple(replace(episode, seconds=0.0) for episode in run.past))
+    assert json.loads(written(timeless))["episodes_per_sec"] is None
 
 
 @pytest.mark.parametrize(
