@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> None:
         )
         if not study.formats:
             raise ValueError(f"{base_model.name} has no chat template: ask in --formats plain.")
+        study.require_same_hardware()
         require_enough(study, options.chapters)
         chapters = []
         for name in dict.fromkeys(options.chapters):

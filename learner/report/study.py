@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from learner.checkpoint.reading import CheckpointError
 from learner.experiments.driving import drive
 from learner.experiments.engine import Engine
 from learner.experiments.estimates import Arm
-from learner.experiments.folder import is_finished, slug
+from learner.experiments.folder import is_finished, open_record, slug
 from learner.experiments.results import Results
+from learner.experiments.results_file import RESULTS, environment
 from learner.experiments.settings import ORIGINAL, TUNED, Experiment
+from learner.model.loading import AUTO
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,24 @@ class Study:
     def formats(self) -> tuple[bool, ...]:
         """Those of the formats asked for that the model knows."""
         return tuple(chat for chat in self.asked if chat in self.engine.base_model.formats)
+
+    def require_same_hardware(self) -> None:
+        """Refuse to report beside runs in another precision, or on another kind of device.
+
+        Raises CheckpointError: the report's heading names one of each.
+        """
+        here = environment(self.engine.base_model)
+        for file in sorted(self.folder.glob(f"**/seed-*/{RESULTS}")):
+            then = open_record(file.parent)
+            if then.dtype not in (AUTO, here["dtype"]) or _kind(then.device) not in (
+                AUTO,
+                _kind(here["device"]),
+            ):
+                raise CheckpointError(
+                    f"{self.folder} holds runs in {then.dtype} on {then.device}, and these would "
+                    f"be in {here['dtype']} on {here['device']}; choose another folder by "
+                    "--output-dir."
+                )
 
     def arm(self, name: str, experiment: Experiment) -> Arm:
         """The experiment over all seeds, under a name of its own."""
@@ -87,6 +108,11 @@ class Study:
             held_out_seed=self.scale.held_out_seed,
         )
         return replace(scaled, **changes)  # type: ignore[arg-type]
+
+
+def _kind(device: str) -> str:
+    """A device without its number: one GPU is as good as another."""
+    return device.partition(":")[0]
 
 
 def in_format(chat: bool) -> str:

@@ -135,12 +135,15 @@ def test_models_of_both_kinds_are_compared_in_the_formats_they_know(tmp_path, ca
 def test_a_report_is_written_with_its_command(tmp_path, capsys):
     scale = "--seeds 2 --episodes 4 --problems 5 --validation-problems 5"
     arguments = ["reproduce", *scale.split(), "--chapters", "comparison"]
-    assert main([*arguments, "--output-dir", str(tmp_path)]) == 0
+    arguments += ["--output-dir", str(tmp_path), "--dtype"]
+    assert main([*arguments, "float32"]) == 0
     report = (tmp_path / "pocket" / "report.md").read_text()
     assert report in capsys.readouterr().out
     assert "python -m learner reproduce --seeds 2" in report
     assert "2 seeds, 5 held-out problems" in report
     assert "## Comparison" in report
+    assert main([*arguments, "bfloat16"]) == 2
+    assert "choose another folder by --output-dir" in capsys.readouterr().err
 
 
 def test_evaluate_prints_every_family_with_its_interval(capsys):

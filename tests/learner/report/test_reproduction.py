@@ -4,7 +4,9 @@ from dataclasses import replace
 from statistics import fmean
 
 import pytest
+import torch
 
+from learner.checkpoint.reading import CheckpointError
 from learner.experiments.estimates import estimate
 from learner.experiments.folder import slug
 from learner.report.repetition import repetition_arms
@@ -110,6 +112,24 @@ def test_what_has_been_run_is_read_and_not_run_again(study):
     assert CHAPTERS["comparison"](again) == CHAPTERS["comparison"](study)
     assert scripted.trained == []
     assert again.reused > 0
+
+
+@pytest.mark.parametrize(
+    ("made_with", "says"),
+    [
+        ({"dtype": torch.bfloat16}, "in float32 on cpu, and these would be in bfloat16 on cpu"),
+        ({"device": torch.device("cuda")}, "these would be in float32 on cuda; choose another"),
+    ],
+)
+def test_runs_of_other_hardware_are_not_reported_as_of_this(tmp_path, made_with, says):
+    scripted = ScriptedEngine().engine
+    first = Study(scripted, tmp_path, replace(SCALE, episodes=2))
+    first.require_same_hardware()
+    first.arm("plain", first.best(False))
+    first.require_same_hardware()
+    other = replace(scripted, base_model=replace(scripted.base_model, **made_with))
+    with pytest.raises(CheckpointError, match=says):
+        replace(first, engine=other).require_same_hardware()
 
 
 def test_arms_of_a_bench_share_seeds_and_problems(study):
