@@ -37,6 +37,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--problems", type=COUNT, default=scale.problems, help="held-out problems")
     add("--validation-problems", type=COUNT, default=scale.validation, help="to choose settings by")
     add("--held-out-seed", type=SEED, default=0, help="another fixed set of held-out problems")
+    add("--longer", type=COUNT, default=scale.longer, help="times as many, to choose settings too")
     group = add_hardware(parser)
     group.add_argument("--models", nargs="+", default=[POCKET], help="a report for each")
 
@@ -49,6 +50,7 @@ def run(options: argparse.Namespace) -> None:
         options.problems,
         options.validation_problems,
         options.held_out_seed,
+        options.longer,
     )
     for model in dict.fromkeys(options.models):
         began = time.perf_counter()

@@ -17,13 +17,17 @@ from learner.model.loading import AUTO
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is run: so many seeds, episodes, held-out problems, and problems of validation."""
+    """How much is run: so many seeds, episodes, held-out problems, and problems of validation.
+
+    Settings are tried for as many episodes, and for ``longer`` times as many.
+    """
 
     seeds: int = 5
     episodes: int = 80
     problems: int = 500
     validation: int = 200
     held_out_seed: int = 0
+    longer: int = 4
 
     def __post_init__(self) -> None:
         if self.seeds < 2:

@@ -16,7 +16,6 @@ from learner.experiments.results import Results
 from learner.experiments.settings import Experiment
 from learner.report.study import Study, in_format
 
-LONGER = 4  # times as many episodes, at most
 LEAST = 2  # held-out problems that a run is measured on at all
 DEFAULT = "default"
 CLASS_WORDS = "Yes No number name colour pet drink fruit"  # what kinds of answer there are
@@ -97,10 +96,8 @@ class Sweep:
 def sweep(study: Study, chat: bool) -> Sweep:
     """Try every setting in one format, side by side, and choose in validation."""
     episodes = study.scale.episodes
-    longest = episodes * LONGER
-    experiment = study.best(
-        chat, episodes=longest, eval_at=(episodes, longest), eval_problems=LEAST
-    )
+    lengths = sorted({episodes, episodes * study.scale.longer})
+    experiment = study.best(chat, episodes=lengths[-1], eval_at=tuple(lengths), eval_problems=LEAST)
     arms = study.together(
         f"settings, {'chat' if chat else 'plain'}",
         [_changed(experiment, name) for name in CHANGES],
@@ -108,7 +105,7 @@ def sweep(study: Study, chat: bool) -> Sweep:
     settings = [
         _setting(changed, runs, length)
         for changed, runs in zip(CHANGES, arms, strict=True)
-        for length in (episodes, longest)
+        for length in lengths
     ]
     steadiest = max(settings, key=lambda setting: setting.steady)
     return Sweep(tuple(settings), _look(study, chat, steadiest), _look(study, chat, settings[0]))

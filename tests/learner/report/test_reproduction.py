@@ -81,6 +81,13 @@ def test_a_setting_is_chosen_in_validation_and_looked_at_held_out(study):
     )
 
 
+def test_settings_can_be_tried_for_no_longer_than_the_rest(tmp_path):
+    scale = replace(SCALE, longer=1, validation=4)
+    found = sweep(Study(ScriptedEngine().engine, tmp_path, scale), chat=False)
+    assert [setting.name for setting in found.settings] == [*CHANGES]
+    assert {setting.episodes for setting in found.settings} == {SCALE.episodes}
+
+
 def test_the_same_problems_again_are_compared_with_new_ones(study):
     text = CHAPTERS["repetition"](study)
     assert text.count("| 8 problems, once |") == text.count("| 32 problems, once |") == 2
