@@ -164,9 +164,27 @@ def test_a_run_stops_survives_a_reload_goes_on_and_is_deleted(experimenter):
     experimenter.presses("Delete")
     experimenter.presses("Keep it")
     experimenter.presses("Delete")
-    experimenter.presses("Delete it for good")
+    experimenter.presses("Delete “long one” for good")
     expect(experimenter.told).to_contain_text("Press Start")
     expect(experimenter.table).to_have_count(3)
+
+
+def test_what_is_deleted_for_good_is_the_run_that_was_asked_about(experimenter):
+    sure = experimenter.page.locator("#spa-really-delete")
+    for name in ("run 1", "run 2"):
+        experimenter.starts(Episodes=4)
+        expect(sure).to_be_hidden()  # it asked about the run before
+        experimenter.sees_the_end_of(name)
+        expect(sure).to_be_hidden()
+        experimenter.presses("Delete")
+        expect(sure).to_have_text(f"Delete “{name}” for good")
+    experimenter.field("Run").click()
+    experimenter.page.get_by_role("option", name="run 1").click()
+    expect(sure).to_be_hidden()
+    experimenter.presses("Delete")
+    experimenter.presses("Delete “run 1” for good")
+    expect(experimenter.table).to_have_count(4)
+    expect(experimenter.table.first).to_contain_text("run 2")
 
 
 def test_seeds_side_by_side_leave_as_one_file_and_lines_can_be_chosen(experimenter, tmp_path):

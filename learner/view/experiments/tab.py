@@ -236,12 +236,15 @@ def _one_run(page: Page, screen: Shown) -> None:
                 "Delete it for good", variant="stop", size="md", elem_id="spa-really-delete"
             )
             keep = gr.Button("Keep it", size="md", elem_id="spa-keep-run")
+        doomed = gr.Textbox(visible="hidden")  # the place of the run that this row is about
     with gr.Column(scale=7, min_width=320):
         figure = html("spa-figure", ExperimentsView().figure, SAVE_FIGURE)
 
-    def choose(own: VisitorExperiments, place: object) -> Frame:
-        choose_run(own, place)
-        return {sure: gr.update(visible=False)}
+    def ask(session_id: object, place: object) -> tuple[str, Any, Any]:
+        with said():
+            entry = screen.find(session_id).store.read(place)
+        words = f"Delete “{entry.plan.name}” for good"
+        return entry.place, gr.update(value=words), gr.update(visible=True)
 
     def remove(own: VisitorExperiments, place: object) -> Frame:
         own.delete(place)
@@ -268,14 +271,15 @@ def _one_run(page: Page, screen: Shown) -> None:
     screen.enable(use, lambda view: view.can_use)
     screen.enable(download, lambda view: view.can_download)
     screen.enable(delete, lambda view: view.can_delete)
-    screen.act(chosen.input, choose, [chosen], [sure])
-    screen.act(really_delete.click, remove, [chosen], [sure])
+    screen.act(chosen.input, choose_run, [chosen])
+    screen.act(really_delete.click, remove, [doomed], [sure])
     page.lesson.act(use.click, adopt, [chosen], busy=lambda lesson: lesson.comparison.answering)
     page.events.on(
         download.click, save, [page.browser, chosen], [file], then={"js": follow("spa-run-file")}
     )
-    for button, visible in ((delete, True), (keep, False)):
-        page.events.on(button.click, partial(gr.update, visible=visible), [], [sure])
+    page.events.on(delete.click, ask, [page.browser, chosen], [doomed, really_delete, sure])
+    # Whoever comes to another run, by choice or by a start, is not asked about the one before.
+    page.events.on([keep.click, chosen.change], partial(gr.update, visible=False), [], [sure])
 
 
 def power_line(problems: object) -> str:
