@@ -13,6 +13,7 @@
       if (value) address.searchParams.set(name, value);
       else address.searchParams.delete(name);
     }
+    if (address.searchParams.has("model")) address.searchParams.set("model", facts.model); // another may be chosen since
     if (address.href !== location.href) history.replaceState(history.state, "", address);
   };
 

@@ -17,6 +17,7 @@ from learner.view.screen import SLOW, Frame, tell
 from learner.visitors import demo
 from learner.visitors.checked_input import ANY_DIFFICULTY, ANY_FAMILY, LessonError
 from learner.visitors.lesson import Lesson
+from learner.visitors.models import NotThere
 
 OFFERED = {"family": ANY_FAMILY, "difficulty": ANY_DIFFICULTY, "episodes": 80}
 """The controls that only the page knows of, by their parameter, and what they say by default."""
@@ -50,7 +51,13 @@ def open_demo(page: Page, lesson: Lesson, query: object, anew: bool = False) -> 
     """
     told = query if isinstance(query, str) else ""
     parameters = dict(parse_qsl(told[:MAX_ADDRESS].lstrip("?")))
-    lesson = _gone_over(page, lesson, parameters.get("model"))
+    if "again" in parameters:  # a reload stays at the model that may have been chosen since
+        parameters.pop("model", None)
+    try:
+        lesson = _gone_over(page, lesson, parameters.get("model"))
+    except NotThere as reason:
+        tell(str(reason), warning=True)
+        del parameters["model"]
     wanted, nonsense = demo.read(parameters, _model(lesson), lesson.exam.formats)
     if "again" in parameters and lesson.learner.episodes:  # a reload keeps what was learnt
         wanted = replace(wanted, seed=None, place=None, own=None, chat_template=None, signal=None)
@@ -73,9 +80,14 @@ def open_demo(page: Page, lesson: Lesson, query: object, anew: bool = False) -> 
 
 
 def _gone_over(page: Page, lesson: Lesson, name: str | None) -> Lesson:
-    """The visitor's lesson in front of the model of this name, if it is here."""
+    """The visitor's lesson in front of the model of this name, if there is one.
+
+    Raises NotThere if it still loads, or if it cannot be had.
+    """
     try:
         model = page.lessons.models.find(name or lesson.base_model.name)
+    except NotThere:
+        raise
     except LessonError:
         return lesson
     if model.base_model.source == lesson.base_model.source:

@@ -24,6 +24,10 @@ _FAULT = "It could not be loaded, by a fault in this program."
 _WAIT = 10.0  # seconds that closing waits for what is being loaded
 
 
+class NotThere(LessonError):
+    """A model that is offered still loads, or cannot be had; the message says which."""
+
+
 @dataclass(frozen=True, eq=False)
 class Taught:
     """A base model that can be taught: what stands in front of it, and what scores it."""
@@ -108,14 +112,14 @@ class Models:
     def find(self, name: object) -> Taught:
         """The model that is offered under this name, whole or short.
 
-        Raises LessonError if there is none, if it still loads, or if it cannot be had.
+        Raises LessonError if there is none; NotThere if it still loads, or if it cannot be had.
         """
         for offer in self._offers:
             if name in (offer.source.name, offer.source.short_name):
                 if offer.taught is not None:
                     return offer.taught
                 short = offer.source.short_name
-                raise LessonError(offer.refused or f"{short} is not there yet: {offer.doing}.")
+                raise NotThere(offer.refused or f"{short} is not there yet: {offer.doing}.")
         names = ", ".join(offer.source.short_name for offer in self._offers)
         raise LessonError(f"There is no model of that name here; choose {names}.")
 

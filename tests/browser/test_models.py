@@ -1,5 +1,7 @@
 """Several base models in one app: the page opens at once, and each visitor teaches each of them."""
 
+import re
+
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -23,12 +25,15 @@ def url(tmp_path_factory):
 
 
 def test_a_learner_for_each_model_and_the_choice_outlives_a_reload(visitor):
+    visitor.page.goto(f"{visitor.url}?model=pocket")  # as a copied link has it
+    visitor.sees_four_answers()
     expect(visitor.model).to_have_text("pocket")
     expect(visitor.page.locator("#spa-models")).to_contain_text("broken cannot be had.")
     expect(visitor.page.locator("#spa-models")).not_to_contain_text("tiny")  # it has come
     visitor.trains(4)
     visitor.chooses_model("tiny")
     expect(visitor.learnt).to_have_text("not trained yet")
+    expect(visitor.page).to_have_url(re.compile("model=tiny"))
     visitor.trains(8)
     visitor.reloads()
     expect(visitor.model).to_have_text("tiny")
