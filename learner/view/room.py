@@ -249,8 +249,8 @@ def _done(page: Page, lesson: Lesson, wish: object) -> dict[str, Any]:
         found.end()
         return {"ended": True}
     if what == "learn":
-        thumbs, people = found.thumbs()
-        lesson.learn_from_many(mean_rewards(thumbs))
+        number, thumbs, people = found.thumbs()
+        lesson.learn_from_many(number, mean_rewards(thumbs))
         said = said_of(thumbs, people)
     elif what == "thumbs":
         found.ask([_tries(lesson)])
@@ -303,15 +303,16 @@ def _nothing(page: Page, lesson: Lesson) -> list[Poll]:
 
 
 def _tries(lesson: Lesson) -> Poll:
-    """The tries at the problem shown, drawn if there are none yet; waits for them."""
-    if not lesson.samples.shown.samples:
+    """The tries at the problem shown that it has not learnt from; new ones are waited for."""
+    shown = lesson.samples.shown
+    if not shown.samples or shown.learnt_from:
         lesson.draw_samples()
         from_thread.run(_drawn, lesson)
     shown = lesson.samples.shown
     if not shown.samples or shown.problem is None:
         raise RoomError("No tries could be drawn; try again.")
     texts = tuple(one.text.strip() or "(it wrote nothing)" for one in shown.samples)
-    return Poll("thumbs", "thumbs", shown.problem.question, texts)
+    return Poll("thumbs", "thumbs", shown.problem.question, texts, number=shown.number)
 
 
 async def _drawn(lesson: Lesson) -> None:

@@ -55,7 +55,8 @@ class RoomEnded(RoomError):
 class Poll:
     """A question to all phones. ``kind`` is number (0 to ``most``), choice (any) or thumbs.
 
-    ``about`` is what it is about, where the stage shows that and a phone does not.
+    ``about`` is what it is about, where the stage shows that and a phone does not; ``number`` is
+    that of the set of tries that gets the thumbs.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Poll:
     options: tuple[str, ...] = ()
     most: int = 0
     about: str = ""
+    number: int = 0
 
 
 def checked_vote(ask: Poll, value: object) -> Vote:
@@ -240,14 +242,14 @@ class Room:
             ]
             return {"people": self.people, "round": self._number, "asks": asks}
 
-    def thumbs(self) -> tuple[list[tuple[int, int]], int]:
-        """(up, down) of each try that is rated now, and by how many people."""
+    def thumbs(self) -> tuple[int, list[tuple[int, int]], int]:
+        """The set of tries that is rated now, (up, down) of each, and by how many people."""
         with self._lock:
             latest = self._rounds[-1]
             for ask in latest.asks:
                 if ask.kind == "thumbs":
                     votes = latest.votes.get(ask.name, {})
-                    return tally(ask, votes.values()), len(votes)
+                    return ask.number, tally(ask, votes.values()), len(votes)
         raise RoomError("No tries are being rated; show four tries to the room first.")
 
     def csv(self) -> str:

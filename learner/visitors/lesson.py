@@ -15,7 +15,6 @@ from learner.service.protocol import ModelService
 from learner.visitors.checked_input import MAX_EPISODES, LessonError
 from learner.visitors.exam import Exam
 from learner.visitors.own_list import OwnList
-from learner.visitors.rated_samples import RatedSamples
 from learner.visitors.run import EXAMS_PER_RUN
 from learner.visitors.session import Session
 from learner.visitors.snapshots import Snapshot, free_name
@@ -241,14 +240,19 @@ class Lesson(Teaching):
         assert shown.problem is not None, "what is rated has a problem"
         self._learn_once(thumbs, shown.problem, shown.chat_template)
 
-    def learn_from_many(self, marks: Sequence[float]) -> None:
-        """Learn from what many think of the samples: a mean mark each, -1 to 1. Raises LessonError.
+    def learn_from_many(self, number: int, marks: Sequence[float]) -> None:
+        """Learn from what many think of the samples of a set: a mean mark each, -1 to 1.
 
-        What they are divided on, 0, takes no part.
+        What they are divided on, 0, takes no part. Raises LessonError, also if another set is
+        shown by now.
         """
         if not any(marks):
             raise LessonError("Nobody has marked a try yet, or as many like each as do not.")
         with self._changed:
+            if number != self.samples.shown.number:
+                raise LessonError(
+                    "The tries that were marked are gone; show others, and have those marked."
+                )
             self.rate_all([(mark > 0) - (mark < 0) for mark in marks])
             shown = self.samples.shown
             assert shown.problem is not None, "what is rated has a problem"
@@ -275,8 +279,7 @@ class Lesson(Teaching):
             self._scores.keep_for(before)
             learner = self.session.start_over(seed)
             self._learn_as_came(before, learner)
-            self.samples.forget()
-            self.samples = RatedSamples(self.service, seed, self._tell, self._fail)
+            self.samples.start_over(seed)
             self.show(*self._next_problem(None, FIRST_DIFFICULTY, 0, shown=""))
             self._replaced(learner, Event("reset"))
             if not had_learnt:

@@ -57,6 +57,11 @@ class SampleSet:
         return any(one.thumb for one in self.samples)
 
     @property
+    def learnt_from(self) -> bool:
+        """Whether what is rated among them has been learnt from."""
+        return any(one.moved for one in self.samples)
+
+    @property
     def thumbs(self) -> Thumbs:
         """What is rated, to learn from. Raises LessonError if nothing is."""
         if not self.rated:
@@ -143,6 +148,15 @@ class RatedSamples:
                 self._sets += 1
                 self.shown = SampleSet()
         self._tell()
+
+    def start_over(self, seed: int) -> None:
+        """Take the set away, and draw as a newcomer with this seed would.
+
+        The numbers go on, for tabs that still show an older set.
+        """
+        with self._lock:
+            self._seed, self._draws = seed, 0
+        self.forget()
 
     def _draw(self, wanted: SampleSet, draw: int, learner: Learner) -> None:
         """Sample on a thread of its own, as long as the set is still wanted."""

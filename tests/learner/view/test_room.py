@@ -3,13 +3,19 @@
 import csv
 import io
 import json
+from types import SimpleNamespace
 
 import pytest
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from learner.view import room as view
 from learner.view.room import MAX_BODY, room_routes
 from learner.visitors.audience import Poll, Rooms
+from learner.visitors.checked_input import LessonError
+from tests.coroutines import finished as result_of
+from tests.learner.visitors.scripted import idle
 
 RIGHT = Poll("right", "choice", "Which?", ("one", "two"))
 
@@ -94,3 +100,30 @@ def test_a_room_that_has_ended_says_so(phone, room):
     assert page.status_code == 404 and "This room has ended" in page.text
     assert phone.post("/join").status_code == 404
     assert phone.get("/asks").status_code == 404
+
+
+def test_a_room_teaches_the_tries_that_it_saw_and_sees_new_ones_after_that(lesson, rooms):
+    page, room = SimpleNamespace(rooms=rooms), rooms.open(lesson.session.id)
+
+    def wish(what: str) -> dict:
+        return result_of(to_thread.run_sync(view._done, page, lesson, json.dumps({"do": what})))
+
+    def thumb_up() -> tuple[str, ...]:
+        """Somebody likes the first try; what the tries were."""
+        (asked,) = room.counted()["asks"]
+        room.vote(room.join(), room.counted()["round"], "thumbs", [1, 0, 0, 0])
+        return asked["options"]
+
+    wish("thumbs")
+    first = thumb_up()
+    lesson.draw_samples()  # by a click beside the stage
+    idle(lesson)
+    with pytest.raises(LessonError, match="tries that were marked are gone"):
+        wish("learn")
+    wish("thumbs")
+    second = thumb_up()
+    assert second != first
+    wish("learn")
+    assert idle(lesson).learner.episodes == 1
+    wish("thumbs")
+    assert thumb_up() not in (first, second)

@@ -114,6 +114,26 @@ def test_a_tab_that_shows_an_older_set_cannot_mark_a_newer_one(lesson):
         lesson.rate_all([1])
 
 
+def test_a_tab_that_shows_a_set_from_before_a_fresh_start_cannot_mark_a_newer_one(lesson):
+    old = drawn(lesson).samples.shown.number
+    lesson.start_over(9)
+    assert finished(lesson).samples.shown.samples == ()
+    assert drawn(lesson).samples.shown.number > old
+
+
+def test_what_many_marked_is_learnt_from_and_nothing_if_other_tries_are_shown_by_now(
+    lesson, service
+):
+    number = drawn(lesson).samples.shown.number
+    assert not drawn(lesson).samples.shown.learnt_from
+    with pytest.raises(LessonError, match="tries that were marked are gone"):
+        lesson.learn_from_many(number, [1.0, 0.0, 0.0, 0.0])
+    assert service.taught == [] and not lesson.samples.shown.rated
+    lesson.learn_from_many(lesson.samples.shown.number, [0.5, -1.0, 0.0, 0.0])
+    assert finished(lesson).samples.shown.learnt_from
+    assert [thumbs.marks for thumbs in service.taught] == [(0.5, -1.0)]
+
+
 @pytest.mark.parametrize(
     "action",
     [
