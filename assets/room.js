@@ -107,6 +107,7 @@
   const LOCAL = /^(localhost|127\.|\[?::1)/;
   const WAITS = { open: "Opening …", thumbs: "It is trying …", learn: "Learning …" };
   function paint() {
+    scene.closest("#spa-on-stage").dataset.room = room ? "open" : "shut";
     if (!room) {
       scene.replaceChildren(make("div", { class: "spa-room-shut" }, make("h2", {}, "A room"),
         make("p", {}, doing ? WAITS[doing] || "…" : said || "Everybody with a phone predicts, votes and rates what the model tries. No account; nothing personal is kept."),

@@ -18,6 +18,16 @@
     ["C", "the room's votes as a table (CSV)"], ["X", "end the room, while it is shown"],
     ["L", "light or dark"], ["?", "these keys"], ["F or Esc", "leave"],
   ];
+  // What a finger can press too: a key, its words, and where it is of use. The keys do the work.
+  const BUTTONS = [
+    ["1", "Answers"], ["2", "Watch"], ["3", "Curve"], ["4", "Inside"], ["5", "Room"],
+    ["T", "Train", "lesson"], ["S", "Stop", "lesson"], ["N", "New problem", "lesson"],
+    ["O", "Open the room", "door"], ["V", "Four tries", "room"], ["G", "Learn", "room"],
+    ["C", "Votes", "room"], ["X", "End", "room"],
+    ["PageDown", "▶ Story"], ["?", "All keys"],
+  ];
+  const button = ([key, words, where = "any"]) =>
+    `<button type="button" data-press="${key}" data-where="${where}">${key.length === 1 ? `<kbd>${key}</kbd> ` : ""}${words}</button>`;
   const PRESS = { t: "spa-train", s: "spa-stop", n: "spa-new-problem", u: "spa-undo", r: "spa-reset" };
   const LOOK_MS = 120;
   const PULSE_MS = 4000;
@@ -27,7 +37,7 @@
   stage.hidden = true;
   stage.setAttribute("aria-label", "Stage");
   stage.innerHTML = `
-    <p class="spa-stage-top"><b>Soft Prompt Arena</b><span data-status></span><span data-lost role="alert"></span></p>
+    <p class="spa-stage-top"><b>Soft Prompt Arena</b><span data-status></span><span data-lost role="alert"></span>${button(["F", "Leave"])}</p>
     <div class="spa-scene" data-scene="answers"><div data-mirror="question"></div><div data-mirror="answers"></div></div>
     <div class="spa-scene" data-scene="watch"><div data-mirror="question"></div>
       <div class="spa-side-by-side"><div data-mirror="watched"></div><div data-mirror="accuracy"></div></div>
@@ -36,7 +46,7 @@
     <div class="spa-scene" data-scene="inside"><div data-mirror="apart"></div><div data-mirror="switches"></div></div>
     <div class="spa-scene" data-scene="room"><div id="spa-room-scene"></div></div>
     <div class="spa-stage-story"></div>
-    <p class="spa-stage-keys"><kbd>F</kbd> leaves · <kbd>?</kbd> all keys · <kbd>Page Down</kbd> tells the story</p>
+    <div class="spa-stage-keys" role="group" aria-label="On stage">${BUTTONS.map(button).join("")}</div>
     <dl class="spa-stage-help" hidden>${KEYS.map(([key, what]) => `<div><dt>${key}</dt><dd>${what}</dd></div>`).join("")}</dl>`;
   const part = (selector) => stage.querySelector(selector);
   const on = () => !stage.hidden;
@@ -59,6 +69,7 @@
     if (!SCENES.includes(name)) return;
     stage.dataset.scene = name;
     sessionStorage.setItem("spa-scene", name);
+    SCENES.forEach((one, i) => part(`[data-press="${i + 1}"]`).setAttribute("aria-pressed", one === name));
     if (name === "inside") document.getElementById("spa-tab-inside-button")?.click();
     else if (name !== "room") document.getElementById("spa-tab-teach-button")?.click();
     mirror();
@@ -91,11 +102,13 @@
   };
   const leave = () => {
     if (!on()) return;
+    const focused = stage.contains(document.activeElement);
     stage.hidden = true;
     watch.disconnect();
     document.documentElement.classList.remove("spa-staged");
     behind()?.removeAttribute("inert");
     address("");
+    if (focused) document.querySelector('[data-show="stage"]')?.focus({ preventScroll: true });
     if (document.fullscreenElement) document.exitFullscreen();
     document.dispatchEvent(new CustomEvent("spa-stage", { detail: false }));
   };
@@ -121,6 +134,10 @@
       if (key === "n") scene("answers");
     } else return;
     event.preventDefault();
+  });
+  stage.addEventListener("click", (event) => {
+    const key = event.target.closest(".spa-stage-help") ? "?" : event.target.closest("[data-press]")?.dataset.press;
+    if (key) stage.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
   });
   document.addEventListener("fullscreenchange", () => document.fullscreenElement || leave());
   document.addEventListener("click", (event) => {

@@ -123,6 +123,48 @@ SIZES = """() => {
 }"""
 
 
+def test_the_stage_is_used_and_left_by_touch(visit):
+    phone = {"has_touch": True, "is_mobile": True}  # held sideways
+    visitor = opens(visit(width=844, height=390, **phone), "")
+    page, stage = visitor.page, visitor.page.locator("#spa-on-stage")
+
+    def taps(name: str) -> None:
+        stage.get_by_role("button", name=name, exact=True).tap()
+
+    visitor.button("Stage").tap()
+    taps("Inside")
+    expect(stage.locator(".spa-switch")).to_have_count(8)
+    assert page.evaluate(HARD_TO_TAP) == []
+    taps("Room")
+    taps("Open the room")
+    expect(stage.locator(".spa-qr svg")).to_be_visible()
+    taps("Four tries")
+    expect(stage.locator(".spa-asked-thumbs")).to_be_visible()
+    assert page.evaluate(HARD_TO_TAP) == []
+    assert in_light_and_dark(page) == []
+    taps("End")
+    expect(stage.get_by_role("heading", name="A room")).to_be_visible()
+    taps("▶ Story")
+    for _ in range(6):
+        stage.locator("#spa-story .spa-next").tap()
+    taps("Done")
+    expect(stage.locator("#spa-story")).to_be_hidden()
+    taps("Leave")
+    expect(stage).to_be_hidden()
+    expect(visitor.button("Stage")).to_be_focused()
+    expect(page).not_to_have_url(re.compile("view=stage"))
+
+
+HARD_TO_TAP = """() => {
+    const buttons = [...document.querySelectorAll("#spa-on-stage [data-press]")];
+    return buttons.filter((one) => one.checkVisibility()).filter((one) => {
+        const { left, top, right, bottom, height } = one.getBoundingClientRect();
+        const at = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+        return height < 43.9 || right > innerWidth || bottom > innerHeight || !one.contains(at);
+    }).map((one) => one.textContent);
+}"""
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_story_fits_and_points_at_the_page(visit, width):
     visitor = opens(visit(width=width, height=800, reduced_motion="no-preference"), "")
