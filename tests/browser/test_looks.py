@@ -300,7 +300,7 @@ def test_the_focus_is_never_lost_with_a_button_that_cannot_be_pressed_any_more(v
 
 def test_what_happens_is_announced(visitor):
     announced = visitor.page.locator("#spa-announcer")
-    expect(announced).to_contain_text("Press Train 80 episodes")
+    expect(announced).to_contain_text("Press Train and watch")
     expect(announced).to_contain_text("Soft prompt · without template: – no answer")
     visitor.starts_training(40)
     bar = visitor.page.get_by_role("progressbar")

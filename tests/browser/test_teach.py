@@ -12,7 +12,7 @@ FINAL = re.compile("correct|wrong|no answer")
 def test_a_newcomer_sees_four_answers_and_what_to_press_first(visitor):
     for corner in ("alone-chat", "alone-plain", "soft-chat", "soft-plain"):
         expect(visitor.answer(corner).locator(".spa-verdict")).to_have_text(FINAL)
-    expect(visitor.hint).to_contain_text("Press Train 80 episodes")
+    expect(visitor.hint).to_contain_text("Press Train and watch")
     expect(visitor.answer("soft-plain")).to_contain_text("watch this one")
     expect(visitor.button("Train 80 episodes")).to_be_enabled()
     expect(visitor.button("Undo")).to_be_disabled()

@@ -11,6 +11,8 @@ from learner.visitors.lesson import Lesson
 from learner.visitors.teaching import Event
 from learner.wording import small_percent
 
+_MEASURE = "**Measure**, under Snapshots"  # a fold, which may be closed
+
 
 def hint_of(lesson: Lesson) -> tuple[str, str]:
     """What to say, ``**bold**`` marking controls, and its kind: next, working or done."""
@@ -35,14 +37,14 @@ def hint_of(lesson: Lesson) -> tuple[str, str]:
         unmeasured = event.kind == "one" and lesson.score is None
         return words + (_unmeasured(lesson) if unmeasured else ""), "done"
     if not lesson.learner.episodes:
-        return "Press **Train 80 episodes** and watch the ☞ answer change.", "next"
+        return "Press **Train** and watch the ☞ answer change.", "next"
     return "Try a **New problem**: neither the model nor your soft prompt has seen it.", "next"
 
 
 def _drawn(lesson: Lesson) -> str:
     """After another problem was drawn."""
     if not lesson.learner.episodes:
-        return "Another one. Press **Train 80 episodes** and watch the ☞ answer change."
+        return "Another one. Press **Train** and watch the ☞ answer change."
     return (
         "Nobody has learnt from this one: compare the two rows. **Train on this problem** shows a "
         "single step."
@@ -73,7 +75,7 @@ def _format(lesson: Lesson) -> str:
     what = charts.FORMAT_WORDS[lesson.chat_template]
     if not lesson.learner.episodes:
         return f"From now on it learns {what}; the ☞ answer is the one to watch."
-    known = "" if lesson.score else " What it knows there is not measured: press **Measure**."
+    known = "" if lesson.score else f" What it knows there is not measured: {_MEASURE}."
     return f"From now on it learns, and is scored, {what}.{known}"
 
 
@@ -116,7 +118,7 @@ def _unmeasured(lesson: Lesson) -> str:
     """How far the latest score is behind, and what to do about it."""
     scored = [score.episodes for score in lesson.results()]
     since = lesson.learner.episodes - (scored[-1] if scored else 0)
-    return f" Not measured for {wording.count(since, 'episode')}: **Measure**, under Snapshots."
+    return f" Not measured for {wording.count(since, 'episode')}: {_MEASURE}."
 
 
 def told(event: Event, episodes: int, exam: Exam) -> str:
@@ -131,19 +133,19 @@ def told(event: Event, episodes: int, exam: Exam) -> str:
         return _refused(event)
     if event.kind == "measured" and event.result is not None:
         return _result(event.result, exam)
-    learnt = wording.count(event.episodes, "episode")
+    learnt, in_all = (wording.count(n, "episode") for n in (event.episodes, episodes))
     if event.kind == "stopped" and not event.episodes:
         return "Stopped."
     kept = f": {_score(event.result, exam)}" if event.result else ""
     return {
         "run": f"Learnt from {learnt}. Try a **New problem**.",
         "stopped": f"Stopped after {learnt}; what was learnt is kept{kept}.",
-        "undone": f"Undone. Your soft prompt has learnt from {episodes} episodes.",
-        "redone": f"Redone. Your soft prompt has learnt from {episodes} episodes.",
+        "undone": f"Undone. Your soft prompt has learnt from {in_all}.",
+        "redone": f"Redone. Your soft prompt has learnt from {in_all}.",
         "kept": f"Kept as “{event.name}”, under Snapshots: go on, and go back when you like.",
         "back": f"Back at “{event.name}”. **Undo** brings the other one back.",
         "reset": "A fresh soft prompt. **Undo** brings the old one back.",
-        "loaded": f"Loaded: learnt from {episodes} episodes. Try a **New problem**.",
+        "loaded": f"Loaded: learnt from {in_all}. Try a **New problem**.",
     }[event.kind]
 
 

@@ -24,7 +24,7 @@ def hint(lesson: Lesson) -> str:
 
 def test_after_a_new_problem(lesson):
     lesson.draw()
-    assert "**Train 80 episodes**" in hint(finished(lesson))
+    assert "Press **Train** and watch" in hint(finished(lesson))  # from however many
     lesson.train(4)
     finished(lesson)
     lesson.draw()
@@ -50,9 +50,17 @@ def test_after_another_format_or_signal(lesson):
     lesson.train(4)
     finished(lesson)
     lesson.choose_format(True)
-    assert "with the chat template. What it knows there is not measured" in hint(lesson)
+    words = hint(lesson)
+    assert "with the chat template. What it knows there is not measured" in words
+    assert "**Measure**, under Snapshots." in words
     lesson.choose_signal("reward")
     assert "told only which tries were right" in hint(lesson)
+
+
+@pytest.mark.parametrize("kind", ["undone", "redone", "loaded"])
+def test_one_episode_is_told_as_one(exam, kind):
+    assert "learnt from 1 episode." in told(Event(kind), 1, exam)
+    assert "learnt from 80 episodes." in told(Event(kind), 80, exam)
 
 
 def test_episodes_that_are_not_measured_are_counted(lesson):

@@ -70,7 +70,7 @@ def spoken(html: str) -> str:
 
 def test_a_newcomer_is_told_what_to_press_and_what_to_watch(page, lesson):
     picture = looks(page, lesson)
-    assert "Press Train 80 episodes" in visible(picture.hint)
+    assert "Press Train and watch" in visible(picture.hint)
     assert "watch this one" in visible(picture.answers)
     assert re.search("train to draw|measuring the model alone", visible(picture.accuracy))
     assert pressable(picture) == {"train", "train_one"}
