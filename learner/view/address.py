@@ -66,7 +66,8 @@ def open_demo(page: Page, lesson: Lesson, query: object, anew: bool = False) -> 
     if nonsense:
         tell(_left_out(nonsense, _model(lesson)), warning=True)
     if demo.show(lesson, wanted, anew) and not wanted.story:
-        tell("This link starts with a fresh soft prompt; Undo brings yours back.")
+        what = "The story" if anew else "This link"
+        tell(f"{what} starts with a fresh soft prompt; Undo brings yours back.")
     offered = {
         "family": wanted.family,
         "difficulty": wanted.difficulty,

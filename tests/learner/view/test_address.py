@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from learner.view import address
+from tests.learner.visitors.scripted import idle
 from tests.learner.visitors.test_models import LARGE, SMALL, app, models
 
 __all__ = ["app", "models"]
@@ -39,6 +40,19 @@ def test_a_link_leads_to_its_model_and_a_reload_of_it_to_the_one_chosen_since(
     assert model_after(page, mine, "?model=large&again=1") == SMALL.name
     assert told == []
     assert model_after(page, mine, "?model=large") == LARGE.name
+
+
+def test_whoever_had_learnt_something_is_told_what_made_way_for_it(page, told):
+    lesson = page.lessons.open()
+    for seed, anew in ((11, False), (7, True)):
+        lesson.train(4)
+        idle(lesson)
+        address.open_demo(page, lesson, f"seed={seed}", anew=anew)
+        idle(lesson)
+    assert told == [
+        "This link starts with a fresh soft prompt; Undo brings yours back.",
+        "The story starts with a fresh soft prompt; Undo brings yours back.",
+    ]
 
 
 def test_a_model_that_is_not_there_is_told_in_its_own_words_and_an_unknown_one_as_nonsense(
