@@ -39,7 +39,7 @@ LEFT, RIGHT = ("changes", "likeness", "words", "nearest"), ("vectors", "size", "
 _WORDS = (
     "Look inside draws pictures of it. Each says in bold what was found, and below that how sure "
     "it is: from how many problems, and beside a control that learnt nothing. How often each "
-    "method finds the truth, where that is known, is in assets/measured.md."
+    "method finds the truth, where that is known, is in this app's README, under Measured."
 )
 
 # What was clicked before the tab was opened may be done after it: an undo, a load. One more look
