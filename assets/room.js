@@ -24,8 +24,7 @@
     doing = what;
     said = "";
     paint();
-    press();
-    setTimeout(() => { if (doing === what) { doing = ""; paint(); } }, 20000); // it was refused: the page said why
+    press(); // what it was told, or that it was refused, comes when it does
   };
   const open = () => wish("open", { address: location.origin + location.pathname.replace(/\/?$/, "/") });
   const ask = (what) => { if (room) wish(what); };
@@ -41,6 +40,10 @@
     room = { ...(room?.code === now.code ? room : {}), code: now.code, key: now.key, ...(now.qr ? { qr: now.qr, url: now.url } : {}) };
     sessionStorage.setItem(KEPT, JSON.stringify(room));
     listen();
+    paint();
+  };
+  const refused = () => { // the page says why
+    doing = "";
     paint();
   };
   const forget = (why = "") => {
@@ -155,6 +158,6 @@
   document.addEventListener("spa-facts", () => { if (said) paint(); });
   document.addEventListener("spa-ready", () => { listen(); paint(); });
 
-  window.spaRoom = { wish: null, told, get open() { return room !== null; }, get counts() { return counts; } };
+  window.spaRoom = { wish: null, told, refused, get open() { return room !== null; }, get counts() { return counts; } };
   paint();
 })();

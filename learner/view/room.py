@@ -58,6 +58,7 @@ GUARDED = {
 }
 WISH = "(session) => [session, JSON.stringify(window.spaRoom.wish)]"
 TELL = "(told) => window.spaRoom.told(told)"
+REFUSED = "() => window.spaRoom.refused()"
 
 
 # --- for phones, and for the stage that counts them ---------------------------------------------
@@ -226,7 +227,11 @@ def present_room(page: Page) -> None:
         return {told: json.dumps({**done, "number": secrets.token_hex(4)})}  # never as before
 
     page.lesson.act(
-        *(do.click, act, [wish], [told]), js=WISH, trigger_mode="multiple", limiter=SLOW
+        *(do.click, act, [wish], [told]),
+        js=WISH,
+        trigger_mode="multiple",
+        limiter=SLOW,
+        otherwise={"js": REFUSED},
     )
     page.events.on(told.change, None, [told], [], js=TELL)
 

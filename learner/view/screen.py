@@ -87,11 +87,13 @@ class Events:
         inputs: Sequence[Block] = (),
         outputs: Sequence["Block | Screen[Any, Any]"] = (),
         then: dict[str, Any] | None = None,
+        otherwise: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
         """Connect a trigger, or a list of them; a screen among the outputs is all of its parts.
 
-        ``then`` are the arguments of what follows in the browser if the handler succeeded.
+        ``then`` are the arguments of what follows in the browser if the handler succeeded,
+        ``otherwise`` of what follows if it failed.
         """
 
         def connect() -> None:
@@ -102,6 +104,8 @@ class Events:
             event = gr.on(triggered, handler, list(inputs), found, **{**PRIVATE, **options})
             if then is not None:
                 event.success(None, **{**PRIVATE, **then})
+            if otherwise is not None:
+                event.failure(None, **{**PRIVATE, **otherwise})
 
         self._waiting.append(connect)
 

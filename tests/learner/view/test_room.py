@@ -5,6 +5,7 @@ import io
 import json
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 from anyio import to_thread
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from starlette.testclient import TestClient
 
 from learner.view import room as view
 from learner.view.room import MAX_BODY, room_routes
+from learner.view.screen import Events, Screen
 from learner.visitors.audience import Poll, Rooms
 from learner.visitors.checked_input import LessonError
 from tests.coroutines import finished as result_of
@@ -100,6 +102,16 @@ def test_a_room_that_has_ended_says_so(phone, room):
     assert page.status_code == 404 and "This room has ended" in page.text
     assert phone.post("/join").status_code == 404
     assert phone.get("/asks").status_code == 404
+
+
+def test_the_stage_waits_until_it_is_told_or_hears_that_the_page_refused():
+    """It gave up after 20 seconds, in which a large model has not tried four times."""
+    events = Events()
+    with gr.Blocks() as demo:
+        shown = Screen(events, gr.BrowserState(), lambda session_id: None, lambda subject: None)
+        view.present_room(SimpleNamespace(events=events, lesson=shown))
+        events.connect()
+    assert [fn.js for fn in demo.fns.values() if fn.trigger_only_on_failure] == [view.REFUSED]
 
 
 def test_a_room_teaches_the_tries_that_it_saw_and_sees_new_ones_after_that(lesson, rooms):
