@@ -94,11 +94,13 @@
   function predict({ facts, state }) {
     const most = facts.heldOut, guess = state.guess ?? Math.round(most / 2);
     const said = make("output", {}, state.guess === null ? "?" : String(guess));
+    const say = (event) => keep({ guess: Number(event.target.value) });
     const line = make("input", {
       type: "range", min: 0, max: most, value: guess, "data-key": "guess",
       "aria-label": `Your guess: how many of ${most}`,
       oninput: (event) => { said.textContent = event.target.value; },
-      onchange: (event) => keep({ guess: Number(event.target.value) }),
+      onchange: say,
+      onclick: say, // where it stands from the start may be meant too, and is no change
     });
     const picks = CORNERS.map(([corner, words]) => button(words, () => keep({
       picks: state.picks.includes(corner) ? state.picks.filter((one) => one !== corner) : [...state.picks, corner],

@@ -57,6 +57,8 @@ def test_the_story_is_told_on_stage_by_a_clicker_and_comes_back_after_a_reload(v
     expect(title).to_have_text("What will training change?")
     assert in_light_and_dark(page) == []
     guess = card.get_by_role("slider")
+    guess.click()  # where it stands: in the middle
+    expect(card.locator("output")).to_have_text(str(HELD_OUT // 2))
     guess.focus()
     page.keyboard.press("End")
     expect(card.locator("output")).to_have_text(str(HELD_OUT))
@@ -203,6 +205,12 @@ def test_a_room_of_two_phones_predicts_and_teaches(visit, browser):
     phones[0].reload()
     expect(phones[0].locator("footer")).to_contain_text("No connection")
     phones[0].unroute("**/asks*")
+    page.evaluate("document.dispatchEvent(new CustomEvent('spa-asks', {detail: 'predict'}))")
+    for phone in phones:
+        phone.get_by_role("slider").click()  # where it stands: in the middle
+        expect(phone.locator("output")).to_have_text(str(HELD_OUT // 2))
+        expect(phone.locator("footer")).to_contain_text("Counted")
+    expect(stage.locator(".spa-asked-number .spa-piled i")).to_have_count(2)
     page.keyboard.press("v")
     for phone in phones:
         expect(phone.locator(".try").first).to_be_visible()
