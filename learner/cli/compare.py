@@ -55,6 +55,8 @@ def run(options: argparse.Namespace) -> None:
     arms = [Arm(name, read_runs(path)) for name, path in _named(options.runs).items()]
     for name in dict.fromkeys(options.models):
         arms += _arms_of(name, options)
+    if not arms:
+        raise ValueError("No arm is left to compare: ask in --formats plain.")
     if options.original:
         arms += [Arm(run.name, (run,)) for run in PUBLISHED]
     folder: Path = options.output_dir

@@ -101,6 +101,8 @@ def _resumed(
     folder = options.output_dir if options.resume is _HERE else options.resume
     if folder is None:
         raise ValueError("Say which run to go on with: --resume FOLDER.")
+    if options.output_dir not in (None, folder):
+        raise ValueError(f"The run in {folder} goes on where it lies, so leave out --output-dir.")
     if given := settings_given(options):
         raise ValueError(
             f"A run goes on with the settings it was started with, so leave out {given[0]}."

@@ -58,6 +58,8 @@ def open_demo(page: Page, lesson: Lesson, query: object, anew: bool = False) -> 
     except NotThere as reason:
         tell(str(reason), warning=True)
         del parameters["model"]
+    if parameters.get("model") == lesson.base_model.name:  # a link says the short one
+        parameters["model"] = _model(lesson)
     wanted, nonsense = demo.read(parameters, _model(lesson), lesson.exam.formats)
     if "again" in parameters and lesson.learner.episodes:  # a reload keeps what was learnt
         wanted = replace(wanted, seed=None, place=None, own=None, chat_template=None, signal=None)

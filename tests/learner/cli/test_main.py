@@ -61,7 +61,13 @@ def test_seeds_learn_side_by_side_into_folders_of_their_own(tmp_path, capsys):
     assert "leave out --lr" in capsys.readouterr().err
     assert main(["train", "--resume", str(folder), "--curriculum"]) == 2
     assert "leave out --curriculum" in capsys.readouterr().err
-    for flag, value in (("--seeds", "2"), ("--preset", "best"), ("--dtype", "bfloat16")):
+    elsewhere = str(tmp_path / "elsewhere")
+    for flag, value in (
+        ("--output-dir", elsewhere),
+        ("--seeds", "2"),
+        ("--preset", "best"),
+        ("--dtype", "bfloat16"),
+    ):
         assert main(["train", "--resume", str(folder), flag, value]) == 2
         assert f"leave out {flag}" in capsys.readouterr().err
 
@@ -130,6 +136,8 @@ def test_models_of_both_kinds_are_compared_in_the_formats_they_know(tmp_path, ca
     printed = capsys.readouterr().out
     assert f"{models[1]} has no chat template, so it is compared in plain text only" in printed
     assert "|  | qwen2, chat | qwen2, plain | llama, plain | winner |" in printed
+    assert main(["compare", "--models", models[1], *scale, "--formats", "chat"]) == 2
+    assert "ask in --formats plain" in capsys.readouterr().err
 
 
 def test_a_report_is_written_with_its_command(tmp_path, capsys):

@@ -56,10 +56,10 @@ def test_groups_that_agree_are_not_run_and_each_distinct_completion_runs_once(
     same = Group(PROBLEMS[1], (Sample(done(5), WRONG), Sample(done(6, 6, 6, 6), WRONG)))
     targets = reward.policy_targets(qwen2, learner(qwen2), [same, split])
     tokens = 2 + 1 + 2 + 3 + 1 + 4  # those of the group that agrees included
-    assert [(target.predicted, target.weight * tokens) for target in targets] == [
-        ((5, 6), pytest.approx(1.0)),
-        ((7,), pytest.approx(-0.5)),
-        ((8, 9, 9), pytest.approx(-0.5)),
+    assert [(target.predicted, [w * tokens for w in target.weights]) for target in targets] == [
+        ((5, 6), pytest.approx([1.0, 1.0])),
+        ((7,), pytest.approx([-0.5])),
+        ((8, 9, 9), pytest.approx([-0.5] * 3)),
     ]
     assert len({target.head for target in targets}) == 1
 
