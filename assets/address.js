@@ -3,7 +3,7 @@
 (() => {
   const KEPT = ["seed", "problem", "question", "answer", "format", "signal"]; // what facts decide
   const CHOSEN = [["family", "any"], ["difficulty", 0], ["episodes", 80]]; // in this order, by default
-  let facts = null;
+  let facts = null, was = null;
 
   const write = () => {
     if (!facts) return;
@@ -13,7 +13,8 @@
       if (value) address.searchParams.set(name, value);
       else address.searchParams.delete(name);
     }
-    if (address.searchParams.has("model")) address.searchParams.set("model", facts.model); // another may be chosen since
+    if (was && was !== facts.model && address.searchParams.has("model")) address.searchParams.set("model", facts.model);
+    was = facts.model; // a link to one that still loads stays as it is
     if (address.href !== location.href) history.replaceState(history.state, "", address);
   };
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from arena.command_line import whole_number
 from learner import wording
 from learner.checkpoint.atomic_folder import write_file
 from learner.cli.flags import COUNT, FORMATS, SEED, SEEDS, add_hardware
@@ -37,7 +38,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--problems", type=COUNT, default=scale.problems, help="held-out problems")
     add("--validation-problems", type=COUNT, default=scale.validation, help="to choose settings by")
     add("--held-out-seed", type=SEED, default=0, help="another fixed set of held-out problems")
-    add("--longer", type=COUNT, default=scale.longer, help="times as many, to choose settings too")
+    add(
+        "--longer",
+        type=whole_number(1, 100),
+        default=scale.longer,
+        help="times as many episodes, for which settings are tried too",
+    )
     group = add_hardware(parser)
     group.add_argument("--models", nargs="+", default=[POCKET], help="a report for each")
 

@@ -58,8 +58,8 @@ class Line:
         self._lock = threading.RLock()  # guards what follows
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="experiment")
         self._resting = False  # whether its threads have been told to end
-        # Of work that is done or waits, oldest first: who it counts for, by its owner.
-        self._owners: dict[Hashable, Hashable] = {}
+        # Of work that is done or waits, oldest first: its owner, and who it counts for.
+        self._owners: list[tuple[Hashable, Hashable]] = []
         self._closing = False
 
     def check_open(self) -> None:
@@ -70,7 +70,7 @@ class Line:
     def ahead(self, owner: Hashable) -> int:
         """How much work was there before this owner's."""
         with self._lock:
-            return [*self._owners].index(owner) if owner in self._owners else 0
+            return next((i for i, (one, _) in enumerate(self._owners) if one == owner), 0)
 
     def submit(self, owner: Hashable, work: Callable[[], None]) -> "Future[None]":
         """Do ``work`` as soon as there is room. Raises ExperimentError if there is none."""
@@ -78,12 +78,12 @@ class Line:
             if self._closing:
                 raise ExperimentError("The app is shutting down; start it again and repeat this.")
             group = GROUP.get()
-            same = 0 if group is None else [*self._owners.values()].count(group)
+            same = sum(one == group is not None for _, one in self._owners)
             if len(self._owners) >= MAX_WAITING or same >= WAITING_OF_ONE:
                 raise ExperimentError(
                     "Too many experiments wait already; try again in a few minutes."
                 )
-            self._owners[owner] = group
+            self._owners.append((owner, group))
             if self._resting:
                 self._pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="experiment")
                 self._resting = False
@@ -103,7 +103,7 @@ class Line:
         """Turn further work away; returns the owners of what there is."""
         with self._lock:
             self._closing = True
-            return [*self._owners]
+            return [owner for owner, _ in self._owners]
 
     def drain(self) -> None:
         """Drop what waits, and return when the rest is done."""
@@ -118,7 +118,7 @@ class Line:
 
     def _done(self, owner: Hashable) -> None:
         """Strike this owner off; where nobody is left the threads end, and their helpers too."""
-        del self._owners[owner]
+        self._owners.remove(next(one for one in self._owners if one[0] == owner))
         if not self._owners:
             self._pool.shutdown(wait=False)
             self._resting = True

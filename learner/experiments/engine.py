@@ -9,6 +9,7 @@ people use at the same time (`through`).
 import math
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -45,6 +46,7 @@ ALONE, EXAMPLES = "model alone", "worked examples alone"  # baselines, by name
 SPLITS = ("held-out", "validation")  # what soft prompts are measured on
 BUSY_SECONDS = 60.0  # that a run waits at most where the service is full
 Began = TypeVar("Began")
+Trained = tuple[Learner, StepReport]
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,12 @@ def through(service: ModelService, owner: Hashable) -> Engine:
     def train(
         requests: Sequence[tuple[Learner, Sequence[Problem]]],
     ) -> list[tuple[Learner, StepReport]]:
-        futures = [
-            _admitted(partial(service.train, learner, problems, owner=(owner, i)))
+        calls = [
+            partial(service.train, learner, problems, owner=(owner, i))
             for i, (learner, problems) in enumerate(requests)
         ]
-        return [future.result() for future in futures]
+        futures = [_admitted(call) for call in calls]
+        return [_trained(future, call) for future, call in zip(futures, calls, strict=True)]
 
     def ask(asks: Sequence[Ask]) -> Iterator[Sequence[Completion]]:
         def begin() -> tuple[Iterator[Sequence[Completion]], list[Sequence[Completion]]]:
@@ -137,6 +140,15 @@ def through(service: ModelService, owner: Hashable) -> Engine:
         yield from coming
 
     return Engine(service.base_model, service.new_learner, train, ask)
+
+
+def _trained(future: "Future[Trained]", call: Callable[[], "Future[Trained]"]) -> Trained:
+    """What comes of a step; it is asked for again where it hears only then that there is no room,
+    as from far away."""
+    try:
+        return future.result()
+    except ServiceBusy:
+        return _admitted(lambda: call().result())
 
 
 def _admitted(begin: Callable[[], Began]) -> Began:

@@ -78,13 +78,17 @@ class Study:
             self.arms[name] = Arm(name, runs)
         return self.arms[name]
 
-    def together(self, name: str, experiments: Sequence[Experiment]) -> list[tuple[Results, ...]]:
-        """Several experiments over all seeds, side by side; the runs of each in order."""
+    def together(
+        self, name: str, experiments: Sequence[Experiment], names: Sequence[str] = ()
+    ) -> list[tuple[Results, ...]]:
+        """Several experiments over all seeds, side by side; the runs of each in order.
+
+        They go to folders by ``names``, or else by their number.
+        """
         seeds = range(self.scale.seeds)
         place = self.folder / slug(name)
-        places = [
-            place / str(i) if len(experiments) > 1 else place for i in range(len(experiments))
-        ]
+        below = [slug(one) for one in names] or [str(i) for i in range(len(experiments))]
+        places = [place / one if len(experiments) > 1 else place for one in below]
         folders = [folder / f"seed-{seed}" for folder in places for seed in seeds]
         self.reused += all(map(is_finished, folders))
         settings = [experiment.with_seed(seed) for experiment in experiments for seed in seeds]

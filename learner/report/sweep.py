@@ -101,6 +101,7 @@ def sweep(study: Study, chat: bool) -> Sweep:
     arms = study.together(
         f"settings, {'chat' if chat else 'plain'}",
         [_changed(experiment, name) for name in CHANGES],
+        [*CHANGES],
     )
     settings = [
         _setting(changed, runs, length)

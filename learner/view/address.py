@@ -51,7 +51,8 @@ def open_demo(page: Page, lesson: Lesson, query: object, anew: bool = False) -> 
     """
     told = query if isinstance(query, str) else ""
     parameters = dict(parse_qsl(told[:MAX_ADDRESS].lstrip("?")))
-    if "again" in parameters:  # a reload stays at the model that may have been chosen since
+    if "again" in parameters and page.lessons.sessions.has_chosen(lesson.session.id):
+        # A reload stays at the model that was chosen, perhaps since.
         parameters.pop("model", None)
     try:
         lesson = _gone_over(page, lesson, parameters.get("model"))

@@ -78,6 +78,11 @@ class Comparison:
         """Whether completions are being written."""
         return self._asking is not None
 
+    @property
+    def failed(self) -> bool:
+        """Whether some could not be answered when they were asked last."""
+        return any(one.failed for one in self.completions)
+
     def show(self, problem: Problem, learner: Learner) -> None:
         """Put up a problem and answer it in all four ways, two of them as ``learner`` does."""
         self.put_up(problem)
@@ -107,7 +112,7 @@ class Comparison:
     def replace_completions(self, learner: Learner) -> None:
         """As ``ask_again``, but wait, and swap the new completions in at once: nothing flickers."""
         problem, before = self.problem, self._learner
-        if self.answering or problem is None:
+        if self.answering or self.failed or problem is None:
             return
         completions = self._service.complete(_asks(problem, self._soft, learner))
         with self._lock:
@@ -169,7 +174,7 @@ class Comparison:
     def _ask(self, indices: Sequence[int], learner: Learner, opening: bool = False) -> None:
         asking = object()
         with self._lock:
-            if opening and self._learner is not None:
+            if opening and (self._learner is not None or self.failed):
                 return
             problem = self.problem
             self._asking = asking

@@ -41,6 +41,11 @@ class Lesson(Teaching):
         """Answer the problem that was found here, once: call it when somebody looks."""
         self.comparison.open(self.learner)
 
+    def arrive(self) -> None:
+        """Ask again for what could not be answered: call it when somebody opens the page."""
+        if self.comparison.failed:
+            self.comparison.ask_again(self.learner)
+
     @property
     def learnt_from_shown(self) -> bool:
         """Whether the problem shown has been trained on."""

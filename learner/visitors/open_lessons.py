@@ -39,7 +39,9 @@ class OpenLessons:
         Raises SessionError if too many newcomers have come from this ``address``.
         """
         newcomers = self.models.first.base_model.source
-        return self._lesson(self.sessions.open(session_id, address, newcomers))
+        lesson = self._lesson(self.sessions.open(session_id, address, newcomers))
+        lesson.arrive()
+        return lesson
 
     def get(self, session_id: object) -> Lesson:
         """The lesson of this session. Raises SessionError if there is none.

@@ -85,7 +85,7 @@ class Session:
         self._redo: deque[Learner] = deque(maxlen=UNDO_DEPTH)
         self._running = False
         self._holders = 0
-        self.caught_up = 0  # how often it went on from what was saved elsewhere
+        self.went_on_from: Learner | None = None  # in whose place one saved elsewhere came last
 
     @property
     def state(self) -> SessionState:
@@ -198,7 +198,7 @@ class Session:
         with self._lock:
             before, self._state = self.learner, state
             self._remember(before)
-            self.caught_up += 1
+            self.went_on_from = before
 
     def meet(self, other: SessionState) -> None:
         """Lose nothing of what was saved without this session's knowing: `undo` brings it back."""

@@ -123,6 +123,12 @@ class Sessions(KeptSessions):
         self._choose(session_id, source, decided)
         return session
 
+    def has_chosen(self, session_id: str) -> bool:
+        """Whether this visitor has said which model they want to be at, or has been at one."""
+        with self._lock:
+            _, decided = self._chosen.get(session_id, (None, False))
+        return decided
+
     def choose(self, session_id: object, source: ModelSource) -> Session:
         """Go over to the learner that this visitor has in front of another model, or to a new one.
 

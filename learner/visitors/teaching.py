@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary
 
 from arena import Problem
 from learner.learning.learner import Learner, LearnerConfig
@@ -133,9 +133,10 @@ class Teaching(Followed):
         self._worker: threading.Thread | None = None
         self._measuring: object | None = None  # what a stopped run has kept
         self._running: tuple[int, ...] = ()  # as in `SavedLesson`
-        self._caught_up = session.caught_up
-        # Of a learner that came in place of another one: that one, and how it was being taught.
-        self._instead: WeakKeyDictionary[Learner, tuple[ref[Learner], LearnerConfig]]
+        self._caught_up = session.went_on_from
+        self._scores = Scores(exam, ())
+        # How a learner was being taught, by who came in its place, and by itself.
+        self._instead: WeakKeyDictionary[Learner, WeakKeyDictionary[Learner, LearnerConfig]]
         self._instead = WeakKeyDictionary()
         problem = self._find_again()
         if problem is not None:
@@ -152,7 +153,7 @@ class Teaching(Followed):
             total, before = saved.running
             done = self.learner.episodes - before
             self.latest_event = Event("cut", done, left=total - done)
-        self._scores = Scores(self.exam, saved.results)
+        self._scores.results = saved.results
         self._learnt = saved.learnt
         self.own_list = saved.own_list
         self.place = saved.place  # of the problem shown, in the visitor's stream
@@ -160,19 +161,25 @@ class Teaching(Followed):
 
     def catch_up(self) -> None:
         """Show what was done through another app on the same sessions, if the session has it."""
-        if self._caught_up == self.session.caught_up:
-            return
-        with self._changed:
-            self._caught_up = self.session.caught_up
+        before = self.session.went_on_from
+        if self._caught_up is before or not self._changed.acquire(blocking=False):
+            return  # whoever asks next does it: no event loop waits here
+        try:
+            self._caught_up = before
             self._measuring = self.latest_event = self.graded = None
+            if before is not None:
+                self._scores.keep_for(before)
             problem = self._find_again()
             if problem is not None and problem != self.comparison.problem:
                 self.comparison.put_up(problem)
+                self.samples.forget()
             self.samples.forget(moves_only=True)
             self.moments.go_to(self.learner)
             self.comparison.forget_before()
             self.comparison.ask_again(self.learner)
             self._tell()
+        finally:
+            self._changed.release()
 
     @property
     def learner(self) -> Learner:
@@ -401,7 +408,7 @@ class Teaching(Followed):
             before = self.learner
             self._scores.keep_for(before)
             after = change()
-            self._learn_as_then(before, after)
+            self._learn_as_then(before, after, event.kind)
             self._replaced(after, event)
 
     def _go_on_with(self, learner: Learner, event: Event, scores: tuple[Score, ...] = ()) -> None:
@@ -423,17 +430,15 @@ class Teaching(Followed):
             learning_rate=self.learning_rate,
             episodes_per_step=self.episodes_per_step,
         )
-        self._instead[learner] = ref(before), settings
+        self._instead.setdefault(learner, WeakKeyDictionary())[before] = settings
         self._learn_as(learner.config)
 
-    def _learn_as_then(self, before: Learner, after: Learner) -> None:
-        """Have the settings back that were changed by a learner's coming, if that is undone."""
-        came_instead, settings = self._instead.get(before, (None, before.config))
-        if came_instead is not None and came_instead() is after:
-            self._learn_as(settings)
-        came_instead, _ = self._instead.get(after, (None, None))
-        if came_instead is not None and came_instead() is before:
-            self._learn_as(after.config)
+    def _learn_as_then(self, before: Learner, after: Learner, kind: str) -> None:
+        """Have the settings that a learner's coming changed back, or again, by Undo and Redo."""
+        came, gone = (after, before) if kind == "redone" else (before, after)
+        settings = self._instead.get(came, WeakKeyDictionary()).get(gone)
+        if settings is not None and kind in ("undone", "redone"):
+            self._learn_as(came.config if kind == "redone" else settings)
 
     def _learn_as(self, config: LearnerConfig) -> None:
         """Have these settings from now on."""

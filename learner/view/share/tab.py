@@ -203,10 +203,12 @@ def _push(page: Page, tab: gr.Tab) -> None:
             learner = lesson.learner
             hidden = gr.update(visible="hidden")
             yield {pushed: hub_cards.note("One moment …"), link: hidden, copy: hidden}
-            with lesson.acting(MOST_MEASURING):
-                results = yield from _told(held_out_results(lesson, learner), lesson.exam, pushed)
-            yield {pushed: hub_cards.note("Pushing …")}
             try:
+                with lesson.acting(MOST_MEASURING):
+                    results = yield from _told(
+                        held_out_results(lesson, learner), lesson.exam, pushed
+                    )
+                yield {pushed: hub_cards.note("Pushing …")}
                 done = push(
                     learner,
                     name,

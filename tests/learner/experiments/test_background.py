@@ -16,7 +16,7 @@ from learner.service.protocol import GROUP, ServiceBusy
 from learner.visitors.limits import Limits
 from learner.visitors.session import SessionError
 from tests.coroutines import follow
-from tests.learner.experiments.gated_engine import PASSES, App, GatedEngine, plan, wait
+from tests.learner.experiments.gated_engine import PASSES, SECONDS, App, GatedEngine, plan, wait
 from tests.learner.experiments.scripted_engine import ScriptedEngine
 
 
@@ -304,3 +304,15 @@ def test_an_address_leaves_places_in_the_line_for_others():
     finally:
         gate.set()
         line.drain()
+
+
+def test_whoever_comes_again_before_they_are_struck_off_has_a_place():
+    line, first, second = Line(2), threading.Event(), threading.Event()
+    one = line.submit("somebody", first.wait)
+    other = line.submit("somebody", second.wait)
+    first.set()
+    one.result(SECONDS)
+    assert line.take_nothing_more() == ["somebody"]
+    second.set()
+    other.result(SECONDS)
+    line.drain()

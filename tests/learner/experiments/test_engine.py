@@ -1,6 +1,7 @@
 """Runs go forward step by step, are measured at their milestones, and keep what was best."""
 
 import math
+from concurrent.futures import Future
 from dataclasses import replace
 from itertools import repeat
 
@@ -248,6 +249,20 @@ def test_a_run_waits_while_the_service_is_full_and_not_for_ever(monkeypatch):
         monkeypatch.setattr(service, "ask", when_free(service.ask))
         runs = real_runs(through(service, "somebody"))
         assert all(run.finished for run in runs)
+        train = service.train
+
+        def far_away(*values, **options):
+            """Hears of it only when it comes to the result."""
+            try:
+                return train(*values, **options)
+            except ServiceBusy as error:
+                late = Future()
+                late.set_exception(error)
+                return late
+
+        monkeypatch.setattr(service, "train", far_away)
+        assert all(run.finished for run in real_runs(through(service, "somebody")))
+        monkeypatch.setattr(service, "train", train)
         busy = repeat(True)
         monkeypatch.setattr(engine_module, "BUSY_SECONDS", 0.0)
         with pytest.raises(ServiceBusy):

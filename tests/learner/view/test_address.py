@@ -62,10 +62,12 @@ def test_a_model_that_is_not_there_is_told_in_its_own_words_and_an_unknown_one_a
     mine = page.lessons.open().session.id
     models.tell(0, "40 % of it is here")
     assert model_after(page, mine, "?model=large") == SMALL.name
+    assert model_after(page, mine, "?model=large&again=1") == SMALL.name
     models.refuse(0, "Its file is damaged.")
     model_after(page, mine, "?model=large")
     model_after(page, mine, "?model=none")
     assert told == [
+        "large is not there yet: 40 % of it is here.",
         "large is not there yet: 40 % of it is here.",
         "Its file is damaged.",
         "This link's model means nothing here and was left out (the model here is pocket).",

@@ -91,8 +91,11 @@ def test_what_could_not_be_answered_says_so_and_is_asked_again(service, exam, se
         lesson.answer_first()
         with pytest.raises(ServiceBusy):
             finished(lesson)
-    assert all(one.finished and one.failed for one in lesson.comparison.completions)
-    assert not any(one.failed for one in looked_at(lesson).comparison.completions)
+        assert all(one.finished and one.failed for one in looked_at(lesson).comparison.completions)
+    lesson.comparison.replace_completions(lesson.learner)
+    assert not service.asked  # nor does whoever only looks ask again
+    lesson.arrive()
+    assert not finished(lesson).comparison.failed
     assert len(service.asked) == 4
 
 
@@ -551,6 +554,24 @@ def test_a_loaded_learner_is_adopted_in_its_format_and_can_be_undone(lesson):
     assert lesson.chat_template
     lesson.undo()
     assert lesson.learner is own
+    finished(lesson)
+
+
+def test_undo_of_one_that_came_twice_goes_back_to_what_was_chosen_each_time(lesson):
+    lesson.train(4)
+    finished(lesson)
+    lesson.keep_snapshot("good")
+    lesson.choose_format(True)
+    lesson.choose_steps(0.5, 3)
+    lesson.train(4)
+    finished(lesson)
+    for _ in range(2):
+        lesson.go_to_snapshot("good")
+        lesson.train(4)
+        finished(lesson)
+    for _ in range(4):
+        lesson.undo()
+    assert (lesson.chat_template, lesson.learning_rate, lesson.episodes_per_step) == (True, 0.5, 3)
     finished(lesson)
 
 

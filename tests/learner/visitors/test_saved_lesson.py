@@ -11,6 +11,7 @@ from learner.measuring import score_of
 from learner.visitors.lesson import Lesson
 from learner.visitors.saved_lesson import SavedLesson, from_json, to_json
 from learner.visitors.session import Session
+from tests.coroutines import follow
 from tests.learner.visitors.scripted import finished, looked_at, untrained
 
 problems = st.builds(
@@ -59,6 +60,10 @@ def test_what_was_done_through_another_app_is_found_and_kept(service, exam, sess
     lesson = looked_at(Lesson(service, exam, session))
     lesson.train(8)
     finished(lesson)
+    lesson.draw_samples()
+    for _ in follow(lesson, lambda: lesson.busy):
+        pass
+    before, results = lesson.learner, lesson.results()
     state = session.state
     other = Lesson(service, exam, Session("an-id", state, lambda *_: None, untrained))
     other.train(8)
@@ -71,8 +76,12 @@ def test_what_was_done_through_another_app_is_found_and_kept(service, exam, sess
     assert lesson.learner is other.learner and lesson.chat_template
     assert lesson.comparison.problem == finished(other).comparison.problem
     assert all(one.finished for one in lesson.comparison.completions)
+    assert not lesson.samples.shown.samples  # which were tries at another problem
     lesson.choose_format(False)
     assert [score.episodes for score in lesson.results()][-1] == 16
     assert [score["episodes"] for score in session.notes["marks"]] == [
         score["episodes"] for score in other.session.notes["marks"]
     ]
+    lesson.undo()
+    assert lesson.learner is before and lesson.results() == results
+    finished(lesson)
