@@ -78,8 +78,8 @@ class Line:
             if self._closing:
                 raise ExperimentError("The app is shutting down; start it again and repeat this.")
             group = GROUP.get()
-            same = sum(one == group is not None for _, one in self._owners)
-            if len(self._owners) >= MAX_WAITING or same >= WAITING_OF_ONE:
+            same = [one for _, one in self._owners].count(group)
+            if len(self._owners) >= MAX_WAITING or (group and same >= WAITING_OF_ONE):
                 raise ExperimentError(
                     "Too many experiments wait already; try again in a few minutes."
                 )

@@ -35,11 +35,7 @@ def answer_targets(
     total = sum(len(predicted) - 1 + end for _, _, predicted, _ in rows)
     return tuple(
         Target(
-            head,
-            tokens,
-            predicted,
-            (*(1 / total for _ in predicted[1:]), end / total),
-            answer,
+            head, tokens, predicted, (1 / total,) * (len(predicted) - 1) + (end / total,), answer
         )
         for head, tokens, predicted, answer in rows
     )

@@ -325,8 +325,8 @@ class Rooms:
                 if room.owner == owner:
                     return room
             group = GROUP.get()
-            same = sum(room.group == group is not None for room in self._open.values())
-            if len(self._open) >= MAX_ROOMS or same >= ROOMS_OF_ONE:
+            same = [room.group for room in self._open.values()].count(group)
+            if len(self._open) >= MAX_ROOMS or (group and same >= ROOMS_OF_ONE):
                 raise RoomError("There are as many rooms open here as can be; try again later.")
             room = Room(owner, self._clock)
             self._open[room.code] = room
