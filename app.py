@@ -42,7 +42,7 @@ from starlette.middleware import Middleware
 from arena.command_line import leave, told
 from learner.cli.serving import let_many_in, options_of
 from learner.experiments.background import BackgroundExperiments
-from learner.experiments.engine import Engine, through
+from learner.experiments.engine import Engine, Pause, through
 from learner.model.loading import load_base_model
 from learner.model.progress import Tell
 from learner.model.source import POCKET, ModelError, locate
@@ -189,8 +189,8 @@ def serve(models: Models, opening: Opening, options: argparse.Namespace, shut: s
     def arrived(taught: Taught) -> None:
         sessions.add(taught.base_model, taught.service.new_learner)
 
-    def engine_of(session: Session) -> Engine:
-        return through(models.of(sessions.model_of(session)).service, session.id)
+    def engine_of(session: Session, pause: Pause) -> Engine:
+        return through(models.of(sessions.model_of(session)).service, session.id, pause)
 
     let_many_in()
     # Gradio looks twice for each frame whether there is Matplotlib by now. No plot here is of it.

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from learner.checkpoint.reading import CheckpointError
 from learner.experiments.answers import Pair, pairs_of
 from learner.experiments.completions import COMPLETIONS, read_completions
-from learner.experiments.engine import Engine
+from learner.experiments.engine import Engine, Pause
 from learner.experiments.folder import read_runs
 from learner.experiments.plan import Plan
 from learner.experiments.results import Results
@@ -137,7 +137,7 @@ class VisitorExperiments(Followed):
         session: Session,
         store: Store,
         line: Line,
-        engine_of: Callable[[Session], Engine],
+        engine_of: Callable[[Session, Pause], Engine],
         keep: Callable[[Session], None],
         base_model: ModelFacts,
     ) -> None:
@@ -318,11 +318,16 @@ class VisitorExperiments(Followed):
 
     def _run(self, entry: Entry) -> None:
         path, folders = self.store.path(entry), self.store.run_folders(entry)
-        engine = self._engine_of(self.session)
+        engine = self._engine_of(self.session, self._pause)
         runs = run_to_end(engine, entry.plan.experiments, folders, self._watch)
         finish(runs, folders, engine.base_model)
         draw_together(path, read_runs(path))
         self.store.tidy(entry)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait for the service to have room, or for Stop."""
+        if self._halt.wait(seconds):
+            raise Stopped
 
     def _watch(self, progress: Progress) -> None:
         if self._halt.is_set() and not progress.finished:
@@ -344,14 +349,15 @@ class VisitorExperiments(Followed):
 class BackgroundExperiments:
     """Runs ``at_once`` experiments at a time; others wait. Use it as a context manager, or `close`.
 
-    ``engine_of`` makes a visitor's engine; ``shut`` is the sentence that says why nothing can be
-    begun, where that is so. Closing it stops everything at its next step and saves it. What was
-    going on then goes on when its visitor comes back, here or in another app on the same sessions.
+    ``engine_of`` makes a visitor's engine, which waits by the pauses it is given; ``shut`` is the
+    sentence that says why nothing can be begun, where that is so. Closing it stops everything at
+    its next step and saves it. What was going on then goes on when its visitor comes back, here or
+    in another app on the same sessions.
     """
 
     def __init__(
         self,
-        engine_of: Callable[[Session], Engine],
+        engine_of: Callable[[Session, Pause], Engine],
         sessions: Sessions,
         at_once: int = 4,
         shut: str = "",

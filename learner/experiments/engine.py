@@ -47,6 +47,8 @@ SPLITS = ("held-out", "validation")  # what soft prompts are measured on
 BUSY_SECONDS = 60.0  # that a run waits at most where the service is full
 Began = TypeVar("Began")
 Trained = tuple[Learner, StepReport]
+Pause = Callable[[float], object]
+"""Lets so many seconds pass; may raise to end what waits."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,13 @@ def direct(base_model: BaseModel) -> Engine:
     )
 
 
-def through(service: ModelService, owner: Hashable) -> Engine:
+def through(service: ModelService, owner: Hashable, pause: Pause = time.sleep) -> Engine:
     """The engine on the model that ``service`` owns, in turn with everybody else.
 
-    Requests are ``owner``'s. Where too many of others' wait it waits too, `BUSY_SECONDS` at most.
-    Raises what the service raises.
+    Requests are ``owner``'s. Where too many of others' wait it waits too, `BUSY_SECONDS` at most,
+    by one ``pause`` after another. Raises what the service and ``pause`` raise.
     """
+    admitted = partial(_admitted, pause)
 
     def train(
         requests: Sequence[tuple[Learner, Sequence[Problem]]],
@@ -127,31 +130,37 @@ def through(service: ModelService, owner: Hashable) -> Engine:
             partial(service.train, learner, problems, owner=(owner, i))
             for i, (learner, problems) in enumerate(requests)
         ]
-        futures = [_admitted(call) for call in calls]
-        return [_trained(future, call) for future, call in zip(futures, calls, strict=True)]
+        futures = [admitted(call) for call in calls]
+        return [
+            _trained(future, call, admitted) for future, call in zip(futures, calls, strict=True)
+        ]
 
     def ask(asks: Sequence[Ask]) -> Iterator[Sequence[Completion]]:
         def begin() -> tuple[Iterator[Sequence[Completion]], list[Sequence[Completion]]]:
             coming = iter(service.ask(asks))
             return coming, list(islice(coming, 1))
 
-        coming, first = _admitted(begin)
+        coming, first = admitted(begin)
         yield from first
         yield from coming
 
     return Engine(service.base_model, service.new_learner, train, ask)
 
 
-def _trained(future: "Future[Trained]", call: Callable[[], "Future[Trained]"]) -> Trained:
+def _trained(
+    future: "Future[Trained]",
+    call: Callable[[], "Future[Trained]"],
+    admitted: Callable[[Callable[[], Trained]], Trained],
+) -> Trained:
     """What comes of a step; it is asked for again where it hears only then that there is no room,
     as from far away."""
     try:
         return future.result()
     except ServiceBusy:
-        return _admitted(lambda: call().result())
+        return admitted(lambda: call().result())
 
 
-def _admitted(begin: Callable[[], Began]) -> Began:
+def _admitted(pause: Pause, begin: Callable[[], Began]) -> Began:
     """What ``begin`` returns, once the service has room for it."""
     until = time.monotonic() + BUSY_SECONDS
     while True:
@@ -160,7 +169,7 @@ def _admitted(begin: Callable[[], Began]) -> Began:
         except ServiceBusy:
             if time.monotonic() > until:
                 raise
-        time.sleep(BUSY_SECONDS / 200)
+        pause(BUSY_SECONDS / 200)
 
 
 def start_runs(

@@ -2,27 +2,34 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
 from contextvars import copy_context
 from typing import TypeVar
 
 from learner.hub.client import HubAwayError, HubError
+from learner.service.protocol import GROUP
 from learner.wording import duration
 
 SECONDS = 10.0
 MOST = 32  # looks at once: those that nobody waits for any more end by the client's own limits
+MOST_OF_ONE = 24  # address: a lecture hall's, and others can look meanwhile
 
 Value = TypeVar("Value")
-_room = threading.BoundedSemaphore(MOST)
+_looking: Counter[Hashable] = Counter()  # by address
+_count = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
 def in_time(look: Callable[[], Value], seconds: float = SECONDS) -> Value:
     """What ``look`` returns or raises, or HubAwayError after so many ``seconds``."""
-    if not _room.acquire(blocking=False):
-        raise HubError("Too many people are looking at the Hub from here; try again in a moment.")
+    group = GROUP.get()
+    with _count:
+        if _looking.total() >= MOST or _looking[group] >= MOST_OF_ONE:
+            raise HubError("Too many people are looking at the Hub; try again in a moment.")
+        _looking[group] += 1
     found: Future[Value] = Future()
 
     def work() -> None:
@@ -31,7 +38,10 @@ def in_time(look: Callable[[], Value], seconds: float = SECONDS) -> Value:
         except BaseException as error:  # raised again at whoever waits
             found.set_exception(error)
         finally:
-            _room.release()
+            with _count:
+                _looking[group] -= 1
+                if not _looking[group]:
+                    del _looking[group]
 
     threading.Thread(target=copy_context().run, args=(work,), name="hub", daemon=True).start()
     try:

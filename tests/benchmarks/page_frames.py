@@ -83,7 +83,7 @@ def opened(folder: Path) -> Iterator[tuple[gr.Blocks, OpenLessons]]:
         models.add(0, taught)
         sessions = Sessions(folder, base_model, taught.service.new_learner)
         lessons = OpenLessons(models, sessions)
-        with BackgroundExperiments(lambda session: direct(base_model), sessions) as background:
+        with BackgroundExperiments(lambda *_: direct(base_model), sessions) as background:
             yield build(lessons, background, Rooms(), Login(True, False)), lessons
         sessions.close()
 

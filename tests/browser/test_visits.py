@@ -12,11 +12,11 @@ def test_a_reload_keeps_learner_problem_and_curve(visitor):
     visitor.presses("New problem")
     visitor.sees_four_answers()
     visitor.trains(8)
-    question, curve = visitor.question.inner_text(), visitor.picture("accuracy")
+    question, curve = visitor.question.inner_text(), visitor.curve()
     visitor.reloads()
     expect(visitor.learnt).to_have_text("learnt from 8 episodes")
     expect(visitor.question).to_have_text(question)
-    assert visitor.picture("accuracy") == curve
+    assert visitor.curve() == curve
     expect(visitor.button("Undo")).to_be_enabled()
 
 

@@ -158,6 +158,11 @@ class Visitor:
         label = self.page.locator(f".spa-{kind} [role=img]").get_attribute("aria-label")
         return (label or "").replace("\u202f", " ")
 
+    def curve(self) -> list[tuple[int, int]]:
+        """The points of the accuracy so far: (percent right, of how many problems)."""
+        found = re.findall(r"(\d+) % of (\d+) [^,.]+ after", self.picture("accuracy"))
+        return [(int(share), int(asked)) for share, asked in found]
+
     def fits(self) -> bool:
         """Whether nothing sticks out to the right of the window."""
         return self.page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")

@@ -35,9 +35,11 @@ class GatedEngine:
         self.before = {}  # what happens before which pass
         self.passes = 0
         self.owners = []
+        self.pause = None  # as it was given: what waits for room passes it
 
-    def engine(self, session):
+    def engine(self, session, pause):
         self.owners.append(session.id)
+        self.pause = pause
         return replace(
             self.scripted.engine,
             train=lambda requests: self._pass(self.scripted.train, requests),

@@ -225,6 +225,27 @@ def test_what_goes_wrong_is_told_with_the_run_and_can_be_gone_on_from(app, whole
     assert outcomes(own.results(entry)) == whole
 
 
+def test_stop_is_heard_while_it_waits_for_room(app, whole):
+    gated = GatedEngine()
+    background, sessions = app.start(gated)
+    own = background.of(sessions.open().id)
+
+    def wait_for_room():
+        own.stop()
+        gated.pause(3600)
+
+    gated.before[6] = wait_for_room
+    own.start(plan())
+    wait(own)
+    (entry,) = own.entries()
+    assert (entry.state, entry.message) == (STOPPED, "")
+    own.go_on(entry.place)
+    wait(own)
+    (entry,) = own.entries()
+    assert entry.state == FINISHED
+    assert outcomes(own.results(entry)) == whole
+
+
 def test_a_fault_of_the_program_is_logged_and_not_hidden(app, caplog):
     gated = GatedEngine()
     background, sessions = app.start(gated)

@@ -14,7 +14,7 @@ from learner.experiments.engine import ALONE, EXAMPLES, advance, direct, start_r
 from learner.experiments.problem_order import SHARED
 from learner.experiments.settings import Experiment
 from learner.learning.learner import LearnerConfig
-from learner.measuring import Score
+from learner.measuring import Score, Stopped
 from learner.service.in_process import Service
 from learner.service.protocol import ServiceBusy
 from tests.learner.experiments.scripted_engine import SMALL, ScriptedEngine
@@ -267,3 +267,10 @@ def test_a_run_waits_while_the_service_is_full_and_not_for_ever(monkeypatch):
         monkeypatch.setattr(engine_module, "BUSY_SECONDS", 0.0)
         with pytest.raises(ServiceBusy):
             real_runs(through(service, "somebody"))
+        monkeypatch.setattr(engine_module, "BUSY_SECONDS", 1e6)
+
+        def stopped(seconds):
+            raise Stopped
+
+        with pytest.raises(Stopped):
+            real_runs(through(service, "somebody", stopped))

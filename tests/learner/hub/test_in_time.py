@@ -1,6 +1,7 @@
 """A look at the Hub ends in time, whatever it does; that it is away is one line in the log."""
 
 import threading
+from collections import Counter
 
 import pytest
 
@@ -8,6 +9,7 @@ from learner.hub import in_time as module
 from learner.hub.client import HubAwayError, HubError
 from learner.hub.in_time import in_time
 from learner.hub.soft_prompts import browse
+from learner.service.protocol import GROUP
 from tests.hub.samples import POCKET_MODEL
 from tests.hub.server import HubServer
 
@@ -35,12 +37,30 @@ def test_a_hub_that_is_away_is_logged_in_a_line(online, caplog):
     assert len(caplog.messages) == 1
 
 
-def test_only_so_many_look_at_once(monkeypatch):
-    over, looking = threading.Event(), threading.BoundedSemaphore(1)
-    monkeypatch.setattr(module, "_room", looking)
-    with pytest.raises(HubAwayError):
-        in_time(over.wait, seconds=0.01)
+def test_only_so_many_look_at_once_and_one_address_leaves_places_to_others(monkeypatch):
+    over, looking = threading.Event(), Counter()
+    monkeypatch.setattr(module, "_looking", looking)
+    monkeypatch.setattr(module, "MOST", 3)
+    monkeypatch.setattr(module, "MOST_OF_ONE", 2)
+
+    def look_as(address, look=over.wait):
+        token = GROUP.set(address)
+        try:
+            return in_time(look, seconds=0.01 if look == over.wait else 60)
+        finally:
+            GROUP.reset(token)
+
+    for _ in range(2):
+        with pytest.raises(HubAwayError):
+            look_as("a flood")
     with pytest.raises(HubError, match="Too many people"):
-        in_time(lambda: 7)
+        look_as("a flood")
+    assert look_as("somebody else", lambda: 7) == 7
+    with pytest.raises(HubAwayError):
+        look_as("somebody else")
+    with pytest.raises(HubError, match="Too many people"):
+        look_as("a third", lambda: 7)
     over.set()
-    assert looking.acquire(timeout=60)
+    while looking:
+        pass
+    assert look_as("a flood", lambda: 7) == 7
