@@ -21,6 +21,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+if __name__ == "__main__":  # what is imported below takes longer than somebody waits for nothing
+    print("Soft Prompt Arena loads PyTorch and Gradio, which takes some seconds.", flush=True)
+
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
 os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")  # of which it makes a table, ...
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")  # ... after each event

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import gradio as gr
 
 from learner.measuring import Score
-from learner.view.page import Page, html
+from learner.view.page import Page, hidden_text, html
 from learner.view.screen import SLOW, Frame, tell
 from learner.visitors import demo
 from learner.visitors.checked_input import ANY_DIFFICULTY, ANY_FAMILY, LessonError
@@ -36,7 +36,7 @@ def keep_address(page: Page) -> None:
     changed = [control.change for control in chosen]  # type: ignore[attr-defined]
     page.events.on(changed, None, chosen, [], js=WRITE)
     begin = gr.Button(visible="hidden", elem_id="spa-begin")
-    query = gr.Textbox(visible="hidden", elem_id="spa-begin-query")
+    query = hidden_text("spa-begin-query")
 
     def begin_anew(lesson: Lesson, query: object) -> Frame:
         return open_demo(page, lesson, query, anew=True)

@@ -20,7 +20,7 @@ from learner.view.experiments.tab import experiments_tab
 from learner.view.help import glossary, popovers
 from learner.view.inside.tab import inside_tab
 from learner.view.model_chooser import model_chooser
-from learner.view.page import Page, html
+from learner.view.page import Page, hidden_text, html
 from learner.view.room import present_room
 from learner.view.screen import SLOW, Frame, in_thread, said, tell
 from learner.view.server.login import Login
@@ -112,7 +112,7 @@ def show_strip(page: Page, first: str = "") -> None:
 
 def _in_step(page: Page) -> None:
     """Let what is done in one tab of a browser be seen in its other ones."""
-    version = gr.Textbox(visible="hidden", elem_id="spa-version")
+    version = hidden_text("spa-version")
     look_again = gr.Button(visible="hidden", elem_id="spa-look-again")
     page.lesson.show(version, lambda lesson: f"{lesson.base_model.name} {lesson.version}")
     page.lesson.act(look_again.click, lambda lesson: None)
@@ -126,8 +126,8 @@ def _is_shown(page: Page, lesson: Lesson) -> Callable[[], bool]:
 
 def _arrival(page: Page) -> None:
     """When the page opens: the visitor's own lesson, and what a shared link names."""
-    linked = gr.Textbox(visible="hidden", elem_id="spa-linked")
-    query = gr.Textbox(visible="hidden", elem_id="spa-query")
+    linked = hidden_text("spa-linked")
+    query = hidden_text("spa-query")
 
     async def load(
         session_id: object,

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from learner.model.source import ModelSource
-from learner.view.page import Page, html
+from learner.view.page import Page, hidden_text, html
 from learner.view.screen import PRIVATE, Frame, in_thread, said
 from learner.visitors.models import Offer
 from learner.visitors.session import SessionError
@@ -31,7 +31,7 @@ def model_chooser(page: Page) -> None:
             elem_id="spa-model",
         )
     timer = gr.Timer(LOOK_SECONDS, active=models.loading)
-    back = gr.Textbox(visible="hidden")  # says, after a restart, that their own model is here again
+    back = hidden_text()  # says, after a restart, that their own model is here again
 
     async def change(session_id: object, name: object) -> AsyncIterator[Frame]:
         with said():

@@ -40,13 +40,21 @@ class Page:
         )
         first = lessons.models.first.base_model.name
         self.strip: gr.HTML  # laid out at the top
-        self.at = gr.Textbox(first, visible="hidden", elem_id="spa-at")
+        self.at = hidden_text("spa-at", first)
         self.lesson.show(self.at, lambda lesson: lesson.base_model.name)
 
 
 def format_choices(formats: Sequence[bool]) -> list[tuple[str, bool]]:
     """These formats, to choose from."""
     return [choice for choice in FORMAT_CHOICES if choice[1] in formats]
+
+
+def hidden_text(element_id: str | None = None, value: str = "") -> gr.Textbox:
+    """What the page has to know and nobody has to see.
+
+    Of one line: Gradio measures how high several are, and lays out the page, at each change.
+    """
+    return gr.Textbox(value, max_lines=1, visible="hidden", elem_id=element_id)
 
 
 def html(element_id: str, value: str = "", js_on_load: str | None = None) -> gr.HTML:

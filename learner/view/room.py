@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
-from learner.view.page import Page
+from learner.view.page import Page, hidden_text
 from learner.view.screen import SLOW, Frame
 from learner.view.server.origin import visitor_address
 from learner.view.theme import ASSETS
@@ -214,8 +214,8 @@ def present_room(page: Page) -> None:
     """Let whoever has the page open a room, ask it things, and learn from it."""
     do = gr.Button(visible="hidden", elem_id="spa-room-do")
     page.lesson.enable(do, lambda lesson: True)
-    wish = gr.Textbox(visible="hidden", elem_id="spa-room-wish")
-    told = gr.Textbox(visible="hidden", elem_id="spa-room-told")
+    wish = hidden_text("spa-room-wish")
+    told = hidden_text("spa-room-told")
 
     def act(lesson: Lesson, wish: object) -> Frame:
         try:

@@ -49,6 +49,8 @@ _measuring: WeakValueDictionary[Hashable, CapacityLimiter] = WeakValueDictionary
 PRIVATE: dict[str, Any] = {
     "api_visibility": "private",
     "show_progress": "hidden",
+    # Nor is any part told how far the event is: the page would tell all of them at every frame.
+    "show_progress_on": [],
     "preprocess": False,
 }
 

@@ -10,6 +10,7 @@ import gradio as gr
 
 from learner.service.protocol import ServiceStatus
 from learner.view.page import html
+from learner.view.screen import PRIVATE
 from learner.visitors.models import Models
 
 LOOK_SECONDS = 5.0
@@ -24,9 +25,7 @@ def build_service_line(models: Models) -> None:
         )
 
     shown = html("spa-service", look())
-    gr.Timer(LOOK_SECONDS).tick(
-        look, None, shown, queue=False, show_progress="hidden", api_visibility="private"
-    )
+    gr.Timer(LOOK_SECONDS).tick(look, None, shown, queue=False, **PRIVATE)
 
 
 def service_line(statuses: Sequence[tuple[str, ServiceStatus]]) -> str:

@@ -36,7 +36,7 @@ from learner.view.experiments.painting import (
     seen_by,
 )
 from learner.view.experiments.table import COLUMN_WIDTHS, table_of
-from learner.view.page import FORMAT_CHOICES, Page, follow, format_choices, html
+from learner.view.page import FORMAT_CHOICES, Page, follow, format_choices, hidden_text, html
 from learner.view.screen import Frame, Screen, in_thread, said, tell
 from learner.visitors.lesson import Lesson
 from learner.visitors.session import SessionError
@@ -236,7 +236,7 @@ def _one_run(page: Page, screen: Shown) -> None:
                 "Delete it for good", variant="stop", size="md", elem_id="spa-really-delete"
             )
             keep = gr.Button("Keep it", size="md", elem_id="spa-keep-run")
-        doomed = gr.Textbox(visible="hidden")  # the place of the run that this row is about
+        doomed = hidden_text()  # the place of the run that this row is about
     with gr.Column(scale=7, min_width=320):
         figure = html("spa-figure", ExperimentsView().figure, SAVE_FIGURE)
 

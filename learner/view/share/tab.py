@@ -24,7 +24,7 @@ from learner.hub.soft_prompts import Fetched, browse, fetch
 from learner.learning.learner import Learner
 from learner.measuring import Score
 from learner.view import cards
-from learner.view.page import Page, answering, explained, follow, html
+from learner.view.page import Page, answering, explained, follow, hidden_text, html
 from learner.view.picked_file import pick, picked
 from learner.view.screen import SLOW, Frame, said, tell
 from learner.view.server.login import can_sign_in
@@ -71,7 +71,7 @@ def _files(page: Page) -> None:
             file = gr.DownloadButton("Soft prompt file", visible="hidden", elem_id="spa-file")
         with explained("spa-load-words", "Go on with one you have", _LOAD_WORDS):
             load = gr.Button("Load a soft prompt", elem_id="spa-load")
-            file_name_picked, file_picked = (gr.Textbox(visible="hidden") for _ in range(2))
+            file_name_picked, file_picked = (hidden_text() for _ in range(2))
             accept_other_model = gr.Checkbox(label=_ACCEPT, elem_id="spa-accept-other-model")
     status = html("spa-share-status", cards.status(""))
 
@@ -163,8 +163,8 @@ def _push(page: Page, tab: gr.Tab) -> None:
         )
         copy = gr.Button("Copy link", size="md", visible="hidden", elem_id="spa-copy")
     account = gr.State("")
-    offered = gr.Textbox(visible="hidden", elem_id="spa-offered")
-    taken = gr.Textbox(visible="hidden", elem_id="spa-taken")
+    offered = hidden_text("spa-offered")
+    taken = hidden_text("spa-taken")
 
     def greet(
         session_id: object, account: str, request: gr.Request, oauth: gr.OAuthToken | None

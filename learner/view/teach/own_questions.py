@@ -12,7 +12,7 @@ from learner.measuring import Score
 from learner.model.base_model import ModelFacts
 from learner.model.source import POCKET_FOLDER
 from learner.view.cards import VERDICTS
-from learner.view.page import Page, html
+from learner.view.page import Page, hidden_text, html
 from learner.view.picked_file import pick, picked
 from learner.view.screen import Frame
 from learner.visitors.checked_input import LessonError, checked_times, own_problem
@@ -100,7 +100,7 @@ def own_list(page: Page) -> None:
         keep = gr.Button("Keep the list", size="md", min_width=120, elem_id="spa-own-keep")
     with gr.Row(elem_classes="spa-numbers"):
         times, train = _times(page, "your list", "spa-own-list")
-    file_name, file = (gr.Textbox(visible="hidden") for _ in range(2))
+    file_name, file = (hidden_text() for _ in range(2))
     note, card = html("spa-own-list-note"), html("spa-own-card")
 
     def take(lesson: Lesson, name: object, content: object) -> Frame | None:
