@@ -106,7 +106,7 @@
       picks: state.picks.includes(corner) ? state.picks.filter((one) => one !== corner) : [...state.picks, corner],
     }), { "aria-pressed": String(state.picks.includes(corner)), "data-key": corner }));
     return [
-      make("label", { class: "spa-guess" }, make("span", {}, `How many of ${most} will be right?`), line, said),
+      make("div", { class: "spa-guess" }, make("span", {}, `How many of ${most} will be right?`), line, said),
       make("p", { class: "spa-ask" }, "Which of these four will be right then?"),
       make("div", { class: "spa-picks" }, ...picks),
     ];

@@ -14,7 +14,7 @@ from tests.browser.running_app import open_app
 from tests.browser.visitor import Visitor
 
 SMALL = {"Episodes": 16, "Seeds (1–5)": 1, "Held-out problems": 20}
-LONG = {"Episodes": 400, "Held-out problems": 500}  # not over before somebody presses Stop
+LONG = {"Episodes": 400, "Held-out problems": 200}  # not over before somebody presses Stop
 
 
 class Experimenter(Visitor):
@@ -247,14 +247,14 @@ def test_on_a_phone_and_by_keyboard(visit):
 
 @pytest.mark.timeout(400)  # two apps start and stop
 def test_a_restart_of_the_app_goes_on_where_it_was(browser, tmp_path):
-    context = browser.new_context()
-    with open_app(tmp_path) as url:
+    context, program = browser.new_context(), ("app.py", "--held-out", "20")
+    with open_app(tmp_path, program=program) as url:
         experimenter = Experimenter(context.new_page(), url).arrive().comes_back()
         port = url.rsplit(":", 1)[1].strip("/")
         experimenter.starts(**LONG, Name="survivor")
         expect(experimenter.bar).to_contain_text(re.compile(r"[1-9]\d* of 400 episodes"))
         experimenter.page.goto("about:blank")  # an app that nobody looks at shuts down faster
-    with open_app(tmp_path, GRADIO_SERVER_PORT=port):
+    with open_app(tmp_path, program=program, GRADIO_SERVER_PORT=port):
         experimenter.page.goto(url)
         experimenter.comes_back()
         expect(experimenter.told).to_contain_text("“survivor” is running")

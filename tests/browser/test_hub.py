@@ -24,6 +24,7 @@ def entrance(hub, tmp_path_factory):
     """An app on ada's own machine, which is logged in as her, by the link that it printed."""
     with open_by_link(
         tmp_path_factory.mktemp("app"),
+        program=("app.py", "--held-out", "20"),
         HF_ENDPOINT=hub.endpoint,
         HF_HUB_OFFLINE="0",
         HF_TOKEN=hub.store.add_login("ada"),

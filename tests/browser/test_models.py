@@ -19,7 +19,7 @@ def url(tmp_path_factory):
     tiny = save(build_model("qwen2"), folder / "tiny")
     broken = folder / "broken.gguf"
     broken.write_bytes(b"GGUF")
-    program = ("app.py", "--models", f"pocket,{tiny},{broken}")
+    program = ("app.py", "--held-out", "20", "--models", f"pocket,{tiny},{broken}")
     with open_app(folder, program=program) as address:
         yield address
 

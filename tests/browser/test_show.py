@@ -56,6 +56,8 @@ def test_the_story_is_told_on_stage_by_a_clicker_and_comes_back_after_a_reload(v
     page.keyboard.press("PageDown")
     expect(title).to_have_text("What will training change?")
     assert in_light_and_dark(page) == []
+    card.get_by_text("will be right?").click()  # the words are no guess
+    expect(card.locator("output")).to_have_text("?")
     guess = card.get_by_role("slider")
     guess.click()  # where it stands: in the middle
     expect(card.locator("output")).to_have_text(str(HELD_OUT // 2))

@@ -18,6 +18,7 @@ def url(hub, space_token, tmp_path_factory):
     """The app as a Space with OAuth, which has a token of its own."""
     with open_app(
         tmp_path_factory.mktemp("space"),
+        program=("app.py", "--held-out", "20"),
         known="`spaces` package is required",  # it is there on a real one
         HF_ENDPOINT=hub.endpoint,
         HF_HUB_OFFLINE="0",

@@ -14,7 +14,7 @@ from tests.learner.experiments.test_folder import contents
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = (
-    "train --no-chat-template --episodes 160 --eval-interval 40 --eval-problems 10 "
+    "train --no-chat-template --episodes 80 --eval-interval 20 --eval-problems 10 "
     "--validation-problems 5 --seeds 2 --dtype float32 --output-dir"
 ).split()
 
@@ -65,14 +65,14 @@ def test_what_goes_on_after_interruptions_ends_the_same_to_the_bit(tmp_path):
     whole, folder = tmp_path / "whole", tmp_path / "stopped"
     resume = ["train", "--resume", str(folder)]
     finished(*RUN, str(whole))
-    status, errors = interrupted([*RUN, str(folder)], 40, signal.SIGINT)
+    status, errors = interrupted([*RUN, str(folder)], 20, signal.SIGINT)
     assert status == 130
     assert f"python -m learner train --resume {folder}" in errors
     assert "Traceback" not in errors
     one, other = kept(folder)
-    assert min(one, other) >= 40
-    interrupted(resume, 80, signal.SIGKILL)
+    assert min(one, other) >= 20
+    interrupted(resume, 40, signal.SIGKILL)
     one, other = kept(folder)
-    assert min(one, other) >= 80
-    assert "160 episodes" in finished(*resume)
+    assert min(one, other) >= 40
+    assert "80 episodes" in finished(*resume)
     assert contents(folder) == contents(whole)
