@@ -2,6 +2,7 @@
 
 import re
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -190,6 +191,17 @@ def test_frames_that_come_all_at_once_are_all_shown(visit):
     expect(visitor.button("Train 80 episodes")).to_be_enabled()
     expect(visitor.button("New problem")).to_be_enabled()
     visitor.sees_four_answers()
+
+
+def test_the_page_is_told_nothing_of_how_far_an_event_is(url):
+    """It would tell all outputs at every frame: a quarter of its work while it learns."""
+    events = [
+        event
+        for event in httpx.get(f"{url}config").json()["dependencies"]
+        if event["targets"] and event["backend_fn"]
+    ]
+    assert len(events) > 50
+    assert [event for event in events if event["show_progress_on"] != []] == []
 
 
 def test_values_of_a_picture_are_told_by_the_arrow_keys_and_under_the_mouse(visitor):
