@@ -7,6 +7,7 @@ python -m learner compare --models Qwen/Qwen2.5-0.5B-Instruct Qwen/Qwen2.5-0.5B 
 """
 
 import argparse
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from learner.experiments.original import PUBLISHED
 from learner.experiments.settings import PRESETS, TUNED, Experiment
 from learner.measuring import Stopped
 from learner.model.loading import load_base_model
+from learner.model.source import locate
 from learner.report.tables import as_csv, markdown
 
 
@@ -53,8 +55,8 @@ def run(options: argparse.Namespace) -> None:
     if not options.runs and not options.models:
         raise ValueError("Say what to compare: runs, or --models to run it on.")
     arms = [Arm(name, read_runs(path)) for name, path in _named(options.runs).items()]
-    for name in dict.fromkeys(options.models):
-        arms += _arms_of(name, options)
+    for model, name in _called(options.models).items():
+        arms += _arms_of(model, name, options)
     if not arms:
         raise ValueError("No arm is left to compare: ask in --formats plain.")
     if options.original:
@@ -77,20 +79,29 @@ def _named(paths: Sequence[Path]) -> dict[str, Path]:
     }
 
 
-def _arms_of(model: str, options: argparse.Namespace) -> list[Arm]:
+def _called(models: Sequence[str]) -> dict[str, str]:
+    """What each model is called: its short name, or as it was given where another one has that.
+
+    Raises ModelError for what is no model, before the first one has been run for hours.
+    """
+    short = {model: locate(model).source.short_name for model in models}
+    names = Counter(short.values())
+    return {model: name if names[name] == 1 else model for model, name in short.items()}
+
+
+def _arms_of(model: str, called: str, options: argparse.Namespace) -> list[Arm]:
     """Every preset in every format on one model."""
     base_model = load_base_model(model, options.device, options.dtype)
-    short = base_model.source.short_name
-    arms = []
+    arms, folder = [], re.sub(r"[^\w.-]+", "-", called).strip("-")
     for preset in options.presets:
         for manner in options.formats:
             if FORMATS[manner] and not base_model.has_chat_template:
                 print(f"{model} has no chat template, so it is compared in plain text only.")
                 continue
             experiment = _experiment(preset, FORMATS[manner], options)
-            name = f"{short}, {manner}" + (f", {preset}" if len(options.presets) > 1 else "")
+            name = f"{called}, {manner}" + (f", {preset}" if len(options.presets) > 1 else "")
             seeds = range(options.seeds)
-            place = options.output_dir / f"{short}-{manner}-{preset}"
+            place = options.output_dir / f"{folder}-{manner}-{preset}"
             try:
                 runs = drive(
                     direct(base_model),

@@ -140,6 +140,23 @@ def test_models_of_both_kinds_are_compared_in_the_formats_they_know(tmp_path, ca
     assert "ask in --formats plain" in capsys.readouterr().err
 
 
+def test_models_of_one_name_are_told_apart_and_nonsense_is_refused_before_anything_runs(
+    tmp_path, capsys
+):
+    models = [str(tmp_path / whose / "qwen2") for whose in ("ada", "bob")]
+    for model in models:
+        build_model("qwen2").save_pretrained(model)
+        build_tokenizer("none").save_pretrained(model)
+    scale = "--seeds 2 --episodes 2 --eval-problems 4 --validation-problems 0 --formats plain"
+    arguments = ["compare", *scale.split(), "--output-dir", str(tmp_path / "table"), "--models"]
+    assert main([*arguments, models[0], "no such model"]) == 2
+    assert "no such model is neither a folder nor a model id" in capsys.readouterr().err
+    assert not (tmp_path / "table").exists()
+    assert main([*arguments, *models]) == 0
+    assert f"|  | {models[0]}, plain | {models[1]}, plain |" in capsys.readouterr().out
+    assert len([path for path in (tmp_path / "table").iterdir() if path.is_dir()]) == 2
+
+
 def test_a_report_is_written_with_its_command(tmp_path, capsys):
     scale = "--seeds 2 --episodes 4 --problems 5 --validation-problems 5"
     arguments = ["reproduce", *scale.split(), "--chapters", "comparison"]
