@@ -34,14 +34,17 @@ def in_time(look: Callable[[], Value], seconds: float = SECONDS) -> Value:
 
     def work() -> None:
         try:
-            found.set_result(look())
+            try:
+                value = look()
+            finally:  # before anybody hears of it, who may look again at once
+                with _count:
+                    _looking[group] -= 1
+                    if not _looking[group]:
+                        del _looking[group]
         except BaseException as error:  # raised again at whoever waits
             found.set_exception(error)
-        finally:
-            with _count:
-                _looking[group] -= 1
-                if not _looking[group]:
-                    del _looking[group]
+        else:
+            found.set_result(value)
 
     threading.Thread(target=copy_context().run, args=(work,), name="hub", daemon=True).start()
     try:
