@@ -7,11 +7,11 @@ python -m learner compare --models Qwen/Qwen2.5-0.5B-Instruct Qwen/Qwen2.5-0.5B 
 """
 
 import argparse
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 from learner.checkpoint.atomic_folder import write_file
 from learner.cli.flags import COUNT, FORMATS, SEED, SEEDS, add_hardware
@@ -92,7 +92,7 @@ def _called(models: Sequence[str]) -> dict[str, str]:
 def _arms_of(model: str, called: str, options: argparse.Namespace) -> list[Arm]:
     """Every preset in every format on one model."""
     base_model = load_base_model(model, options.device, options.dtype)
-    arms, folder = [], re.sub(r"[^\w.-]+", "-", called).strip("-")
+    arms, folder = [], quote(called, safe=" ")  # as different as the names are
     for preset in options.presets:
         for manner in options.formats:
             if FORMATS[manner] and not base_model.has_chat_template:
