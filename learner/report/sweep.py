@@ -2,8 +2,8 @@
 
 Nothing here is chosen by what the held-out problems say: of all settings and lengths of training
 the steadiest in validation is trained once more and looked at there, against the model alone and
-against the default.
-If even that one gains nothing, what is left to gain is less than its interval says.
+against the default. If it gains nothing, its interval says how much that may still be; of what was
+not tried, longer training or the same problems again, it says nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -144,9 +144,8 @@ def sweep_text(found: Sweep) -> str:
         verdict = "So there is something to gain."
     else:
         verdict = (
-            "So none of these settings shows a gain: to what the frozen model can do here, a soft "
-            f"prompt adds no more than {gain.interval.high * 100:.1f} points, at the upper end of "
-            "the interval."
+            "So even this one shows no gain: what it adds to what the frozen model can do is no "
+            f"more than {gain.interval.high * 100:.1f} points, at the upper end of the interval."
         )
     ahead = found.chosen.ahead_of(found.default)
     return (
