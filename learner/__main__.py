@@ -1,8 +1,12 @@
 """The learner from the command line: ``python -m learner COMMAND``."""
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
+
+if __name__ == "__main__":
+    gc.disable()  # what is imported is there for good, and looking through it takes its time
 
 from arena.command_line import MISTAKE, Parser, run_command, told
 from learner.checkpoint.reading import OtherModelError
@@ -55,4 +59,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    gc.freeze()
+    gc.enable()
     sys.exit(run_command(main))
