@@ -23,9 +23,7 @@ from pathlib import Path
 
 if __name__ == "__main__":  # what is imported below takes longer than somebody waits for nothing
     print("Soft Prompt Arena loads PyTorch and Gradio, which takes some seconds.", flush=True)
-    # All that is made until the page is open is there for good: to look through it a thousand times
-    # for garbage takes a sixth of that time.
-    gc.disable()
+    gc.disable()  # what is imported is there for good: looking through it takes a sixth of the time
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
 os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")  # of which it makes a table, ...
@@ -240,7 +238,6 @@ def serve(models: Models, opening: Opening, options: argparse.Namespace, shut: s
         # which nobody is served and nothing learns.
         gc.collect()
         gc.freeze()
-        gc.enable()
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a Space is stopped this way
         print(f"Soft Prompt Arena is open on {login.link(url)}", flush=True)
         waiting = [place for place, offer in enumerate(models.offers) if offer.is_loading]
@@ -250,6 +247,8 @@ def serve(models: Models, opening: Opening, options: argparse.Namespace, shut: s
 
 
 if __name__ == "__main__":
+    gc.freeze()
+    gc.enable()
     ended: list[int] = []
     atexit.register(leave, ended)  # first, so that it comes after what running registers
     ended.append(main())
