@@ -4,12 +4,9 @@ Set before anything imports the Hub client, which reads these once. Tests with a
 loopback go online; the address that is used where none is given is a port nobody listens on.
 """
 
-import gc
 import os
 import tempfile
 from collections.abc import Iterator
-
-gc.disable()  # until all is collected: what tests import is there for good, as in `app.py`
 
 _HUB_HOME = tempfile.TemporaryDirectory(prefix="hub-home-")  # removed when the tests end
 os.environ.update(
@@ -28,11 +25,6 @@ import pytest  # noqa: E402
 from huggingface_hub import constants  # noqa: E402
 
 from tests.hub.server import HubServer  # noqa: E402
-
-
-def pytest_collection_finish() -> None:
-    gc.freeze()
-    gc.enable()
 
 
 @pytest.fixture
