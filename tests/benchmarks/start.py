@@ -1,4 +1,4 @@
-"""Start: until the app's modules are there, and until a command answers.
+"""Start: until the app's modules are there, and until a command has answered and ended.
 
 Gradio as the page imports it stands beside Gradio as it comes; the programs as they start, beside
 the same with garbage collected meanwhile. Each is a Python of its own, its files read before.
